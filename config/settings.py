@@ -1,0 +1,243 @@
+"""Every setting: its type, its unit, its default and why. Built once at start; nothing else reads a file or the environment.
+
+Order: environment (`TIDEWATCH_…`, nested with `__`) over the file (`tidewatch.toml`) over the defaults below.
+A wrong one stops the start with its name, what is wrong with it, and what is allowed (`SettingsError`).
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from datetime import date, datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, EnvSettingsSource, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+class SettingsError(Exception):
+    """The settings cannot be used. The message is one line a person can act on."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+def _zone(name: str) -> str:
+    if name not in available_timezones():
+        raise ValueError(f"no such time zone: {name!r} (allowed: IANA names such as Asia/Shanghai or UTC)")
+    return name
+
+
+def _clock(text: str) -> str:
+    hours, colon, minutes = text.partition(":")
+    if not (colon and len(hours) == len(minutes) == 2 and hours.isdigit() and minutes.isdigit()):
+        raise ValueError(f"{text!r} is not a time of day (allowed: 00:00 to 24:00)")
+    if int(minutes) > 59 or int(hours) * 60 + int(minutes) > 24 * 60:
+        raise ValueError(f"{text!r} is not a time of day (allowed: 00:00 to 24:00)")
+    return text
+
+
+Zone = Annotated[str, AfterValidator(_zone)]
+TimeOfDay = Annotated[str, AfterValidator(_clock)]
+Span = tuple[TimeOfDay, TimeOfDay]
+
+
+def _rising(spans: list[Span]) -> list[Span]:
+    for start, end in spans:
+        if start >= end:
+            raise ValueError(f"the span {start}–{end} does not end after it begins")
+    return spans
+
+
+Spans = Annotated[list[Span], AfterValidator(_rising)]
+Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+
+
+class CalendarVersion(_Part):
+    """Business hours in force from `from` on. Make-up days (`workdays`, 调休) win over holidays; both over the week."""
+
+    from_: datetime | None = Field(default=None, alias="from")
+    weekly: dict[Weekday, Spans] = {}
+    holidays: list[date] = []
+    workdays: dict[date, Spans] = {}
+
+    @model_validator(mode="after")
+    def _has_a_zone(self) -> CalendarVersion:
+        if self.from_ is not None and self.from_.tzinfo is None:
+            raise ValueError("from: an instant needs its offset, such as 2026-01-01T00:00:00+08:00")
+        return self
+
+
+class CalendarSettings(_Part):
+    """METRICS §1, two clocks. Either one week for ever, or `versions`."""
+
+    zone: Zone
+    weekly: dict[Weekday, Spans] = {}
+    holidays: list[date] = []
+    workdays: dict[date, Spans] = {}
+    versions: list[CalendarVersion] | None = None
+
+    @model_validator(mode="after")
+    def _one_form(self) -> CalendarSettings:
+        if self.versions is not None and (self.weekly or self.holidays or self.workdays):
+            raise ValueError("give either versions, or weekly with holidays and workdays, not both")
+        return self
+
+
+Seconds = Annotated[float, Field(ge=0, le=400 * 86_400)]
+
+
+class QueueSettings(_Part):
+    """What one queue has of its own; None: the tenant's."""
+
+    target_s: Seconds | None = None
+    short_s: Seconds | None = None
+    service_level: Annotated[float, Field(ge=0, le=1)] | None = None
+    calendar: CalendarSettings | None = None
+
+
+class TenantSettings(_Part):
+    """What the numbers depend on, for one tenant (`[defaults]`, `[tenants.NAME]`). Defaults are METRICS.md's."""
+
+    target_s: Seconds = 60
+    """T: a first response within it is in target."""
+    short_s: Seconds = 10
+    """S: who gives up within it is left out of the rates."""
+    service_level: Annotated[float, Field(ge=0, le=1)] = 0.8
+    """The share to be answered within T."""
+    calendar: CalendarSettings | None = None
+    queues: dict[str, QueueSettings] = {}
+    zone: Zone = "UTC"
+    """Where `today` and every day begins."""
+    bot_window_s: Seconds = 60
+    async_channels: list[str] = ["wechat", "whatsapp", "email"]
+    """Channels nobody can leave, so without abandonment."""
+    closing_phrases: list[str] = [
+        "谢谢", "好的", "ok", "thanks", "thank you", "多谢", "谢谢你", "谢谢您", "好", "okay", "bye", "再见",
+    ]  # fmt: skip
+    expire_s: Annotated[float, Field(ge=1, le=400 * 86_400)] = 86_400
+    expire_backlog_s: Annotated[float, Field(ge=1, le=400 * 86_400)] = 604_800
+    lateness: Annotated[float, Field(ge=0, le=3_600)] = 60
+    """Seconds: how far the watermark stays behind the greatest event time."""
+
+
+class Kafka(_Part):
+    bootstrap: str = "127.0.0.1:9092"
+    partitions: Annotated[int, Field(ge=1, le=1024)] = 4
+    """Fixed when the topics are made: a conversation's partition must not move."""
+    replication: Annotated[int, Field(ge=1, le=9)] = 1
+
+
+class Redis(_Part):
+    url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
+
+
+class ClickHouse(_Part):
+    url: str = "http://127.0.0.1:8123"
+    user: str = "default"
+    password: SecretStr = SecretStr("")
+    database: str = "tidewatch"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8123
+    """Embedded stack only: where its HTTP door listens. 0: a free one."""
+
+
+class Gateway(_Part):
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8400
+    origins: list[str] = []
+    """Origins of browsers that may open sockets, besides the gateway's own."""
+    max_connections: Annotated[int, Field(ge=1)] = 10_000
+    max_per_address: Annotated[int, Field(ge=1)] = 6_000
+    events_per_s: Annotated[int, Field(ge=1)] = 50_000
+    """Of one ingest connection, on average over 10 s; more than twice that is told to go (4429)."""
+
+
+class Label(_Part):
+    zh: str
+    en: str
+
+
+class Labels(_Part):
+    queue: dict[str, Label] = {}
+    channel: dict[str, Label] = {}
+    topic: dict[str, Label] = {}
+    agent: dict[str, Label] = {}
+
+
+class Channel(_Part):
+    """Where alerts go. Which keys a type needs is checked in `alerts.notifiers`."""
+
+    name: Annotated[str, Field(min_length=1, max_length=64)]
+    type: Literal["console", "webhook", "slack", "email", "pagerduty", "wecom", "dingtalk", "feishu"]
+    url: str | None = None
+    secret: SecretStr | None = None
+    allow_private: bool = False
+    """A private or loopback address is refused unless this is set (SSRF)."""
+    timeout_s: Annotated[float, Field(gt=0, le=60)] = 10
+
+
+class Route(_Part):
+    match: dict[str, str] = {}
+    """Label → pattern with `*`; all must match."""
+    channels: list[str]
+
+
+class Settings(BaseSettings):
+    """All of it. Frozen; functions receive the value they need, not this."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="TIDEWATCH_", env_nested_delimiter="__", extra="forbid", frozen=True, allow_inf_nan=False
+    )
+
+    secret: SecretStr = SecretStr("")
+    """Signs tokens (HS256). At least 32 characters; the embedded stack makes its own."""
+    data: Path | None = None
+    """The embedded stack's directory; None in production."""
+    kafka: Kafka = Kafka()
+    redis: Redis = Redis()
+    clickhouse: ClickHouse = ClickHouse()
+    gateway: Gateway = Gateway()
+    defaults: TenantSettings = TenantSettings()
+    tenants: dict[str, TenantSettings] = {}
+    labels: Labels = Labels()
+    rules: Path | None = None
+    """rules.yaml, relative to the settings file; None: the shipped `config/rules.yaml`."""
+    channels: list[Channel] = []
+    """None: the console."""
+    routes: list[Route] = []
+    """None: every alert to every channel."""
+    board_base: str = ""
+    """What links to the board begin with, in alerts; empty: the gateway's own address."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return env_settings, init_settings
+
+    @model_validator(mode="after")
+    def _names_meet(self) -> Settings:
+        names = [channel.name for channel in self.channels]
+        twice = {name for name in names if names.count(name) > 1}
+        if twice:
+            raise ValueError(f"channels: the name {sorted(twice)[0]!r} is given twice")
+        for route in self.routes:
+            for name in route.channels:
+                if name not in names:
+                    raise ValueError(f"routes: there is no channel {name!r} (allowed: {', '.join(names) or 'none yet'})")
+        return self
+
+    def tenant(self, name: str) -> TenantSettings:
+        """The settings in force for a tenant."""
+        return self.tenants.get(name, self.defaults)
