@@ -1,0 +1,46 @@
+"""Panes and watermarks. Every interval is half open, `[start, end)`; every instant is in ms, UTC.
+
+    ──┬────────┬────────┬────────┬────────┬──▶ event time
+      │  pane  │  pane  │  pane  │ in progress
+      └────────┴────────┴────────┴── now
+               ▲ watermark = greatest `at` − lateness: panes that end by here are closed
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+SECOND = 1_000
+MINUTE = 60 * SECOND
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
+
+LIVE_WINDOWS = {"1m": 1, "5m": 5, "30m": 30}
+"""Name → panes: the one in progress and those before it."""
+LATE = DAY
+"""What is further behind changes no number. Source: METRICS §1."""
+IDLE = 5 * SECOND
+"""A partition that hears nothing of a tenant for so long follows the tick."""
+
+
+def pane_of(at: int) -> int:
+    """Start of the pane that contains an instant."""
+    return at - at % MINUTE
+
+
+def first_pane(name: str, now: int, zone: ZoneInfo) -> int:
+    """Start of the first pane of a live window as of `now`."""
+    if name == "today":
+        return midnight(now, zone)
+    return pane_of(now) - (LIVE_WINDOWS[name] - 1) * MINUTE
+
+
+def midnight(now: int, zone: ZoneInfo) -> int:
+    """The instant at which the day that contains `now` began in a zone."""
+    local = datetime.fromtimestamp(now / SECOND, zone)
+    start = local.replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
+    # Where the clock jumps over midnight, the day begins with its first instant that exists.
+    while start.astimezone(ZoneInfo("UTC")).astimezone(zone).date() < local.date():
+        start += timedelta(minutes=15)
+    return int(start.timestamp()) * SECOND
