@@ -1,0 +1,46 @@
+# The words a newcomer needs. Everything runs in .venv, which `setup` makes from the lock files.
+BIN := .venv/bin
+ARGS ?=
+
+.PHONY: help setup demo test check bench format lock
+
+help:
+	@echo 'make demo    the whole system on this machine, with real conversations replayed into it'
+	@echo 'make test    the whole test suite'
+	@echo 'make check   format, lint, types and fast tests: the loop while changing something'
+	@echo 'make setup   the locked environment in .venv (the others begin with it)'
+	@echo 'make bench   the measurements'
+	@echo 'make format  put the code into its form'
+	@echo 'make lock    newer versions into the lock files'
+
+setup:
+	@sh scripts/setup.sh
+
+demo: setup
+	@exec $(BIN)/tidewatch demo $(ARGS)
+
+test: setup
+	@exec $(BIN)/python -m pytest $(ARGS)
+
+check: setup
+	@$(BIN)/ruff format --check --quiet . || { echo 'make format puts it right'; exit 1; }
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@exec $(BIN)/python -m pytest -q -m 'not slow and not bench' $(ARGS)
+
+bench: setup
+	@exec $(BIN)/python -m pytest -q -s -m bench $(ARGS)
+
+format: setup
+	@$(BIN)/ruff check --quiet --fix --exit-zero .
+	@$(BIN)/ruff format --quiet .
+
+COMPILE := $(BIN)/python -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--custom-compile-command 'make lock' --no-emit-index-url --upgrade
+
+lock: setup
+	@$(BIN)/python -m pip install --quiet uv
+	@$(COMPILE) pyproject.toml -o requirements.lock
+	@$(COMPILE) --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+	@grep '^setuptools==' requirements-dev.lock | sed 's/ .*//' | $(COMPILE) - -o requirements-build.lock
+	@echo 'locked; make setup installs it'
