@@ -1,22 +1,24 @@
-"""Every setting: its type, its unit, its default and why. Built once at start; nothing else reads a file or the environment.
+"""Every setting: its type, its unit, its default and why. Built once at start; nothing else reads file or environment.
 
-Order: environment (`TIDEWATCH_…`, nested with `__`) over the file (`tidewatch.toml`) over the defaults below.
-A wrong one stops the start with its name, what is wrong with it, and what is allowed (`SettingsError`).
+Order: environment (`TIDEWATCH_…`, nested with `__`) over the file (`tidewatch.toml`) over the defaults below;
+`[tenants.NAME]` over `[defaults]`, key by key. `config.reading` reads them; a wrong one stops the start with its name,
+what is wrong with it, and what is allowed (`SettingsError`).
 """
 
 from __future__ import annotations
 
-import os
-import tomllib
+import re
+from collections.abc import Mapping
 from datetime import date, datetime
+from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo, available_timezones
+from typing import Annotated, Literal
+from zoneinfo import available_timezones
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, EnvSettingsSource, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_zones = cache(available_timezones)
 
 
 class SettingsError(Exception):
@@ -28,16 +30,13 @@ class _Part(BaseModel):
 
 
 def _zone(name: str) -> str:
-    if name not in available_timezones():
+    if name not in _zones():
         raise ValueError(f"no such time zone: {name!r} (allowed: IANA names such as Asia/Shanghai or UTC)")
     return name
 
 
 def _clock(text: str) -> str:
-    hours, colon, minutes = text.partition(":")
-    if not (colon and len(hours) == len(minutes) == 2 and hours.isdigit() and minutes.isdigit()):
-        raise ValueError(f"{text!r} is not a time of day (allowed: 00:00 to 24:00)")
-    if int(minutes) > 59 or int(hours) * 60 + int(minutes) > 24 * 60:
+    if not re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9]|24:00", text):
         raise ValueError(f"{text!r} is not a time of day (allowed: 00:00 to 24:00)")
     return text
 
@@ -47,14 +46,18 @@ TimeOfDay = Annotated[str, AfterValidator(_clock)]
 Span = tuple[TimeOfDay, TimeOfDay]
 
 
-def _rising(spans: list[Span]) -> list[Span]:
-    for start, end in spans:
+def _apart(spans: list[Span]) -> list[Span]:
+    last = "00:00"
+    for start, end in sorted(spans):
         if start >= end:
             raise ValueError(f"the span {start}–{end} does not end after it begins")
+        if start < last:
+            raise ValueError(f"the span {start}–{end} begins before the one before it ends ({last})")
+        last = end
     return spans
 
 
-Spans = Annotated[list[Span], AfterValidator(_rising)]
+Spans = Annotated[list[Span], AfterValidator(_apart)]
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 
 
@@ -187,14 +190,16 @@ class Route(_Part):
     channels: list[str]
 
 
-class Settings(BaseSettings):
+def _long_enough(secret: SecretStr) -> SecretStr:
+    if 0 < len(secret.get_secret_value()) < 32:
+        raise ValueError("is too short (allowed: 32 characters or more)")
+    return secret
+
+
+class Settings(_Part):
     """All of it. Frozen; functions receive the value they need, not this."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="TIDEWATCH_", env_nested_delimiter="__", extra="forbid", frozen=True, allow_inf_nan=False
-    )
-
-    secret: SecretStr = SecretStr("")
+    secret: Annotated[SecretStr, AfterValidator(_long_enough)] = SecretStr("")
     """Signs tokens (HS256). At least 32 characters; the embedded stack makes its own."""
     data: Path | None = None
     """The embedded stack's directory; None in production."""
@@ -215,29 +220,30 @@ class Settings(BaseSettings):
     """What links to the board begin with, in alerts; empty: the gateway's own address."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return env_settings, init_settings
-
     @model_validator(mode="after")
     def _names_meet(self) -> Settings:
         names = [channel.name for channel in self.channels]
         twice = {name for name in names if names.count(name) > 1}
         if twice:
-            raise ValueError(f"channels: the name {sorted(twice)[0]!r} is given twice")
-        for route in self.routes:
+            raise ValueError(f"channels: the name {min(twice)!r} is given twice")
+        allowed = ", ".join(names) or "none yet"
+        for index, route in enumerate(self.routes):
             for name in route.channels:
                 if name not in names:
-                    raise ValueError(f"routes: there is no channel {name!r} (allowed: {', '.join(names) or 'none yet'})")
+                    raise ValueError(f"routes.{index}.channels: there is no channel {name!r} (allowed: {allowed})")
         return self
 
     def tenant(self, name: str) -> TenantSettings:
         """The settings in force for a tenant."""
         return self.tenants.get(name, self.defaults)
+
+
+def load(file: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
+    """The settings of a file and an environment (default: this process's).
+
+    Raises:
+        SettingsError: one line with the place (`tidewatch.toml:12`, or the variable), the key, and what is allowed.
+    """
+    from config.reading import read
+
+    return read(file, environ)
