@@ -46,7 +46,7 @@ def _spans(week: CalendarVersion, day: date) -> list[tuple[str, str]]:
         return week.workdays[day]
     if day in week.holidays:
         return []
-    return week.weekly.get(WEEKDAYS[day.weekday()], [])  # type: ignore[call-overload]  # a Literal, by construction
+    return {str(name): spans for name, spans in week.weekly.items()}.get(WEEKDAYS[day.weekday()], [])
 
 
 def _versions(calendar: CalendarSettings) -> list[tuple[int, int, CalendarVersion]]:

@@ -98,6 +98,16 @@ class EventRow(msgspec.Struct, omit_defaults=True):
     keywords: list[str] = []
 
 
+class Amendment(msgspec.Struct, omit_defaults=True):
+    """An event of before belongs to another episode than was said: its row in `events` is to say so."""
+
+    tenant: str
+    conversation: str
+    id: str
+    version: int
+    episode: int | None = None
+
+
 class Hold(msgspec.Struct, array_like=True):
     """A span in which an agent held an episode. `until` None: still."""
 
@@ -246,6 +256,7 @@ class Segment(msgspec.Struct, omit_defaults=True):
     clock: str = REAL
     """`REAL`, or the tenant in replay that the rows belong to."""
     events: list[EventRow] = []
+    amendments: list[Amendment] = []
     episodes: list[EpisodeRow] = []
     panes: list[PaneRow] = []
     gauges: list[GaugeRow] = []

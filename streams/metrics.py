@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from math import ceil, sqrt
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 _K = TypeVar("_K", str, int)
 
@@ -116,6 +116,15 @@ def bucket(ms: int) -> int:
     return (ms >> shift) << shift
 
 
+class Part(Protocol):
+    """What a window is merged from: a `PaneRow`, or a `Window`."""
+
+    counts: dict[str, int]
+    frt_hist: dict[int, int]
+    answered_waits: dict[int, int]
+    censored_waits: dict[int, int]
+
+
 @dataclass(slots=True)
 class Window:
     """A merge of panes. Integers, so sums and replays are exact."""
@@ -125,21 +134,17 @@ class Window:
     answered_waits: dict[int, int] = field(default_factory=dict)
     censored_waits: dict[int, int] = field(default_factory=dict)
 
-    def add(self, counts: Mapping[str, int], hist: Mapping[int, int], answered: Mapping[int, int], censored: Mapping[int, int]) -> None:
-        """Merge one pane, or one partition's part of it."""
-        _sum(self.counts, counts)
-        _sum(self.frt_hist, hist)
-        _sum(self.answered_waits, answered)
-        _sum(self.censored_waits, censored)
-
-    def merge(self, other: Window) -> None:
-        """Merge another window that shares no pane with this one."""
-        self.add(other.counts, other.frt_hist, other.answered_waits, other.censored_waits)
+    def add(self, part: Part, sign: int = 1) -> None:
+        """Merge a pane, one partition's part of it, or another window; or take it out again (sign −1)."""
+        _sum(self.counts, part.counts, sign)
+        _sum(self.frt_hist, part.frt_hist, sign)
+        _sum(self.answered_waits, part.answered_waits, sign)
+        _sum(self.censored_waits, part.censored_waits, sign)
 
 
-def _sum(into: dict[_K, int], more: Mapping[_K, int]) -> None:
+def _sum(into: dict[_K, int], more: Mapping[_K, int], sign: int = 1) -> None:
     for key, n in more.items():
-        total = into.get(key, 0) + n
+        total = into.get(key, 0) + sign * n
         if total:
             into[key] = total
         else:

@@ -1,0 +1,68 @@
+"""One tenant's settings in the units of the fold: ms, sets, and one question per number."""
+
+from __future__ import annotations
+
+import re
+from functools import cached_property
+from zoneinfo import ZoneInfo
+
+from config.settings import CalendarSettings, QueueSettings, TenantSettings
+from streams.windows import SECOND
+
+GOODBYE_LENGTH = 20
+"""Characters a goodbye has at most. Source: METRICS §2."""
+_NOTHING = QueueSettings()
+
+
+class Policy:
+    """What the numbers of one tenant depend on."""
+
+    def __init__(self, settings: TenantSettings) -> None:
+        self._settings = settings
+        self.bot_window = _ms(settings.bot_window_s)
+        self.expire = _ms(settings.expire_s)
+        self.expire_backlog = _ms(settings.expire_backlog_s)
+        self.lateness = _ms(settings.lateness)
+        self.asynchronous = frozenset(settings.async_channels)
+        self.zone = ZoneInfo(settings.zone)
+
+    def target(self, queue: str) -> int:
+        """T of a queue, ms."""
+        own = self._queue(queue).target_s
+        return _ms(self._settings.target_s if own is None else own)
+
+    def short(self, queue: str) -> int:
+        """S of a queue, ms."""
+        own = self._queue(queue).short_s
+        return _ms(self._settings.short_s if own is None else own)
+
+    def service_level(self, queue: str) -> float:
+        """The share that a queue wants answered within T."""
+        own = self._queue(queue).service_level
+        return self._settings.service_level if own is None else own
+
+    def calendar(self, queue: str) -> CalendarSettings | None:
+        """Business hours of a queue, or None."""
+        return self._queue(queue).calendar or self._settings.calendar
+
+    def goodbye(self, text: str | None) -> bool:
+        """Whether a customer's text is only closing phrases; letter case and punctuation do not matter."""
+        if not text or len(text) > GOODBYE_LENGTH:
+            return False
+        return self._phrases.fullmatch(_letters(text)) is not None
+
+    def _queue(self, queue: str) -> QueueSettings:
+        return self._settings.queues.get(queue, _NOTHING)
+
+    @cached_property
+    def _phrases(self) -> re.Pattern[str]:
+        words = sorted({_letters(phrase) for phrase in self._settings.closing_phrases} - {""}, key=len, reverse=True)
+        return re.compile("(?:" + "|".join(map(re.escape, words)) + ")+" if words else r"(?!)")
+
+
+def _letters(text: str) -> str:
+    return "".join(character for character in text.casefold() if character.isalnum())
+
+
+def _ms(seconds: float) -> int:
+    return round(seconds * SECOND)

@@ -1,0 +1,383 @@
+"""The present of all partitions: totals added up, windows cut, what CONTRACT §2 says of each key. Pure.
+
+Partitions say absolute totals; here they are added. A row that comes again, or an older one, changes nothing. Every number is
+as of its tenant's clock: the oldest tick that all partitions have applied.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from streams.events import REAL, AgentRow, GaugeRow, PaneRow, Segment
+from streams.metrics import COUNTS, Window, derived, service_level
+from streams.policy import Policy
+from streams.windows import HOUR, LIVE_WINDOWS, MINUTE, SECOND, first_pane, midnight, pane_of
+
+ALL = "*"
+PANES = 180
+"""Panes of a `series`."""
+KEPT = 27 * HOUR
+RESTATED = 20
+"""Restatements a key remembers."""
+
+LeafKey = tuple[str, str]
+"""(queue, channel); either may be `*`."""
+
+
+@dataclass(slots=True)
+class _Pane:
+    """One minute of one key, all partitions together."""
+
+    window: Window = field(default_factory=Window)
+    backlog: int = 0
+    oldest_ms: int | None = None
+    version: int = 0
+
+
+class _Key:
+    """One key of one tenant."""
+
+    __slots__ = ("gauge", "panes", "restated", "since", "today", "until", "waiting")
+
+    def __init__(self) -> None:
+        self.panes: dict[int, _Pane] = {}
+        self.gauge: dict[str, int] = {}
+        self.waiting: dict[int, int] = {}
+        self.today = Window()
+        self.since = self.until = 0
+        """`today` holds the panes of `[since, until)`."""
+        self.restated: deque[dict[str, Any]] = deque(maxlen=RESTATED)
+
+    def change(self, minute: int, row: PaneRow, sign: int) -> None:
+        """Add or take out one partition's part of a pane."""
+        pane = self.panes.get(minute)
+        if pane is None:
+            pane = self.panes[minute] = _Pane()
+        pane.window.add(row, sign)
+        pane.version += sign * row.version
+        if self.since <= minute < self.until:
+            self.today.add(row, sign)
+
+    def roll(self, since: int, until: int) -> None:
+        """Let `today` be the panes of `[since, until)`."""
+        if since != self.since or until < self.until:
+            self.today, self.since, self.until = Window(), since, since
+        for minute in range(self.until, until, MINUTE):
+            if minute in self.panes:
+                self.today.add(self.panes[minute].window)
+        self.until = until
+
+    def last(self, panes: int, end: int) -> Window:
+        """The merge of the `panes` panes before `end`."""
+        window = Window()
+        for minute in range(end - panes * MINUTE, end, MINUTE):
+            if minute in self.panes:
+                window.add(self.panes[minute].window)
+        return window
+
+
+class View:
+    """One tenant in all partitions."""
+
+    def __init__(self, name: str, policy: Policy) -> None:
+        self.name = name
+        self.policy = policy
+        self.replaying = False
+        self.panes: dict[tuple[str, str, int], dict[int, PaneRow]] = {}
+        self.gauges: dict[LeafKey, dict[int, GaugeRow]] = {}
+        self.agents: dict[str, dict[int, AgentRow]] = {}
+        self.late: dict[int, int] = {}
+        self.keys: dict[LeafKey, _Key] = {}
+        self.dirty: set[LeafKey] = set()
+        self.changed_panes: dict[LeafKey, set[int]] = {}
+        self.agents_changed = False
+
+    # -- rows in -----------------------------------------------------------------------------------------------------
+
+    def take_pane(self, partition: int, row: PaneRow) -> None:
+        """One partition's part of a pane."""
+        parts = self.panes.setdefault((row.queue, row.channel, row.minute), {})
+        old = parts.get(partition)
+        if old is not None and old.version > row.version:
+            return
+        parts[partition] = row
+        restated = old is not None and row.restated > old.restated
+        for key in _above(row.queue, row.channel):
+            one = self._key(key)
+            before = _glance(one, row.minute) if restated else None
+            if old is not None:
+                one.change(row.minute, old, -1)
+            one.change(row.minute, row, 1)
+            if before is not None:
+                self._note(one, row.minute, before)
+            self.changed_panes.setdefault(key, set()).add(row.minute)
+            self.dirty.add(key)
+
+    def _note(self, key: _Key, minute: int, before: dict[str, Any]) -> None:
+        now = _glance(key, minute)
+        for name, old in before.items():
+            if now[name] != old:
+                key.restated.append({"minute": minute, "field": name, "old": old, "new": now[name]})
+
+    def take_gauge(self, partition: int, row: GaugeRow) -> None:
+        """One partition's part of what stands open."""
+        parts = self.gauges.setdefault((row.queue, row.channel), {})
+        old = parts.get(partition)
+        if old is not None and old.version > row.version:
+            return
+        parts[partition] = row
+        self.dirty.update(_above(row.queue, row.channel))
+        for key in _above(row.queue, row.channel):
+            self._key(key)
+
+    def take_agent(self, partition: int, row: AgentRow) -> None:
+        """One partition's part of an agent."""
+        parts = self.agents.setdefault(row.agent, {})
+        old = parts.get(partition)
+        if old is None or old.version <= row.version:
+            parts[partition] = row
+            self.agents_changed = True
+
+    def _key(self, key: LeafKey) -> _Key:
+        one = self.keys.get(key)
+        if one is None:
+            one = self.keys[key] = _Key()
+        return one
+
+    # -- numbers out -------------------------------------------------------------------------------------------------
+
+    def key(self, key: LeafKey, now: int) -> dict[str, Any]:
+        """The key object of CONTRACT §2 as of `now`, without its `series`."""
+        one, policy = self.keys[key], self.policy
+        queue, channel = key
+        gauges = [row for leaf in self._leaves(key) for row in self.gauges.get(leaf, {}).values()]
+        oldest = min((row.oldest_since for row in gauges if row.oldest_since is not None), default=None)
+        waiting = _waits(gauges, now, pane_of(now) + MINUTE)
+        end = pane_of(now) + MINUTE
+        one.roll(first_pane("today", now, policy.zone), end)
+        windows = {name: self._window(one.last(panes, end), waiting) for name, panes in LIVE_WINDOWS.items()}
+        half_hour = one.last(LIVE_WINDOWS["30m"], end).counts
+        windows["today"] = self._window(one.today, waiting)
+        self._stamp(one, windows, now)
+        backlog = _total(gauges, "awaiting_first") + _total(gauges, "awaiting_reply")
+        excess = half_hour.get("closed", 0) - half_hour.get("offered", 0)
+        return {
+            "tenant": self.name,
+            "queue": queue,
+            "channel": channel,
+            **{name: _total(gauges, name) for name in _STATES},
+            "backlog": backlog,
+            "unassigned": _total(gauges, "unassigned"),
+            "over_target": _total(gauges, "over_target"),
+            "oldest_ms": None if oldest is None else max(0, now - oldest),
+            "ages": [sum(row.ages[band] for row in gauges) for band in range(6)],
+            "drain_s": backlog / (excess / 1_800) if excess > 0 else None,
+            "targets": {"target_ms": policy.target(queue), "service_level": policy.service_level(queue)},
+            "thresholds": _thresholds(policy, queue),
+            "windows": windows,
+            "volume": self._volume(one, now),
+            "restated": [
+                item | {"minute": item["minute"]} for item in one.restated if item["minute"] >= first_pane("today", now, policy.zone)
+            ],
+            "topics": [],
+            "keywords": [],
+            "sentiment": None,
+            "sentiment_n": 0,
+        }
+
+    def _window(self, window: Window, waiting: dict[int, int]) -> dict[str, Any]:
+        counts = window.counts
+        return {
+            **{name: counts.get(name, 0) for name in COUNTS},
+            "frt_hist": {str(lower): n for lower, n in sorted(window.frt_hist.items())},
+            **derived(window, waiting),
+        }
+
+    def _stamp(self, one: _Key, windows: dict[str, dict[str, Any]], now: int) -> None:
+        """The gauges of a window are those of its latest pane; versions add up."""
+        for name, values in windows.items():
+            first = first_pane(name, now, self.policy.zone)
+            panes = [one.panes[minute] for minute in range(first, pane_of(now) + MINUTE, MINUTE) if minute in one.panes]
+            values["version"] = sum(pane.version for pane in panes)
+
+    def _volume(self, one: _Key, now: int) -> dict[str, Any]:
+        current, before = pane_of(now), pane_of(now) - MINUTE
+        seen = sum(one.panes[minute].window.counts.get("customer_messages", 0) for minute in (before, current) if minute in one.panes)
+        elapsed = MINUTE + max(now - current, 1)
+        return {
+            "rate_per_min": seen * MINUTE / elapsed,
+            "expected": None,
+            "low": None,
+            "high": None,
+            "surge": False,
+            "lull": False,
+            "since": None,
+            "learning": True,
+            "learned_days": 0,
+        }
+
+    def series(self, key: LeafKey, now: int, only: set[int] | None = None) -> dict[str, Any]:
+        """The last 180 panes of a key; `only`: from the first changed one on."""
+        end = pane_of(now) + MINUTE
+        start = end - PANES * MINUTE
+        if only is not None:
+            start = max(start, min((minute for minute in only if minute >= start), default=end - MINUTE))
+        one = self.keys[key]
+        panes = [one.panes.get(minute) for minute in range(start, end, MINUTE)]
+        empty: list[None] = [None] * len(panes)
+        return {
+            "from": start,
+            "step_s": MINUTE // SECOND,
+            "customer_messages": [pane.window.counts.get("customer_messages", 0) if pane else 0 for pane in panes],
+            "arrivals": [pane.window.counts.get("arrivals", 0) if pane else 0 for pane in panes],
+            "expected": empty,
+            "low": empty,
+            "high": empty,
+            "version": [pane.version if pane else 0 for pane in panes],
+        }
+
+    def agent_rows(self) -> list[dict[str, Any]]:
+        """The `agents` of CONTRACT §2; `since` in ms."""
+        return [self._agent(agent, list(parts.values())) for agent, parts in sorted(self.agents.items())]
+
+    def _agent(self, agent: str, parts: list[AgentRow]) -> dict[str, Any]:
+        known = next((part for part in parts if part.status is not None), None)
+        return {
+            "tenant": self.name,
+            "agent": agent,
+            "queues": sorted({queue for part in parts for queue, n in part.queues.items() if n}),
+            "status": known.status if known else None,
+            "open": sum(part.open for part in parts),
+            "capacity": known.capacity if known else None,
+            "since": known.since if known else None,
+        }
+
+    def active(self, now: int) -> set[LeafKey]:
+        """Keys whose numbers may change as time passes."""
+        first = pane_of(now) - 32 * MINUTE
+        turned = {key for key, one in self.keys.items() if one.since != midnight(now, self.policy.zone)}
+        return turned | {
+            key
+            for key, one in self.keys.items()
+            if any(minute in one.panes for minute in range(first, pane_of(now) + MINUTE, MINUTE))
+            or any(row.open for leaf in self._leaves(key) for row in self.gauges.get(leaf, {}).values())
+        }
+
+    def forget(self, now: int) -> None:
+        """Drop panes that no window shows any more."""
+        horizon = pane_of(now) - KEPT
+        for old in [key for key in self.panes if key[2] < horizon]:
+            del self.panes[old]
+        for one in self.keys.values():
+            for minute in [minute for minute in one.panes if minute < horizon]:
+                del one.panes[minute]
+
+    def _leaves(self, key: LeafKey) -> Iterator[LeafKey]:
+        queue, channel = key
+        if queue != ALL and channel != ALL:
+            yield key
+            return
+        for leaf in self.gauges:
+            if queue in (ALL, leaf[0]) and channel in (ALL, leaf[1]):
+                yield leaf
+
+
+_STATES = ("open", "with_bot", "awaiting_first", "awaiting_reply", "waiting_on_customer")
+
+
+def _above(queue: str, channel: str) -> tuple[LeafKey, ...]:
+    """The keys a row counts in: its own, and the sums."""
+    return (queue, channel), (queue, ALL), (ALL, channel), (ALL, ALL)
+
+
+def _total(rows: list[GaugeRow], name: str) -> int:
+    return sum(getattr(row, name) for row in rows)
+
+
+def _waits(gauges: list[GaugeRow], now: int, end: int) -> dict[int, int]:
+    out: dict[int, int] = {}
+    for row in gauges:
+        for since, n in row.waiting.items():
+            if since < end:
+                wait = max(0, now - since)
+                out[wait] = out.get(wait, 0) + n
+    return out
+
+
+def _glance(key: _Key, minute: int) -> dict[str, Any]:
+    pane = key.panes.get(minute)
+    counts = pane.window.counts if pane else {}
+    level = service_level(counts)
+    return {
+        "customer_messages": counts.get("customer_messages", 0),
+        "offered": counts.get("offered", 0),
+        "service_level": level,
+    }
+
+
+def _thresholds(policy: Policy, queue: str) -> dict[str, dict[str, float]]:
+    """Where a tile takes colour. Source: BOARD §3."""
+    target, level = policy.target(queue), policy.service_level(queue)
+    return {
+        "oldest_ms": {"near": 5 * MINUTE, "warning": 10 * MINUTE, "critical": 20 * MINUTE, "min_n": 0},
+        "frt_p90_km_ms": {"near": target, "warning": 2 * target, "critical": 3 * target, "min_n": 20},
+        "service_level": {"near": min(1.0, level + 0.05), "warning": level, "critical": max(0.0, level - 0.2), "min_n": 20},
+        "abandon_rate": {"near": 0.03, "warning": 0.05, "critical": 0.1, "min_n": 20},
+    }
+
+
+class Present:
+    """All tenants. `take` a segment of a partition; ask `as_of` and the views."""
+
+    def __init__(self, partitions: int, policy_of: Callable[[str], Policy]) -> None:
+        self.partitions = partitions
+        self.views: dict[str, View] = {}
+        self.ticks: dict[str, dict[int, int]] = {REAL: {}}
+        """Clock → partition → the last tick it has applied."""
+        self.dead_letters: dict[str, int] = {}
+        self._policy_of = policy_of
+
+    def view(self, tenant: str) -> View:
+        """One tenant; made on first sight."""
+        view = self.views.get(tenant)
+        if view is None:
+            view = self.views[tenant] = View(tenant, self._policy_of(tenant))
+        return view
+
+    def take(self, partition: int, segment: Segment) -> None:
+        """Add what one partition says."""
+        for pane in segment.panes:
+            self._of(pane.tenant, segment).take_pane(partition, pane)
+        for gauge in segment.gauges:
+            self._of(gauge.tenant, segment).take_gauge(partition, gauge)
+        for agent in segment.agents:
+            self._of(agent.tenant, segment).take_agent(partition, agent)
+        for tenant, late in segment.late.items():
+            self._of(tenant, segment).late[partition] = late
+        for letter in segment.dead_letters:
+            self.dead_letters[letter.topic] = self.dead_letters.get(letter.topic, 0) + 1
+        if segment.tick is not None:
+            ticks = self.ticks.setdefault(segment.clock, {})
+            ticks[partition] = max(ticks.get(partition, segment.tick), segment.tick)
+            if segment.clock != REAL and segment.live is None:
+                self.view(segment.clock).replaying = True
+        if segment.live is not None:
+            self.ticks.pop(segment.live, None)
+            self.view(segment.live).replaying = False
+
+    def _of(self, tenant: str, segment: Segment) -> View:
+        view = self.view(tenant)
+        if segment.clock == tenant:
+            view.replaying = segment.live is None
+        return view
+
+    def as_of(self, tenant: str | None) -> int | None:
+        """The clock of a tenant (None: the real one): the oldest tick that all partitions have applied."""
+        clock = REAL
+        if tenant is not None and tenant in self.views and self.views[tenant].replaying:
+            clock = tenant
+        ticks = self.ticks.get(clock, {})
+        return min(ticks.values()) if len(ticks) == self.partitions else None
