@@ -6,7 +6,7 @@ import re
 from functools import cached_property
 from zoneinfo import ZoneInfo
 
-from config.settings import CalendarSettings, QueueSettings, TenantSettings
+from config.settings import CalendarSettings, QueueSettings, Settings, TenantSettings
 from streams.windows import SECOND
 
 GOODBYE_LENGTH = 20
@@ -66,3 +66,18 @@ def _letters(text: str) -> str:
 
 def _ms(seconds: float) -> int:
     return round(seconds * SECOND)
+
+
+class Policies:
+    """Tenant → its policy, made once each."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._known: dict[str, Policy] = {}
+
+    def __call__(self, tenant: str) -> Policy:
+        """The policy in force for a tenant."""
+        policy = self._known.get(tenant)
+        if policy is None:
+            policy = self._known[tenant] = Policy(self._settings.tenant(tenant))
+        return policy

@@ -76,9 +76,15 @@ class Kept(Protocol):
 
     def find(self, kind: str, tenant: str, key: str, at: int = 0) -> bytes | None:
         """One row, or None."""
+        ...
 
-    def live(self) -> Iterator[tuple[str, bytes]]:
-        """(kind, value) of all tenants and agents, the open conversations, and the young panes, in this order of kinds."""
+    def live(self, kind: str) -> Iterator[bytes]:
+        """The rows of a kind (not `pane`) that a start needs: of the conversations the open ones."""
+        ...
+
+    def panes(self, tenant: str, since: int) -> Iterator[bytes]:
+        """The panes of a tenant from a minute on."""
+        ...
 
 
 class Tenant(msgspec.Struct):
@@ -220,6 +226,8 @@ class Shard:
         self.partition = partition
         self.position = position
         """The last record applied."""
+        self.stirred = False
+        """Something came since the last reading."""
         self.real = -1
         """The last tick of the real clock."""
         self._policy_of = policy_of
@@ -232,11 +240,16 @@ class Shard:
 
     # -- records in --------------------------------------------------------------------------------------------------
 
-    def step(self, position: int, record: Record) -> bool:
-        """Apply one record. False: it was applied before, and nothing happens."""
-        if position <= self.position:
-            return False
-        self.position = position
+    def step(self, position: int | None, record: Record) -> bool:
+        """Apply one record. False: it was applied before, and nothing happens.
+
+        A foreign record on the embedded stack has no position: its events' ids alone say whether they were here before.
+        """
+        if position is not None:
+            if position <= self.position:
+                return False
+            self.position = position
+        self.stirred = True
         if record.tick is not None:
             self._tick(record.tick)
         for event in record.events:
@@ -249,6 +262,7 @@ class Shard:
     def dead(self, letter: DeadLetter) -> None:
         """Note a record that cannot be read."""
         self._dead.append(letter)
+        self.stirred = True
 
     def _event(self, event: Event) -> None:
         line = self._heard[event.tenant] = self._line(event.tenant, replaying=event.replay)
@@ -532,6 +546,7 @@ class Shard:
 
     def reading(self) -> Reading | None:
         """What changed since the last reading; None where nothing did."""
+        self.stirred = False
         for clock in {self._clock(line) for line in self._lines.values() if line.said.anything()}:
             self._say(clock, None)
         if self._dead:
@@ -613,23 +628,22 @@ class Shard:
 
     def load(self) -> None:
         """Take up the state that was kept, and mark all that stands to be said again."""
-        young: list[PaneRow] = []
-        for kind, blob in self._kept.live():
-            match kind:
-                case "clock":
-                    self.real = msgspec.msgpack.decode(blob, type=int)
-                case "tenant":
-                    tenant = msgspec.msgpack.decode(blob, type=Tenant)
-                    self._lines[tenant.name] = _Line(tenant, self._policy_of(tenant.name))
-                case "agent":
-                    log = msgspec.msgpack.decode(blob, type=AgentLog)
-                    self._line(log.tenant).logs[log.agent] = log
-                case "conversation":
-                    self._take_up(_conversation_from(blob))
-                case "pane":
-                    young.append(_pane_from(blob))
-        for pane in young:
-            line = self._line(pane.tenant)
+        for blob in self._kept.live("clock"):
+            self.real = msgspec.msgpack.decode(blob, type=int)
+        for blob in self._kept.live("tenant"):
+            tenant = msgspec.msgpack.decode(blob, type=Tenant)
+            self._lines[tenant.name] = _Line(tenant, self._policy_of(tenant.name))
+        for blob in self._kept.live("agent"):
+            log = msgspec.msgpack.decode(blob, type=AgentLog)
+            self._line(log.tenant).logs[log.agent] = log
+        for blob in self._kept.live("conversation"):
+            self._take_up(_conversation_from(blob))
+        for line in self._lines.values():
+            self._take_up_panes(line)
+
+    def _take_up_panes(self, line: _Line) -> None:
+        for blob in self._kept.panes(line.name, line.tenant.closed_until - KEPT_PANES):
+            pane = _pane_from(blob)
             key = (pane.queue, pane.channel, pane.minute)
             line.panes[key] = pane
             if pane.minute >= line.tenant.closed_until:

@@ -1,0 +1,212 @@
+"""The present in Redis: what every gateway shows. One writer; one transaction a write, so no reader sees half of it.
+
+    tw:keys    hash    [tenant, queue, channel] → the key object of CONTRACT §2, without its series
+    tw:series  hash    the same fields → its series
+    tw:lists   hash    tenant → {"agents", "alerts", "silences", "events"}
+    tw:meta    string  clocks, partitions, lag, and `seq`, which rises by one with every write
+    tw:changes channel what a write changed, with the same `seq`
+
+Who finds a gap in `seq` reads all anew. Where Redis has lost what it held, all is written again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import redis.asyncio as redis
+import structlog
+from redis.exceptions import RedisError
+
+from streams.present import LeafKey, Present, View
+
+log = structlog.get_logger()
+
+KEYS, SERIES, LISTS, META, CHANGES = "tw:keys", "tw:series", "tw:lists", "tw:meta", "tw:changes"
+EVERY_S = 0.25
+"""At most four writes a second."""
+AT_LEAST_S = 1.0
+"""A write at least so often, so that a reader can tell that the writer lives."""
+BEHIND_MS = 5_000
+TICK_MS = 1_000
+
+Lists = Callable[[str], dict[str, Any]]
+"""Tenant → {"alerts", "silences", "events"}."""
+_json = msgspec.json.encode
+
+
+@dataclass
+class Write:
+    """What one write changes."""
+
+    keys: list[dict[str, Any]] = field(default_factory=list)
+    series: list[tuple[tuple[str, str, str], dict[str, Any], dict[str, Any]]] = field(default_factory=list)
+    """(key, the whole series, the changed panes)."""
+    lists: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+class Show:
+    """Keeps Redis equal to the present. An outage of Redis is waited out; nothing else waits for it."""
+
+    def __init__(self, url: str, present: Present, lists: Lists, labels: dict[str, Any]) -> None:
+        self._redis = redis.Redis.from_url(url, socket_timeout=3, socket_connect_timeout=3)
+        self._present = present
+        self._lists = lists
+        self._labels = labels
+        self._seq = 0
+        self._whole = True
+        self._said: dict[str, bytes] = {}
+        self._as_of: dict[str, int] = {}
+        self._lag: tuple[int, int] = (-1, 0)
+        self._forgot_at = 0.0
+
+    async def run(self) -> None:
+        """Write for ever."""
+        written_at = 0.0
+        while True:
+            started = time.monotonic()
+            try:
+                if self._anything() or self._whole or started - written_at >= AT_LEAST_S:
+                    await self._write()
+                    written_at = started
+            except (RedisError, OSError) as error:
+                if not self._whole:
+                    log.warning("redis_away", reason=type(error).__name__)
+                self._whole = True
+                await asyncio.sleep(0.5)
+            await asyncio.sleep(max(0.05, EVERY_S - (time.monotonic() - started)))
+
+    async def close(self) -> None:
+        """Let go of the connection."""
+        with contextlib.suppress(RedisError, OSError):
+            await self._redis.aclose()
+
+    def _anything(self) -> bool:
+        return any(view.dirty or view.agents_changed for view in self._present.views.values()) or self._ticked()
+
+    def _ticked(self) -> bool:
+        return any(self._present.as_of(name) != self._as_of.get(name) for name in self._present.views)
+
+    async def _write(self) -> None:
+        if not self._whole and not await self._redis.exists(META):
+            self._whole = True
+        whole, self._whole = self._whole, False
+        if whole:
+            known = await self._redis.get(META)
+            self._seq = max(self._seq, msgspec.json.decode(known)["seq"] if known else 0) + 1
+            self._said.clear()
+        write = self._gather(whole)
+        self._seq += 1
+        meta = self._meta()
+        pipe = self._redis.pipeline(transaction=True)
+        if whole:
+            pipe.delete(KEYS, SERIES, LISTS)
+        for obj in write.keys:
+            pipe.hset(KEYS, _field(obj["tenant"], obj["queue"], obj["channel"]), _json(obj))
+        for key, series, _ in write.series:
+            pipe.hset(SERIES, _field(*key), _json(series))
+        for tenant, lists in write.lists.items():
+            pipe.hset(LISTS, tenant, _json(lists))
+        pipe.set(META, _json(meta))
+        pipe.publish(CHANGES, _json(self._change(write, meta)))
+        try:
+            await pipe.execute()
+        except BaseException:
+            self._whole = True
+            raise
+
+    def _change(self, write: Write, meta: dict[str, Any]) -> dict[str, Any]:
+        series = [
+            {"tenant": tenant, "queue": queue, "channel": channel, **changed}
+            for (tenant, queue, channel), _, changed in write.series
+        ]
+        return {"seq": self._seq, "keys": write.keys, "gone": [], "series": series, "lists": write.lists, "meta": meta}
+
+    def _gather(self, whole: bool) -> Write:
+        write = Write()
+        forget = time.monotonic() - self._forgot_at > 60
+        for name, view in self._present.views.items():
+            now = self._present.as_of(name)
+            if now is None:
+                continue
+            if forget:
+                view.forget(now)
+            for key in self._due(view, now, whole):
+                write.keys.append(view.key(key, now))
+            for key, panes in self._changed_series(view, whole):
+                only = None if whole else panes
+                write.series.append(((name, *key), _instants(view.series(key, now)), _instants(view.series(key, now, only))))
+            view.dirty.clear()
+            view.changed_panes.clear()
+            self._as_of[name] = now
+            self._add_lists(write, view)
+        if forget:
+            self._forgot_at = time.monotonic()
+        return write
+
+    def _due(self, view: View, now: int, whole: bool) -> set[LeafKey]:
+        if whole:
+            return set(view.keys)
+        if self._as_of.get(view.name) == now:
+            return set(view.dirty)
+        return view.dirty | view.active(now)
+
+    def _changed_series(self, view: View, whole: bool) -> Iterator[tuple[LeafKey, set[int]]]:
+        if whole:
+            return iter([(key, set()) for key in view.keys])
+        return iter(list(view.changed_panes.items()))
+
+    def _add_lists(self, write: Write, view: View) -> None:
+        lists = {"agents": [_since(row) for row in view.agent_rows()], **self._lists(view.name)}
+        view.agents_changed = False
+        said = _json(lists)
+        if self._said.get(view.name) != said:
+            self._said[view.name] = said
+            write.lists[view.name] = lists
+
+    def _meta(self) -> dict[str, Any]:
+        present = self._present
+        real = present.as_of(None)
+        wall = int(time.time() * 1000)
+        if real is not None and real != self._lag[0]:
+            self._lag = (real, max(0, wall - real))
+        lag = None if real is None else max(self._lag[1], wall - real - 2 * TICK_MS)
+        ticks = present.ticks[""]
+        newest = max(ticks.values(), default=0)
+        behind = present.partitions - sum(tick > newest - BEHIND_MS for tick in ticks.values())
+        return {
+            "seq": self._seq,
+            "clocks": {name: rfc3339(present.as_of(name)) for name in present.views},
+            "real": rfc3339(real),
+            "replaying": [name for name, view in present.views.items() if view.replaying],
+            "zones": {name: view.policy.zone.key for name, view in present.views.items()},
+            "partitions": {"total": present.partitions, "behind": behind},
+            "ingest_lag_ms": lag,
+            "written_at": rfc3339(wall),
+            "labels": self._labels,
+        }
+
+
+def rfc3339(ms: int | None) -> str | None:
+    """An instant as CONTRACT §2 has it."""
+    if ms is None:
+        return None
+    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _field(tenant: str, queue: str, channel: str) -> bytes:
+    return _json([tenant, queue, channel])
+
+
+def _instants(series: dict[str, Any]) -> dict[str, Any]:
+    return {**series, "from": rfc3339(series["from"])}
+
+
+def _since(agent: dict[str, Any]) -> dict[str, Any]:
+    return {**agent, "since": rfc3339(agent["since"])}

@@ -1,0 +1,169 @@
+"""The worker's agent: records in, state committed, readings out, records acked, in this order.
+
+State and readings are committed in one transaction (`streams.states`), and only then published and acked. A kill before the commit
+replays the records; one after it says the outbox again. A record that was applied before is acked and changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import sqlite3
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import structlog
+
+from streams.events import DeadLetter, Event, Reading, Record, decode_record
+from streams.parcels import parcels
+from streams.policy import Policy
+from streams.shard import Shard
+from streams.states import Batch, Files, inserted
+
+log = structlog.get_logger()
+
+COMMIT_EVERY_S = 0.1
+"""How long changes wait for company before they are committed: it bounds what the board lags behind."""
+MOST_UNCOMMITTED = 2_000
+"""Records that may wait for a commit; then reading waits."""
+TRIM_EVERY_S = 2.0
+
+
+class Follow:
+    """Folds records into their partitions' state and publishes what changed."""
+
+    def __init__(
+        self,
+        partitions: int,
+        policy_of: Callable[[str], Policy],
+        files: Files,
+        publish: Callable[[int, bytes], Awaitable[None]],
+        sink: Path,
+    ) -> None:
+        self._files = files
+        self._publish = publish
+        self._sink = sink
+        self._shards = [Shard(number, policy_of, files.shelf(number), files.position(number)) for number in range(partitions)]
+        self._said = [shard.position for shard in self._shards]
+        self._unacked: list[Any] = []
+        self._begun = asyncio.Event()
+        self._room = asyncio.Event()
+        self._work = asyncio.Event()
+        self._room.set()
+        self._busy = asyncio.Lock()
+        self._trimmed_at = 0.0
+
+    def load(self) -> None:
+        """Take up the committed state."""
+        for shard in self._shards:
+            shard.load()
+        log.info("state_loaded", positions=[shard.position for shard in self._shards])
+
+    async def begin(self) -> None:
+        """Say all that stands again, and the readings that the sink may not have stored: the broker forgets, readers may be new."""
+        stored = inserted(self._sink)
+        async with self._busy:
+            for shard in self._shards:
+                for value in parcels(shard.base(), shard.position):
+                    await self._publish(shard.partition, value)
+                for value in self._files.outbox(shard.partition, stored.get(shard.partition, -1)):
+                    await self._publish(shard.partition, value)
+        self._begun.set()
+
+    async def take(self, event: Any) -> None:
+        """Apply one record, or note that nobody can read it."""
+        await self._begun.wait()
+        await self._room.wait()
+        message = event.message
+        shard = self._shards[message.partition]
+        record = _read(message.value)
+        if isinstance(record, str):
+            shard.dead(_letter(message, record))
+        else:
+            shard.step(record.pos, record)
+        self._unacked.append(event)
+        self._work.set()
+        if len(self._unacked) >= MOST_UNCOMMITTED:
+            self._room.clear()
+
+    async def commit_for_ever(self) -> None:
+        """Commit what has come, ten times a second at most."""
+        while True:
+            await self._work.wait()
+            await asyncio.sleep(COMMIT_EVERY_S)
+            await self.commit()
+
+    async def commit(self) -> None:
+        """Commit, publish, ack. A full disk is waited out in place."""
+        async with self._busy:
+            self._work.clear()
+            unacked, self._unacked = self._unacked, []
+            batches = [self._batch(shard) for shard in self._shards if shard.stirred]
+            await self._keep(batches)
+            for batch in batches:
+                for value in batch.readings:
+                    await self._publish(batch.partition, value)
+            for event in unacked:
+                event.ack()
+            self._room.set()
+            await self._trim()
+
+    def _batch(self, shard: Shard) -> Batch:
+        before, self._said[shard.partition] = self._said[shard.partition], shard.position
+        reading = shard.reading() or Reading(shard.partition, shard.position)
+        return Batch(shard.partition, shard.position, shard.changes(), list(parcels(reading, before)))
+
+    async def _keep(self, batches: list[Batch]) -> None:
+        self._files.stage(batches)
+        while batches:
+            try:
+                await asyncio.to_thread(self._files.commit, batches)
+                return self._files.unstage()
+            except sqlite3.OperationalError as error:
+                log.error("state_not_kept", reason=str(error), mend="free space on the disk of the data directory")
+                await asyncio.sleep(1)
+
+    async def _trim(self) -> None:
+        now = asyncio.get_running_loop().time()
+        if now - self._trimmed_at < TRIM_EVERY_S:
+            return
+        self._trimmed_at = now
+        for partition, position in inserted(self._sink).items():
+            self._files.trim(partition, position)
+
+
+def _read(value: bytes | None) -> Record | str:
+    """A record of our gateways, or one event of a foreign producer; or why it is neither."""
+    if not value:
+        return "empty record"
+    try:
+        record = decode_record(value)
+        if record.v > 1:
+            return f"version {record.v}: this release reads version 1"
+        if record.events or record.tick is not None:
+            return record
+        return Record(events=[msgspec.json.decode(value, type=Event)])
+    except msgspec.MsgspecError as error:
+        return _without_content(error)
+    except (UnicodeDecodeError, RecursionError, ValueError) as error:
+        return f"not readable: {type(error).__name__}"
+
+
+def _without_content(error: msgspec.MsgspecError) -> str:
+    """What a decoder says of the form; it quotes no text of the record, only types and paths."""
+    return str(error)[:200]
+
+
+def _letter(message: Any, reason: str) -> DeadLetter:
+    value = message.value or b""
+    return DeadLetter(
+        topic=message.topic,
+        partition=message.partition,
+        offset=message.offset,
+        reason=reason,
+        at=int((message.timestamp or 0) * 1000),
+        size=len(value),
+        digest=hashlib.sha256(value).hexdigest()[:16],
+    )

@@ -1,0 +1,76 @@
+"""The worker: where its parts are made and wired. Faust runs inside our loop, so that stopping is ours."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from typing import Any
+
+import structlog
+
+from config.settings import Settings
+from streams.agents import Follow
+from streams.events import EVENTS, READINGS
+from streams.feed import make_app, raw_topic, records
+from streams.policy import Policies
+from streams.states import Files
+
+log = structlog.get_logger()
+
+
+async def run(settings: Settings) -> None:
+    """The worker's role, until SIGTERM. What was applied is committed before it ends.
+
+    Raises:
+        RuntimeError: this release keeps state in the embedded stack's directory only, and none is given.
+    """
+    if settings.data is None:
+        raise RuntimeError("worker: no data directory; start it through `tidewatch up`")
+    partitions = settings.kafka.partitions
+    app = make_app("tidewatch-worker", settings.kafka.bootstrap, embedded=True)
+    topics = {name: raw_topic(app, name, partitions) for name in (EVENTS, READINGS)}
+    files = Files(settings.data / "worker.db")
+
+    async def publish(partition: int, value: bytes) -> None:
+        await (await topics[READINGS].send(key=None, value=value, partition=partition))
+
+    follow = Follow(partitions, Policies(settings), files, publish, settings.data / "sink.db")
+
+    @app.agent(topics[EVENTS], name="follow", concurrency=1)  # type: ignore[untyped-decorator]  # Faust has no types for it
+    async def follow_agent(stream: Any) -> None:
+        """events → readings: fold each record into its partition's state, publish the totals that changed."""
+        async for event in records(stream):
+            await follow.take(event)
+
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stop.set)
+    follow.load()
+    app.finalize()
+    await app.start()
+    await follow.begin()
+    log.info("worker_ready", partitions=partitions)
+    try:
+        await _until_first(stop.wait(), follow.commit_for_ever(), app.wait_until_stopped())
+    finally:
+        await follow.commit()
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(app.stop(), 8)
+        files.close()
+
+
+async def _until_first(*waits: Any) -> None:
+    tasks = [asyncio.ensure_future(wait) for wait in waits]
+    done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in pending:
+        task.cancel()
+    await asyncio.gather(*pending, return_exceptions=True)
+    for task in done:
+        task.result()
+
+
+def main(settings: Settings) -> None:
+    """Run the worker's role in a loop of its own."""
+    asyncio.run(run(settings))

@@ -1,0 +1,51 @@
+"""Readings in, for those who keep the present: every partition from its beginning, without a group.
+
+The worker says all that stands whenever it starts, so the topic's beginning is a whole picture; what comes again replaces itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from streams.events import READINGS, Reading, decode_reading
+
+log = structlog.get_logger()
+
+FETCH_WAIT_MS = 50
+QUIET_S = 0.5
+
+
+async def readings(bootstrap: str, partitions: int) -> AsyncIterator[list[Reading]]:
+    """Blocks of readings in each partition's order, for ever; an empty block where nothing came for half a second."""
+    while True:
+        try:
+            async for block in _from_the_beginning(bootstrap, partitions):
+                yield block
+        except KafkaError as error:
+            log.warning("readings_interrupted", reason=type(error).__name__)
+            await asyncio.sleep(1)
+
+
+async def _from_the_beginning(bootstrap: str, partitions: int) -> AsyncIterator[list[Reading]]:
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        fetch_max_wait_ms=FETCH_WAIT_MS,
+        max_partition_fetch_bytes=4 * 1024 * 1024,
+    )
+    await consumer.start()
+    try:
+        topics = [TopicPartition(READINGS, number) for number in range(partitions)]
+        consumer.assign(topics)
+        await consumer.seek_to_beginning(*topics)
+        while True:
+            batches = await consumer.getmany(timeout_ms=int(QUIET_S * 1000), max_records=500)
+            yield [decode_reading(record.value) for records in batches.values() for record in records]
+    finally:
+        await consumer.stop()

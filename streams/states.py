@@ -1,0 +1,153 @@
+"""Durable state on the embedded stack: one SQLite file. Which rows there are is `streams.shard`'s matter.
+
+State, the readings it came to and the position it stands for are committed in one transaction, so that after any kill either all
+or none of them is there. Readings stay in the outbox until the sink has stored every row of them: the embedded broker forgets.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from streams.shard import Changed
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS rows (
+    part INTEGER, kind TEXT, tenant TEXT, key TEXT, at INTEGER, live INTEGER, value BLOB,
+    PRIMARY KEY (part, kind, tenant, key, at)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS live_rows ON rows (part, kind) WHERE live AND kind != 'pane';
+CREATE INDEX IF NOT EXISTS panes ON rows (part, tenant, at) WHERE kind = 'pane';
+CREATE TABLE IF NOT EXISTS applied (partition INTEGER PRIMARY KEY, pos INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS outbox (
+    n INTEGER PRIMARY KEY AUTOINCREMENT, partition INTEGER NOT NULL, pos INTEGER NOT NULL, value BLOB
+);
+CREATE INDEX IF NOT EXISTS outbox_order ON outbox (partition, pos);
+"""
+
+
+class Batch(NamedTuple):
+    """What one partition commits."""
+
+    partition: int
+    position: int
+    changes: Sequence[Changed]
+    readings: Sequence[bytes]
+
+
+class Files:
+    """The file. One writer: `commit` may run in another thread, one at a time; meanwhile what is staged is found already."""
+
+    def __init__(self, path: Path) -> None:
+        self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        self._db.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;" + SCHEMA)
+        self._reader = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        self._staged: dict[int, dict[tuple[str, str, str, int], bytes]] = {}
+
+    def stage(self, batches: Sequence[Batch]) -> None:
+        """Let shelves find rows that are about to be committed."""
+        for batch in batches:
+            staged = self._staged.setdefault(batch.partition, {})
+            staged.update({(row.kind, row.tenant, row.key, row.at): row.value for row in batch.changes})
+
+    def unstage(self) -> None:
+        """They are committed."""
+        for staged in self._staged.values():
+            staged.clear()
+
+    def commit(self, batches: Sequence[Batch]) -> None:
+        """Keep all of it or nothing.
+
+        Raises:
+            sqlite3.OperationalError: the disk is full or cannot be written; nothing was kept.
+        """
+        db = self._db
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            for batch in batches:
+                self._keep(batch)
+            db.execute("COMMIT")
+        except BaseException:
+            db.execute("ROLLBACK")
+            raise
+
+    def _keep(self, batch: Batch) -> None:
+        part = batch.partition
+        self._db.executemany(
+            "INSERT OR REPLACE INTO rows VALUES (?, ?, ?, ?, ?, ?, ?)",
+            [(part, row.kind, row.tenant, row.key, row.at, row.live, row.value) for row in batch.changes],
+        )
+        self._db.executemany(
+            "INSERT INTO outbox (partition, pos, value) VALUES (?, ?, ?)",
+            [(part, batch.position, value) for value in batch.readings],
+        )
+        self._db.execute("INSERT OR REPLACE INTO applied VALUES (?, ?)", (part, batch.position))
+
+    def position(self, partition: int) -> int:
+        """The last position committed, −1 before the first."""
+        row = self._db.execute("SELECT pos FROM applied WHERE partition = ?", (partition,)).fetchone()
+        return -1 if row is None else int(row[0])
+
+    def outbox(self, partition: int, after: int) -> Iterator[bytes]:
+        """The readings beyond a position, in order."""
+        query = "SELECT value FROM outbox WHERE partition = ? AND pos > ? ORDER BY n"
+        for (value,) in self._db.execute(query, (partition, after)):
+            yield value
+
+    def trim(self, partition: int, until: int) -> None:
+        """Drop the readings up to a position."""
+        self._db.execute("DELETE FROM outbox WHERE partition = ? AND pos <= ?", (partition, until))
+
+    def shelf(self, partition: int) -> Shelf:
+        """One partition's rows."""
+        return Shelf(self._reader, partition, self._staged.setdefault(partition, {}))
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._reader.close()
+        self._db.close()
+
+
+class Shelf:
+    """The rows of one partition, as a shard finds them again (`streams.shard.Kept`)."""
+
+    def __init__(self, db: sqlite3.Connection, partition: int, staged: Mapping[tuple[str, str, str, int], bytes]) -> None:
+        self._db = db
+        self._part = partition
+        self._staged = staged
+
+    def find(self, kind: str, tenant: str, key: str, at: int = 0) -> bytes | None:
+        """One row, or None."""
+        staged = self._staged.get((kind, tenant, key, at))
+        if staged is not None:
+            return staged
+        query = "SELECT value FROM rows WHERE part = ? AND kind = ? AND tenant = ? AND key = ? AND at = ?"
+        row = self._db.execute(query, (self._part, kind, tenant, key, at)).fetchone()
+        return None if row is None else row[0]
+
+    def live(self, kind: str) -> Iterator[bytes]:
+        """The rows of a kind that a start needs."""
+        query = "SELECT value FROM rows WHERE part = ? AND kind = ? AND live AND kind != 'pane'"
+        for (value,) in self._db.execute(query, (self._part, kind)):
+            yield value
+
+    def panes(self, tenant: str, since: int) -> Iterator[bytes]:
+        """The panes of a tenant from a minute on."""
+        query = "SELECT value FROM rows WHERE part = ? AND kind = 'pane' AND tenant = ? AND at >= ?"
+        for (value,) in self._db.execute(query, (self._part, tenant, since)):
+            yield value
+
+
+def inserted(path: Path) -> dict[int, int]:
+    """Partition → the position up to which the sink has stored every row; empty while it has stored nothing."""
+    if not path.exists():
+        return {}
+    db = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5)
+    try:
+        return dict(db.execute("SELECT partition, pos FROM inserted"))
+    except sqlite3.OperationalError:  # the sink has not made its table yet
+        return {}
+    finally:
+        db.close()
