@@ -1,0 +1,93 @@
+"""The notifier's delivery half, put together: rules, memory, judging and telling."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from alerts import policy, rules
+from alerts.notifiers import Console, Notifier, Producer, Topic, Webhook
+from alerts.outbox import TOPIC, Store
+from alerts.policy import CONSOLE
+from alerts.tell import Tell
+from alerts.watch import Watch
+from config.settings import Channel, Settings, SettingsError
+from streams.events import ALERTS
+
+FILE = "notifier.db"
+BEAT_S = 1.0
+"""How often time alone is looked at: an ended silence is told within 5 s."""
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What judges, and what tells."""
+
+    watch: Watch
+    tell: Tell
+
+
+def doors(channels: list[Channel]) -> dict[str, Notifier]:
+    """A door for each channel; the console stands by for what no route matches.
+
+    Raises:
+        SettingsError: a channel lacks something, or may not be spoken to.
+    """
+    found: dict[str, Notifier] = {channel.name: _door(channel) for channel in channels}
+    found.setdefault(CONSOLE, Console())
+    return found
+
+
+def _door(channel: Channel) -> Notifier:
+    match channel.type:
+        case "console":
+            return Console()
+        case "webhook":
+            return Webhook(channel)
+        case other:
+            raise SettingsError(f"channels: {channel.name}: type {other} is not there (allowed: console, webhook)")
+
+
+def set_up(settings: Settings, store: Store, producer: Producer, board_base: str = "") -> Desk:
+    """Everything that judges and tells.
+
+    Raises:
+        SettingsError, RulesError: a setting or a rule is wrong.
+    """
+    notifiers: Mapping[str, Notifier] = {**doors(settings.channels), TOPIC: Topic(producer, ALERTS)}
+    told = policy.load(settings.rules, settings.channels, settings.routes)
+    base = settings.board_base or board_base
+    watch = Watch(store, rules.load(settings.rules), told, settings.labels, base)
+    tell = Tell(store, notifiers, watch.trouble)
+    watch.on_written = tell.poke
+    return Desk(watch, tell)
+
+
+@asynccontextmanager
+async def at_work(desk: Desk) -> AsyncIterator[Desk]:
+    """Tell, and look at the time each second, while the body reads ticks and has them judged."""
+    async with asyncio.TaskGroup() as tasks:
+        working = [tasks.create_task(desk.tell.run(), name="tell"), tasks.create_task(_beat(desk.watch), name="beat")]
+        try:
+            yield desk
+        finally:
+            for task in working:
+                task.cancel()
+
+
+async def _beat(watch: Watch) -> None:
+    while True:
+        await asyncio.sleep(BEAT_S)
+        watch.beat()
+
+
+def store_in(directory: Path) -> Store:
+    """The notifier's file in a directory.
+
+    Raises:
+        StoreError: it cannot be used.
+    """
+    return Store(directory / FILE)

@@ -1,0 +1,272 @@
+"""What the notifier remembers, in one SQLite file: alerts, silences, the last tick judged, what is still to be sent.
+
+The promise: what a tick decided and the notices that tell of it are one transaction, committed before anything is sent;
+the result of a sending is written after it. So a kill at any point may repeat a post, with the same alert and state,
+and never loses one. Rows are sent in the order they were written, channel by channel.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Self
+
+import msgspec
+
+from alerts.state import Alert, Group, Silence, Slot, State
+
+VERSION = 1
+KEEP_MS = 7 * 86_400_000
+"""How long sent rows stay, to answer "was I told?" for a week."""
+TOPIC = "@topic"
+"""The channel that stands for the topic of alert changes."""
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS memory (kind TEXT, key TEXT, body BLOB NOT NULL, PRIMARY KEY (kind, key)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS outbox (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, channel TEXT NOT NULL, alert TEXT NOT NULL, state TEXT NOT NULL,
+    kind TEXT NOT NULL, body BLOB NOT NULL, created_at INTEGER NOT NULL, next_at INTEGER NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0, settled_at INTEGER, result TEXT);
+CREATE INDEX IF NOT EXISTS unsettled ON outbox (channel, id) WHERE settled_at IS NULL;
+CREATE TABLE IF NOT EXISTS notes (channel TEXT, key TEXT, value TEXT NOT NULL, PRIMARY KEY (channel, key));
+CREATE TABLE IF NOT EXISTS audit (
+    n INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, who TEXT NOT NULL, tenant TEXT NOT NULL,
+    what TEXT NOT NULL, detail TEXT NOT NULL, result TEXT NOT NULL, previous TEXT NOT NULL, digest TEXT NOT NULL);
+"""
+
+
+class StoreError(Exception):
+    """The file cannot be used; the message says why."""
+
+
+def _alone(path: Path) -> IO[bytes]:
+    """Hold the file's lock, which ends with the process however that ends. Readers need none."""
+    lock = path.with_name(path.name + ".lock").open("ab")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        raise StoreError(f"{path}: another notifier uses it") from None
+    return lock
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One thing to send on one channel. `body`: JSON bytes, the same on every try."""
+
+    channel: str
+    alert: str
+    state: str
+    body: bytes
+    created_at: int
+    kind: str = "change"
+    id: int = 0
+    attempts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """Something a person did, for the audit. `result`: `ok`, or why not."""
+
+    at: int
+    who: str
+    tenant: str
+    what: str
+    detail: Mapping[str, Any]
+    result: str
+
+
+class Store:
+    """The file. One writer at a time: a second notifier on the same file is refused."""
+
+    def __init__(self, path: Path | str) -> None:
+        """Open, or make, the file.
+
+        Raises:
+            StoreError: it is newer than this program, in use, or not a store.
+        """
+        self._lock = _alone(Path(path))
+        try:
+            self._db = sqlite3.connect(path, isolation_level=None, timeout=5)
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = FULL")
+            version = int(self._db.execute("PRAGMA user_version").fetchone()[0])
+            if version > VERSION:
+                raise StoreError(f"{path}: written by a newer version ({version}; this one knows {VERSION})")
+            self._db.executescript(_SCHEMA)
+            self._db.execute(f"PRAGMA user_version = {VERSION}")
+        except sqlite3.Error as error:
+            raise StoreError(f"{path}: {error}") from None
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._db.close()
+        self._lock.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def load(self) -> State:
+        """What was remembered."""
+        found: dict[str, dict[str, bytes]] = {kind: {} for kind in _KINDS}
+        for kind, key, body in self._db.execute("SELECT kind, key, body FROM memory"):
+            found.setdefault(kind, {})[key] = body
+        return _decoded(found)
+
+    def commit(
+        self, before: State, after: State, rows: Iterable[Row] = (), deeds: Sequence[Deed] = (), now: int = 0
+    ) -> None:
+        """Write what differs between two states, what is to be sent, and who did it: all or nothing, on disk."""
+        with _Transaction(self._db):
+            for kind in _KINDS:
+                self._write(kind, getattr(before, kind), getattr(after, kind))
+            self._db.executemany(
+                "INSERT INTO outbox (channel, alert, state, kind, body, created_at, next_at) VALUES (?,?,?,?,?,?,?)",
+                [(r.channel, r.alert, r.state, r.kind, r.body, r.created_at, r.created_at) for r in rows],
+            )
+            for deed in deeds:
+                self._audit(deed)
+            if now:
+                self._db.execute("DELETE FROM outbox WHERE settled_at < ?", (now - KEEP_MS,))
+
+    def _write(self, kind: str, before: Mapping[Any, Any], after: Mapping[Any, Any]) -> None:
+        if before is after:
+            return
+        gone = [(kind, _key(key)) for key in before if key not in after]
+        new = [(kind, _key(k), msgspec.json.encode(v)) for k, v in after.items() if before.get(k) is not v]
+        if gone:
+            self._db.executemany("DELETE FROM memory WHERE kind = ? AND key = ?", gone)
+        if new:
+            self._db.executemany("INSERT OR REPLACE INTO memory VALUES (?,?,?)", new)
+
+    def due(self, channel: str, now: int, limit: int = 100) -> list[Row]:
+        """The oldest rows of a channel that are not settled, if the first of them may be tried now."""
+        found = self._db.execute(
+            "SELECT channel, alert, state, body, created_at, kind, id, attempts, next_at FROM outbox"
+            " WHERE channel = ? AND settled_at IS NULL ORDER BY id LIMIT ?",
+            (channel, limit),
+        ).fetchall()
+        return [Row(*row[:8]) for row in found] if found and found[0][8] <= now else []
+
+    def next_at(self, channel: str) -> int | None:
+        """When the channel's first unsettled row may be tried; None: there is none."""
+        found = self._db.execute(
+            "SELECT next_at FROM outbox WHERE channel = ? AND settled_at IS NULL ORDER BY id LIMIT 1", (channel,)
+        ).fetchone()
+        return None if found is None else int(found[0])
+
+    def settle(self, ids: Iterable[int], now: int, result: str = "sent") -> None:
+        """These rows are done with: sent, or given up for the reason given."""
+        self._db.executemany(
+            "UPDATE outbox SET settled_at = ?, result = ? WHERE id = ?", [(now, result, id_) for id_ in ids]
+        )
+
+    def postpone(self, ids: Iterable[int], next_at: int, reason: str) -> None:
+        """These rows are tried again later."""
+        self._db.executemany(
+            "UPDATE outbox SET attempts = attempts + 1, next_at = ?, result = ? WHERE id = ?",
+            [(next_at, reason, id_) for id_ in ids],
+        )
+
+    def unsettled(self) -> dict[str, int]:
+        """Channel → how many rows wait."""
+        rows = self._db.execute("SELECT channel, count(*) FROM outbox WHERE settled_at IS NULL GROUP BY channel")
+        return {str(channel): int(n) for channel, n in rows}
+
+    def told(self, alert: str) -> list[tuple[str, str, str | None]]:
+        """(channel, state, result) of everything that was to be sent of an alert, oldest first."""
+        return self._db.execute(
+            "SELECT channel, state, result FROM outbox WHERE alert = ? ORDER BY id", (alert,)
+        ).fetchall()
+
+    def note(self, channel: str, key: str) -> str | None:
+        """What a channel noted under a key, such as the message that it edits."""
+        found = self._db.execute("SELECT value FROM notes WHERE channel = ? AND key = ?", (channel, key)).fetchone()
+        return None if found is None else str(found[0])
+
+    def take_note(self, channel: str, key: str, value: str | None) -> None:
+        """Note something; None: forget it."""
+        if value is None:
+            self._db.execute("DELETE FROM notes WHERE channel = ? AND key = ?", (channel, key))
+        else:
+            self._db.execute("INSERT OR REPLACE INTO notes VALUES (?,?,?)", (channel, key, value))
+
+    def _audit(self, deed: Deed) -> None:
+        last = self._db.execute("SELECT digest FROM audit ORDER BY n DESC LIMIT 1").fetchone()
+        previous = str(last[0]) if last else ""
+        detail = json.dumps(dict(deed.detail), ensure_ascii=False, sort_keys=True)
+        row = (deed.at, deed.who, deed.tenant, deed.what, detail, deed.result)
+        self._db.execute(
+            "INSERT INTO audit (at, who, tenant, what, detail, result, previous, digest) VALUES (?,?,?,?,?,?,?,?)",
+            (*row, previous, _digest(previous, row)),
+        )
+
+    def audit(self) -> list[dict[str, Any]]:
+        """Every deed, oldest first."""
+        names = ("n", "at", "who", "tenant", "what", "detail", "result", "previous", "digest")
+        rows = self._db.execute(f"SELECT {', '.join(names)} FROM audit ORDER BY n")  # noqa: S608  # names of our own
+        return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def chain_broken_at(deeds: Iterable[Mapping[str, Any]]) -> int | None:
+    """The number of the first deed that was edited, or that follows one which was removed; None: the chain is whole."""
+    previous = ""
+    for deed in deeds:
+        row = tuple(deed[name] for name in ("at", "who", "tenant", "what", "detail", "result"))
+        if deed["previous"] != previous or deed["digest"] != _digest(previous, row):
+            return int(deed["n"])
+        previous = str(deed["digest"])
+    return None
+
+
+def _digest(previous: str, row: tuple[Any, ...]) -> str:
+    return hashlib.sha256(json.dumps([previous, *row], ensure_ascii=True).encode()).hexdigest()
+
+
+class _Transaction:
+    """BEGIN … COMMIT, or nothing of it."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+
+    def __enter__(self) -> None:
+        self._db.execute("BEGIN IMMEDIATE")
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._db.execute("COMMIT" if kind is None else "ROLLBACK")
+
+
+_KINDS = ("judged", "alerts", "recent", "counters", "silences", "groups", "fired")
+"""The fields of `State`, each a table of its own in `memory`."""
+
+
+def _key(key: str | tuple[str, ...]) -> str:
+    return key if isinstance(key, str) else json.dumps(key)
+
+
+def _decoded(found: Mapping[str, Mapping[str, bytes]]) -> State:
+    decode = msgspec.json.decode
+    return State(
+        judged={key: decode(body, type=int) for key, body in found["judged"].items()},
+        alerts={Slot(*json.loads(key)): decode(body, type=Alert) for key, body in found["alerts"].items()},
+        recent={key: decode(body, type=Alert) for key, body in found["recent"].items()},
+        counters={
+            _pair(key): decode(body, type=tuple[tuple[int, int], ...]) for key, body in found["counters"].items()
+        },
+        silences={key: decode(body, type=Silence) for key, body in found["silences"].items()},
+        groups={key: decode(body, type=Group) for key, body in found["groups"].items()},
+        fired={Slot(*json.loads(key)): decode(body, type=tuple[int, ...]) for key, body in found["fired"].items()},
+    )
+
+
+def _pair(key: str) -> tuple[str, str]:
+    first, second = json.loads(key)
+    return first, second

@@ -1,0 +1,181 @@
+"""An alert as others see it: the object of the contract, and words for people. Nothing here knows how it is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from alerts.readings import METRICS, SUM
+from alerts.state import ACKNOWLEDGED, CHANNEL_DOWN, FIRING, RESOLVED, Alert
+from config.settings import Labels
+
+LANGUAGES = ("zh", "en")
+IMPACT: Mapping[str, Any] = {
+    "backlog": None, "oldest_ms": None, "frt_p90_ms": None, "agents_needed": None, "drain_s": None,
+    "drain_plus": {"1": None, "2": None},
+}  # fmt: skip
+_WORDS = {
+    FIRING: {"zh": "告警", "en": "Alert"},
+    ACKNOWLEDGED: {"zh": "已确认", "en": "Acknowledged"},
+    RESOLVED: {"zh": "已恢复", "en": "Resolved"},
+}
+_REASONS = {
+    "restated": {"zh": "数据已修正", "en": "the numbers were corrected"},
+    "gone": {"zh": "已无数据", "en": "nothing left to judge"},
+    "no_cases": {"zh": "无可计样本", "en": "nothing left to judge"},
+    "too_few": {"zh": "样本过少", "en": "too few cases to judge"},
+    "off_duty": {"zh": "不在监控时段", "en": "outside its hours"},
+    "rule_removed": {"zh": "规则已删除", "en": "its rule was removed"},
+}
+
+
+def instant(ms: int | None) -> str | None:
+    """RFC 3339 in UTC, to the millisecond."""
+    if ms is None:
+        return None
+    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def to_object(alert: Alert, labels: Labels, board_base: str = "") -> dict[str, Any]:
+    """The alert object of the contract."""
+    rule, tenant, queue, channel = alert.slot
+    return {
+        "v": 1,
+        "alert": alert.id,
+        "rule": rule,
+        "metric": alert.metric,
+        "state": str(alert.state),
+        "severity": alert.severity,
+        "tenant": tenant,
+        "queue": queue,
+        "channel": channel,
+        "since": instant(alert.since),
+        "at": instant(alert.at),
+        "fired_at": instant(alert.fired_at),
+        "value": alert.value,
+        "peak": alert.peak,
+        "expected": alert.facts.expected,
+        "low": alert.facts.low,
+        "high": alert.facts.high,
+        "unit": alert.unit,
+        "summary": {language: summary(alert, labels, language) for language in LANGUAGES},
+        "drivers": [dict(driver) for driver in alert.facts.drivers],
+        "keywords": list(alert.facts.keywords),
+        "samples": list(alert.facts.samples),
+        "impact": {**IMPACT, **alert.facts.impact},
+        "acknowledged_by": alert.acknowledged_by,
+        "acknowledged_at": instant(alert.acknowledged_at),
+        "silenced_by": alert.silenced_by,
+        "inhibited_by": alert.inhibited_by,
+        "flapping": alert.flapping,
+        "grade": alert.grade,
+        "resolved_at": instant(alert.resolved_at),
+        "reason": alert.reason,
+        "group": alert.group,
+        "labels": dict(alert.labels),
+        "runbook": alert.runbook,
+        "board": board(alert, board_base),
+    }
+
+
+def board(alert: Alert, base: str) -> str:
+    """The link that shows what the alert is about."""
+    parts = {"queue": alert.slot.queue, "channel": alert.slot.channel, "alert": alert.id}
+    return f"{base.rstrip('/')}/?{urlencode({name: value for name, value in parts.items() if value != SUM})}"
+
+
+def summary(alert: Alert, labels: Labels, language: str) -> str:
+    """One sentence: what is wrong, where, and how much."""
+    if alert.slot.rule.startswith(CHANNEL_DOWN):
+        return _channel_down(alert, language)
+    if alert.summary is not None:
+        what = alert.summary[language]
+    else:
+        metric = METRICS.get(alert.metric)
+        what = getattr(metric, language) if metric else alert.metric
+    return f"{where(alert, labels, language)}{'：' if language == 'zh' else ': '}{what}{_how_much(alert, language)}"
+
+
+def _channel_down(alert: Alert, language: str) -> str:
+    name = alert.slot.rule.removeprefix(CHANNEL_DOWN)
+    if alert.state is RESOLVED:
+        return f"通知渠道 {name} 已恢复" if language == "zh" else f"Channel {name} can be reached again"
+    return f"通知渠道 {name} 无法送达" if language == "zh" else f"Channel {name} cannot be reached"
+
+
+def where(alert: Alert, labels: Labels, language: str) -> str:
+    """The tenant, queue and channel it is about, by their names."""
+    queue, channel = alert.slot.queue, alert.slot.channel
+    parts = [] if alert.slot.tenant in ("default", "*") else [alert.slot.tenant]
+    if queue != SUM:
+        parts.append(_named(labels.queue, queue, language))
+    if channel != SUM:
+        parts.append(_named(labels.channel, channel, language))
+    if queue == channel == SUM:
+        parts.append("全部" if language == "zh" else "All")
+    return " · ".join(parts)
+
+
+def _named(names: Mapping[str, Any], id_: str, language: str) -> str:
+    found = names.get(id_)
+    return str(getattr(found, language)) if found is not None else id_
+
+
+def _how_much(alert: Alert, language: str) -> str:
+    if alert.value is None:
+        return ""
+    zh, bound = language == "zh", alert.facts.high if alert.upward else alert.facts.low
+    text = f" {amount(alert.value, alert.unit, language)}"
+    if alert.facts.expected is not None:
+        usual = amount(alert.facts.expected, alert.unit, language)
+        return text + (f"（通常 {usual}）" if zh else f" (usually {usual})")
+    if bound is None:
+        return text
+    limit = amount(bound, alert.unit, language)
+    return text + (f"（阈值 {limit}）" if zh else f" (limit {limit})")
+
+
+def amount(value: float, unit: str, language: str) -> str:
+    """A number with its unit, as a person says it."""
+    zh = language == "zh"
+    match unit:
+        case "ms":
+            return span(round(value), language)
+        case "s":
+            return span(round(value * 1000), language)
+        case "ratio":
+            return f"{value * 100:.1f}%"
+        case "per_min":
+            return f"{value:.0f} 条/分钟" if zh else f"{value:.0f} per min"
+        case "score":
+            return f"{value:+.2f}"
+        case _:
+            return f"{value:.0f}"
+
+
+def span(ms: int, language: str) -> str:
+    """A length of time in its two greatest units."""
+    names = ("天", "小时", "分", "秒") if language == "zh" else (" d", " h", " min", " s")
+    seconds = round(ms / 1000)
+    parts = (seconds // 86_400, seconds // 3_600 % 24, seconds // 60 % 60, seconds % 60)
+    shown = [f"{part}{name}" for part, name in zip(parts, names, strict=True) if part]
+    return ("" if language == "zh" else " ").join(shown[:2]) or f"0{names[3]}"
+
+
+def console_line(body: Mapping[str, Any]) -> dict[str, Any]:
+    """What the console's log line says of an alert: ids and numbers, no words of customers."""
+    keys = ("alert", "rule", "state", "severity", "tenant", "queue", "channel", "value", "peak", "low", "high", "since")
+    return {key: body.get(key) for key in (*keys, "reason")}
+
+
+def headline(body: Mapping[str, Any], language: str) -> str:
+    """The first line for people: the state, the severity's shape, what, and why it ended."""
+    mark = {"critical": "▲", "warning": "◆", "info": "●"}[str(body["severity"])]
+    state = str(body["state"])
+    word = next(words[language] for phase, words in _WORDS.items() if phase == state)
+    text = f"{'✓' if state == 'resolved' else mark} {word} {body['summary'][language]}"
+    reason = _REASONS.get(str(body.get("reason"))) if state == "resolved" else None
+    by = body.get("acknowledged_by") if state == "acknowledged" else None
+    return text + (f" ({reason[language]})" if reason else "") + (f" ({by})" if by else "")

@@ -1,0 +1,126 @@
+"""Sends what stands in the outbox: one task a channel, so that a dead one slows no other."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+import structlog
+
+from alerts.notifiers import Notifier, Rejected, Unavailable
+from alerts.outbox import Row, Store
+
+log = structlog.get_logger()
+
+FIRST_WAIT_MS = 500
+LONGEST_BACKOFF_MS = 30_000
+"""So that what was missed arrives within a minute of the other side's recovery."""
+GIVE_UP_MS = 86_400_000
+"""After a day nobody needs to be told any more; it stands in the history."""
+DOWN_MS = 25_000
+"""Failing for so long, a channel is dead, and the others are told: with one more try, within a minute."""
+IDLE_S = 1.0
+
+Trouble = Callable[[str, str | None], None]
+"""Hears of a channel by name: why it is dead, or None: it works again."""
+
+
+def now_ms() -> int:
+    """The real clock."""
+    return time.time_ns() // 1_000_000
+
+
+def backoff_ms(attempts: int, chance: float) -> int:
+    """How long to wait after so many failures: doubling, and between half and all of it, so that senders part."""
+    full = min(LONGEST_BACKOFF_MS, FIRST_WAIT_MS << min(attempts, 16))
+    return round(full * (0.5 + chance / 2))
+
+
+class Tell:
+    """Delivers the outbox's rows through the doors. Rows of one channel leave in order."""
+
+    def __init__(self, store: Store, notifiers: Mapping[str, Notifier], on_trouble: Trouble) -> None:
+        self._store, self._notifiers, self._on_trouble = store, dict(notifiers), on_trouble
+        self._wake = {name: asyncio.Event() for name in notifiers}
+        self._failing_since: dict[str, int] = {}
+        self._down: set[str] = set()
+
+    def poke(self) -> None:
+        """There may be something to send."""
+        for event in self._wake.values():
+            event.set()
+
+    async def run(self) -> None:
+        """Send for ever. Rows of channels that are no longer configured are given up at the start."""
+        for name in self._store.unsettled():
+            if name not in self._notifiers:
+                self._store.settle([row.id for row in self._store.due(name, 1 << 62, 1 << 31)], now_ms(), "no channel")
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for name, notifier in self._notifiers.items():
+                    tasks.create_task(self._serve(name, notifier), name=f"tell {name}")
+        finally:
+            for notifier in self._notifiers.values():
+                await notifier.close()
+
+    async def _serve(self, name: str, notifier: Notifier) -> None:
+        while True:
+            self._wake[name].clear()
+            rows = self._store.due(name, now_ms(), notifier.batch)
+            if rows:
+                await self._try(name, notifier, rows)
+                await asyncio.sleep(notifier.gap_ms / 1000)
+            else:
+                await self._rest(name)
+
+    async def _rest(self, name: str) -> None:
+        next_at = self._store.next_at(name)
+        wait = IDLE_S if next_at is None else min(IDLE_S, max(0.01, (next_at - now_ms()) / 1000))
+        try:
+            await asyncio.wait_for(self._wake[name].wait(), wait)
+        except TimeoutError:
+            pass
+
+    async def _try(self, name: str, notifier: Notifier, rows: Sequence[Row]) -> None:
+        ids, began = [row.id for row in rows], now_ms()
+        try:
+            await notifier.send(rows)
+        except Unavailable as error:
+            self._failed(name, rows, str(error), error.retry_ms, began)
+        except Rejected as error:
+            self._store.settle(ids, now_ms(), f"rejected: {error}")
+            self._is_down(name, str(error))
+        except Exception as error:  # a mistake of ours in one door must not close the others
+            log.exception("notifier_failed", channel=name, error=type(error).__name__)
+            self._store.settle(ids, now_ms(), f"failed: {type(error).__name__}")
+            self._is_down(name, f"failed: {type(error).__name__}")
+        else:
+            self._store.settle(ids, now_ms())
+            self._is_up(name)
+
+    def _failed(self, name: str, rows: Sequence[Row], reason: str, retry_ms: int | None, began: int) -> None:
+        now, ids = now_ms(), [row.id for row in rows]
+        since = self._failing_since.setdefault(name, began)
+        old = [row.id for row in rows if now - row.created_at > GIVE_UP_MS]
+        self._store.settle(old, now, f"given up: {reason}")
+        wait = max(retry_ms or 0, backoff_ms(rows[0].attempts, random.random()))
+        self._store.postpone([id_ for id_ in ids if id_ not in old], now + wait, reason)
+        log.warning("alert_not_sent", channel=name, reason=reason, attempts=rows[0].attempts + 1, retry_ms=wait)
+        if now - since >= DOWN_MS:
+            self._is_down(name, reason)
+
+    def _is_down(self, name: str, reason: str) -> None:
+        self._failing_since.setdefault(name, now_ms())
+        if name not in self._down:
+            self._down.add(name)
+            log.error("channel_down", channel=name, reason=reason)
+            self._on_trouble(name, reason)
+
+    def _is_up(self, name: str) -> None:
+        self._failing_since.pop(name, None)
+        if name in self._down:
+            self._down.discard(name)
+            log.info("channel_up", channel=name)
+        self._on_trouble(name, None)

@@ -1,0 +1,155 @@
+"""Judges each tick, and writes down what is to be told, before anybody is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+import structlog
+
+from alerts.commands import obey
+from alerts.notices import Notice, Policy, plan
+from alerts.outbox import TOPIC, Deed, Row, Store
+from alerts.readings import Readings
+from alerts.render import instant, to_object
+from alerts.rules import Ruleset
+from alerts.state import (
+    RECENT_MS,
+    RESOLVED,
+    Change,
+    Refused,
+    State,
+    channel_down,
+    everything,
+    judge,
+    latest,
+    overdue,
+)
+from alerts.tell import now_ms
+from config.settings import Labels
+from streams.events import REAL
+
+log = structlog.get_logger()
+
+WRITE_MS = 5_000
+"""How long numbers that changed nobody's state may stay unwritten: judging the same ticks again brings them back."""
+
+
+class Watch:
+    """The alerts in memory, and their file. What it decides is on disk before it returns."""
+
+    def __init__(
+        self,
+        store: Store,
+        rules: Ruleset,
+        policy: Policy,
+        labels: Labels | None = None,
+        board_base: str = "",
+        now: Callable[[], int] = now_ms,
+    ) -> None:
+        self._store, self._rules, self._policy = store, rules, policy
+        self._labels, self._board_base, self._now = labels or Labels(), board_base, now
+        self._state = self._written = store.load()
+        self._written_at = self._heard_at = now()
+        self.on_written: Callable[[], None] = lambda: None
+        """Called when something new stands in the outbox."""
+
+    @property
+    def state(self) -> State:
+        """What stands now."""
+        return self._state
+
+    def judge(self, clock: str, as_of: int, readings: Readings) -> list[Change]:
+        """Judge one tick; nothing happens for one that is not after the last of its clock. Returns what changed."""
+        if clock == REAL:
+            self._heard_at = self._now()
+        state, changes = judge(self._state, self._rules, clock, as_of, readings)
+        return [] if state is self._state else self._settle(state, changes)
+
+    def beat(self) -> list[Change]:
+        """Once a second: what time alone brings (a silence ends, no tick came). Returns what changed."""
+        now = self._now()
+        state, changes = overdue(self._state, self._rules, now - self._heard_at, now)
+        return self._settle(state, changes)
+
+    def trouble(self, name: str, reason: str | None) -> None:
+        """A channel is dead, for a reason; or works again (None)."""
+        state, changes = channel_down(self._state, name, reason, self._now())
+        if changes:
+            self._settle(state, changes)
+
+    def command(self, order: Mapping[str, Any]) -> dict[str, Any]:
+        """Carry out what a viewer asked for (`{"do", "tenant", "by", …}`), and answer. Every attempt is audited.
+
+        `tenant` is the one the viewer may speak for, `*`: any.
+        """
+        now = self._now()
+        what, by, tenant = str(order.get("do")), str(order.get("by")), str(order.get("tenant"))
+        try:
+            state, changes = obey(self._state, order, now)
+            result = "ok"
+        except Refused as error:
+            state, changes, result = self._state, [], str(error)
+        detail = {key: value for key, value in order.items() if key not in ("do", "by", "tenant")}
+        self._settle(state, changes, [Deed(now, by, tenant, what, detail, result)])
+        log.info("alert_command", what=what, by=by, tenant=tenant, result=result)
+        return {"kind": "reply", "ok": True} if result == "ok" else {"kind": "reply", "ok": False, "error": result}
+
+    def open_alerts(self, tenant: str = "*") -> list[dict[str, Any]]:
+        """The alert objects of the feed: those not resolved, and those resolved in the last 30 min of their clock."""
+        judged = self._state.judged
+        return [
+            self._object(alert)
+            for alert in everything(self._state)
+            if tenant in ("*", alert.slot.tenant)
+            and (alert.state is not RESOLVED or judged.get(alert.clock, 0) - (alert.resolved_at or 0) < RECENT_MS)
+        ]
+
+    def silences(self, tenant: str = "*") -> list[dict[str, Any]]:
+        """`silences` of the feed."""
+        return [
+            {
+                "tenant": silence.tenant,
+                "id": silence.id,
+                "match": dict(silence.match),
+                "since": instant(silence.since),
+                "until": instant(silence.until),
+                "by": silence.by,
+                "reason": silence.reason,
+            }
+            for silence in self._state.silences.values()
+            if tenant in ("*", silence.tenant)
+        ]
+
+    def _object(self, alert: Any) -> dict[str, Any]:
+        return to_object(alert, self._labels, self._board_base)
+
+    def _settle(self, state: State, changes: Sequence[Change], deeds: Sequence[Deed] = ()) -> list[Change]:
+        """Settle who hears of it, write it all down in one go, and only then believe it."""
+        now = self._now()
+        state, notices = plan(state, self._policy, now)
+        told = latest(changes, state)
+        rows = [self._row(TOPIC, change, now) for change in told] + [self._notice(notice, now) for notice in notices]
+        if rows or deeds or self._differs(state) or now - self._written_at >= WRITE_MS:
+            self._store.commit(self._written, state, rows, deeds, now)
+            self._written, self._written_at = state, now
+        self._state = state
+        if rows:
+            self.on_written()
+        for change in told:
+            log.info("alert_changed", alert=change.alert.id, rule=change.alert.slot.rule, state=str(change.alert.state))
+        return told
+
+    def _differs(self, state: State) -> bool:
+        """Whether more than numbers changed since the last writing."""
+        before = self._written
+        return before.silences is not state.silences or before.alerts.keys() != state.alerts.keys()
+
+    def _row(self, channel: str, change: Change, now: int) -> Row:
+        body = msgspec.json.encode(self._object(change.alert))
+        return Row(channel, change.alert.id, str(change.alert.state), body, now)
+
+    def _notice(self, notice: Notice, now: int) -> Row:
+        body = msgspec.json.encode(self._object(notice.alert))
+        return Row(notice.channel, notice.alert.id, str(notice.alert.state), body, now, notice.kind)
