@@ -105,3 +105,36 @@ def same(name: str, expected: Any, actual: Any) -> bool:
         return bool(expected == actual)
     slack = abs(expected) * 0.01 if name in PERCENTILES else 1e-6
     return bool(abs(expected - actual) <= slack)
+
+
+def disagreements(told: Row, actual: Row) -> list[str]:
+    """Every difference between two whole answers, in every column that the first one has.
+
+    Rows of `minutes` that are all zeros count as not written; other rows must be there on both sides.
+    """
+    found: list[str] = []
+    for table, names in (*_KEYS.items(), ("episodes", ("conversation", "episode"))):
+        want, rows = (_rows(names, answer[table]) for answer in (told, actual))
+        for key in sorted({*want, *rows}, key=str):
+            where = f"{table}{list(key)}"
+            if table != "minutes" and (key not in want or key not in rows):
+                found.append(f"{where}: {'missing' if key in want else 'too many'}")
+                continue
+            expected = want.get(key) or {name: 0 for name in rows[key] if name in _columns_of(told[table])}
+            row = rows.get(key)
+            found += _columns(where, expected, row.get if row is not None else _zero(names, key))
+    if sorted(set(told["late"])) != sorted(set(actual["late"])):
+        found.append(f"late: {sorted(set(actual['late']))} instead of {sorted(set(told['late']))}")
+    return found
+
+
+def _rows(names: tuple[str, ...], rows: list[Row]) -> dict[tuple[Any, ...], Row]:
+    return {tuple(str(row[name]) if name == "day" else row[name] for name in names): row for row in rows}
+
+
+def _columns_of(rows: list[Row]) -> set[str]:
+    return {name for row in rows[:1] for name in row} - {"queue", "channel", "minute"}
+
+
+def _zero(names: tuple[str, ...], key: tuple[Any, ...]) -> Callable[[str], Any]:
+    return lambda name: key[names.index(name)] if name in names else 0

@@ -232,10 +232,10 @@ def _route(routing: Routing, event: Row, known: bool, moved: bool) -> None:
     if is_message(event, "agent"):
         if routing.holder is None or routing.stay is not None:
             _take(routing, event.get("author_id"), at, known)
-    elif event["kind"] == "assigned" or (event["kind"] == "transferred" and event.get("agent")):
+    elif event["kind"] == "assigned":
         _take(routing, event["agent"], at, known)
     elif event["kind"] in ("queued", "transferred"):
-        _let_go(routing, at)
+        _hold(routing, event.get("agent") if event["kind"] == "transferred" else None, at)
         if routing.stay is None or moved:
             _enter(routing, at, known)
     elif event["kind"] == "opened" and moved and routing.stay is not None:
@@ -268,15 +268,16 @@ def _enter(routing: Routing, at: int, known: bool) -> None:
 
 def _take(routing: Routing, agent: str | None, at: int, known: bool) -> None:
     _leave(routing, at, known)
-    if agent != routing.holder:
-        _let_go(routing, at)
-        routing.holder = agent
-        if agent is not None:
-            routing.holds.append((agent, at, None))
+    _hold(routing, agent, at)
 
 
-def _let_go(routing: Routing, at: int) -> None:
+def _hold(routing: Routing, agent: str | None, at: int) -> None:
+    """Somebody else holds it, or nobody."""
+    if agent == routing.holder:
+        return
     if routing.holder is not None:
-        agent, since, _ = routing.holds[-1]
-        routing.holds[-1] = (agent, since, at)
-        routing.holder = None
+        before, since, _ = routing.holds[-1]
+        routing.holds[-1] = (before, since, at)
+    routing.holder = agent
+    if agent is not None:
+        routing.holds.append((agent, at, None))

@@ -26,8 +26,9 @@ Bots and demand
 Queues and people
  9. A stay is not begun while the customer is gone; taking it then makes no value, but changes who holds it, and
     `handle_ms`, `greeting_ms` and `agent_messages` count the empty chair's agent too.
-10. `transferred` with an agent is taken at once: the stay in the old queue ends, none begins in the new one.
-    `transferred` without one to the queue it waits in goes on with the stay, as `queued` does.
+10. Every `transferred` enters a queue, also one that names a person: they hold it, but it waits there until somebody
+    takes it by `assigned` or a message (that is who is held and "still waits in a queue"). One to the queue it waits
+    in goes on with the stay, as `queued` does.
 11. `opened` inside an episode naming another queue moves it; where it waits, the stay moves on; where somebody holds
     it, they keep it. `assigned` naming another queue moves it and takes it.
 12. `greeting` and `handle_time` know `assigned` and messages only, no `transferred` with a name.
@@ -55,10 +56,13 @@ from collections.abc import Sequence
 
 from tests.conformance.cases import Row, events_of, now_ms
 from tests.reference.fold import Conversation, fold
-from tests.reference.given import arrive, by_tenant, complete
+from tests.reference.given import SECOND, arrive, by_tenant, complete
 from tests.reference.people import by_hour, present, spans_of
 from tests.reference.present import live
 from tests.reference.tables import minute_rows, minutes, outcomes_by_day
+
+UNCERTAIN_MS = 80 * SECOND
+"""The watermark is behind the tick: a closing by the clock this soon before a tick need not be known at it."""
 
 
 def reckon(events: Sequence[Row], settings: Row, tick: int, *, live_door: bool = False) -> Row:
@@ -68,13 +72,34 @@ def reckon(events: Sequence[Row], settings: Row, tick: int, *, live_door: bool =
     """
     given = complete(settings)
     scopes, late = arrive(events, live=live_door)
-    conversations = [
-        fold(name, some, given, tick) for (sort, name), some in sorted(scopes.items()) if sort == "conversation"
-    ]
+    conversations = _folded(scopes, given, tick)
     statuses = {name: spans_of(some) for (sort, name), some in scopes.items() if sort == "agent"}
     return _answer(conversations, statuses, given, tick) | {
         "late": late + [one for conversation in conversations for one in conversation.late]
     }
+
+
+def _folded(scopes: dict[tuple[str, str], list[Row]], given: Row, tick: int) -> list[Conversation]:
+    return [fold(name, some, given, tick) for (sort, name), some in sorted(scopes.items()) if sort == "conversation"]
+
+
+def calm(events: Sequence[Row], settings: Row, tick: int) -> int:
+    """The first tick from this one on with no closing by the clock in the 80 s before it, unless an event shows it."""
+    given = complete(settings)
+    scopes, _ = arrive(events)
+    while True:
+        last = [c.episodes[-1] for c in _folded(scopes, given, tick) if c.episodes]
+        shown = {name: some[-1]["at"] for (_, name), some in scopes.items()}
+        soon = [
+            end
+            for episode in last
+            if (end := episode.closed_at) is not None
+            and tick - UNCERTAIN_MS <= end
+            and shown[episode.opening.conversation] < end
+        ]
+        if not soon:
+            return tick
+        tick = max(soon) + UNCERTAIN_MS + SECOND
 
 
 def _answer(conversations: list[Conversation], statuses: Row, settings: Row, tick: int) -> Row:
