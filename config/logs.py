@@ -1,8 +1,8 @@
 """Logging: readable lines on a terminal, one JSON object a line elsewhere; always UTC, always one line per event.
 
 `log = structlog.get_logger()`, then `log.info("event_name", key=value)`. What libraries log through `logging` takes the
-same way; the talkative ones from `warning` on. Chat text, tokens and addresses with secrets never go into a log: that is
-the caller's promise; that nothing said can break a line or move the cursor is ours.
+same way; the talkative ones from `warning` on. Chat text, tokens and addresses with secrets never go into a log: that
+is the caller's promise; that nothing said can break a line or move the cursor is ours.
 """
 
 from __future__ import annotations

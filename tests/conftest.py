@@ -1,0 +1,82 @@
+"""What tests share: a running stack, and how a test asks for a program that may be missing."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tidewatch.access import Access
+from tidewatch.embedded import Stack
+
+
+def require(*programs: str) -> None:
+    """Skip the test, with the reason, where a program is missing; fail it where `TIDEWATCH_REQUIRE` names it."""
+    for program in programs:
+        if shutil.which(program) is None:
+            reason = f"{program} is not installed"
+            if program in os.environ.get("TIDEWATCH_REQUIRE", "").replace(",", " ").split():
+                pytest.fail(f"{reason}, and TIDEWATCH_REQUIRE asks for it")
+            pytest.skip(reason)
+
+
+class RunningStack:
+    """An embedded stack in a thread of its own, for tests that are not coroutines."""
+
+    def __init__(self, stack: Stack) -> None:
+        self._stack = stack
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="stack")
+
+    @property
+    def access(self) -> Access:
+        """How to get in."""
+        assert self._stack.access is not None
+        return self._stack.access
+
+    @property
+    def directory(self) -> Path:
+        """Where everything lies."""
+        return self._stack.directory.path
+
+    def pid(self, name: str) -> int | None:
+        """The process of a role, of `broker` or of `redis`."""
+        return self._stack.pid(name)
+
+    def kill(self, name: str) -> None:
+        """SIGKILL it, from the stack's own thread."""
+        self._loop.call_soon_threadsafe(self._stack.kill, name)
+
+    def missing(self) -> list[str]:
+        """Who is not ready."""
+        return asyncio.run_coroutine_threadsafe(self._stack.missing(), self._loop).result(30)
+
+    def start(self) -> None:
+        """Returns when it is ready."""
+        self._thread.start()
+        try:
+            asyncio.run_coroutine_threadsafe(self._stack.__aenter__(), self._loop).result(120)
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Ends everything."""
+        asyncio.run_coroutine_threadsafe(self._stack.stop(), self._loop).result(30)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+        self._loop.close()
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+    """The whole embedded stack on free ports, one for all tests of the session: use a tenant of your own."""
+    running = RunningStack(Stack(tmp_path_factory.mktemp("stack") / "data", port=0))
+    running.start()
+    yield running
+    running.stop()

@@ -1,0 +1,158 @@
+"""What is reachable, configured and wrong, each with the mend. Looks, changes nothing."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from config.logs import printable
+from config.settings import Settings, SettingsError, load
+from tidewatch import servers
+from tidewatch.directory import CannotStart
+
+PATIENCE = 5.0
+"""Seconds for each look."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at."""
+
+    good: bool
+    what: str
+    mend: str = ""
+
+    def __str__(self) -> str:
+        mend = f"\n       {self.mend}" if self.mend else ""
+        return f"{'ok   ' if self.good else 'WRONG'}  {printable(self.what)}{mend}"
+
+
+async def examine(config: Path | None, data: Path | None) -> list[Finding]:
+    """Everything that can be said: of the stack in `data`, else of the servers that the settings name."""
+    python = ".".join(map(str, sys.version_info[:3]))
+    fits = (3, 11) <= sys.version_info[:2] < (3, 13)
+    found = [Finding(fits, f"Python {python}", "" if fits else "use Python 3.11 or 3.12: make setup")]
+    try:
+        settings = load(config)
+    except SettingsError as wrong:
+        return [*found, Finding(False, str(wrong), "correct it there")]
+    found.append(Finding(True, f"settings{f' of {config}' if config else ''}"))
+    found.append(_rules(settings))
+    directory = data or settings.data
+    looks = _embedded(directory) if directory else _production(settings)
+    return found + [finding async for finding in looks]
+
+
+def _rules(settings: Settings) -> Finding:
+    from tidewatch.embedded import need_rules
+
+    try:
+        need_rules(settings)
+    except CannotStart as wrong:
+        return Finding(False, str(wrong), "correct it there")
+    return Finding(True, "alert rules")
+
+
+# The embedded stack
+
+
+async def _embedded(directory: Path) -> AsyncIterator[Finding]:
+    for name, need in (
+        ("embedded broker", servers.broker_program),
+        ("Redis server", servers.redis_program),
+        ("embedded ClickHouse", servers.need_clickhouse),
+    ):
+        try:
+            need()
+        except CannotStart as wrong:
+            yield Finding(False, str(wrong))
+        else:
+            yield Finding(True, f"{name} is installed")
+    try:
+        run = json.loads((directory / "run.json").read_text())
+        access = json.loads((directory / "access.json").read_text())
+    except (OSError, ValueError):
+        yield Finding(False, f"no stack runs in {directory}", f"tidewatch up --data {directory}")
+        return
+    for name in ("kafka", "redis"):
+        port = int(run[name].rpartition(":")[2])
+        good = await servers.listens(port)
+        yield Finding(
+            good, f"{name} at {run[name]}", "" if good else f"see {directory}/logs; the stack starts it again"
+        )
+    yield await _door("gateway", access["url"], "/readyz", f"see {directory}/logs/gateway.log")
+    yield await _door("ClickHouse", access["clickhouse_url"], "/ping", f"see {directory}/logs/sink.log")
+
+
+async def _door(name: str, url: str, path: str, mend: str) -> Finding:
+    parts = urlsplit(url)
+    status, said = await servers.get(parts.hostname or "", parts.port or 80, path, PATIENCE)
+    answer = "is ready" if status == 200 else f"answers {status}: {said[:200]}" if status else "does not answer"
+    return Finding(status == 200, f"{name} at {parts.hostname}:{parts.port} {answer}", "" if status == 200 else mend)
+
+
+# Production
+
+
+async def _production(settings: Settings) -> AsyncIterator[Finding]:
+    good = bool(settings.secret.get_secret_value())
+    yield Finding(good, "signing secret" if good else "no signing secret", "" if good else "set TIDEWATCH_SECRET")
+    yield await _kafka(settings)
+    yield await _redis(settings)
+    yield await _clickhouse(settings)
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.gateway.host, settings.gateway.host)  # noqa: S104  compared only
+    yield await _door(
+        "gateway", f"http://{host}:{settings.gateway.port}", "/readyz", "tidewatch gateway; its log says why"
+    )
+
+
+async def _kafka(settings: Settings) -> Finding:
+    from aiokafka.admin import AIOKafkaAdminClient
+
+    where = f"Kafka at {settings.kafka.bootstrap}"
+    client = AIOKafkaAdminClient(bootstrap_servers=settings.kafka.bootstrap, request_timeout_ms=int(PATIENCE * 1000))
+    try:
+        await client.start()
+        there = set(await client.list_topics())
+        wanted = servers.topics(settings.kafka.partitions)
+        described = {
+            topic["topic"]: len(topic["partitions"])
+            for topic in await client.describe_topics(sorted(there & wanted.keys()))
+        }
+    except Exception as error:  # noqa: BLE001  whatever it is, it is the finding
+        return Finding(False, f"{where} does not answer: {type(error).__name__}", "start it, or set kafka.bootstrap")
+    finally:
+        await client.close()
+    for name, count in wanted.items():
+        if described.get(name) != count:
+            has = f"has {described[name]}" if name in described else "is missing, not with"
+            return Finding(False, f"{where}: topic {name} {has} {count} partitions", "make it, or set kafka.partitions")
+    return Finding(True, f"{where}, all topics with their partitions")
+
+
+async def _redis(settings: Settings) -> Finding:
+    from redis.asyncio import Redis
+    from redis.exceptions import RedisError
+
+    url = settings.redis.url.get_secret_value()
+    parts = urlsplit(url)
+    where = f"Redis at {parts.hostname}:{parts.port or 6379}"
+    client = Redis.from_url(url, socket_connect_timeout=PATIENCE, socket_timeout=PATIENCE)
+    try:
+        await client.ping()
+    except (RedisError, OSError) as error:
+        return Finding(False, f"{where} does not answer: {type(error).__name__}", "start it, or set redis.url")
+    finally:
+        await client.aclose()
+    return Finding(True, where)
+
+
+async def _clickhouse(settings: Settings) -> Finding:
+    parts = urlsplit(settings.clickhouse.url)
+    return await _door(
+        "ClickHouse", f"http://{parts.hostname}:{parts.port or 8123}", "/ping", "start it, or set clickhouse.url"
+    )
