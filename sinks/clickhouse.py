@@ -21,7 +21,6 @@ from typing import TypeVar
 
 import clickhouse_connect
 import stamina
-import structlog
 from clickhouse_connect import common
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError, DataError, Error
@@ -29,7 +28,6 @@ from clickhouse_connect.driver.exceptions import ClickHouseError, DataError, Err
 from config.settings import Settings
 from sinks.rows import TABLES, TENANTS, Row, Table
 
-log = structlog.get_logger()
 _T = TypeVar("_T")
 
 CLIENTS = 4
@@ -94,7 +92,7 @@ class History:
     async def _patiently(self, call: Callable[[Client], _T]) -> _T:
         loop = asyncio.get_running_loop()
         async for attempt in stamina.retry_context(
-            on=Unavailable, attempts=None, timeout=None, wait_initial=0.2, wait_max=15.0, wait_jitter=0.5
+            on=Unavailable, attempts=None, timeout=None, wait_initial=0.2, wait_max=5.0, wait_jitter=0.5
         ):
             with attempt:
                 return await loop.run_in_executor(self._threads, self._once, call)
@@ -153,12 +151,10 @@ def _sorted_errors() -> Iterator[None]:
     except Error as error:
         if error.code in _DATA_CODES or isinstance(error, DataError):
             raise Rejected(_kind(error)) from None
-        log.warning("clickhouse_unavailable", kind=type(error).__name__, code=error.code, name=error.name)
         raise Unavailable(_kind(error)) from None
     except _CONVERSION as error:
         raise Rejected(_kind(error)) from None
     except (ClickHouseError, OSError, RuntimeError) as error:
-        log.warning("clickhouse_unavailable", kind=type(error).__name__)
         raise Unavailable(_kind(error)) from None
 
 
@@ -170,7 +166,8 @@ def _kind(error: Exception) -> str:
 def open_history(settings: Settings) -> History:
     """The database that the settings name: a server, or the engine in this process on `DIR/clickhouse`."""
     common.set_setting("autogenerate_session_id", False)
-    logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)  # it may quote a value; what matters is raised anyway
+    for talkative in ("clickhouse_connect", "urllib3"):  # they may quote a value; what matters is raised anyway
+        logging.getLogger(talkative).setLevel(logging.CRITICAL)
     if settings.data is None:
         return History(lambda: _server(settings), settings.clickhouse.database)
     directory = engine_directory(settings.data)
@@ -194,11 +191,15 @@ def _engine(directory: Path) -> Client:
 
 
 def engine_directory(data: Path) -> Path:
-    """Where the embedded engine keeps its files. Rows on their way into it lie beside them, and never outlive a start."""
+    """Make the place of the embedded engine's files. Rows on their way into it lie beside them, and never outlive a start."""
     passing = data / "clickhouse-passing"
     shutil.rmtree(passing, ignore_errors=True)
     passing.mkdir(mode=0o700, parents=True)
     tempfile.tempdir = str(passing)
-    directory = data / "clickhouse"
-    directory.mkdir(mode=0o700, exist_ok=True)
-    return directory
+    engine_path(data).mkdir(mode=0o700, exist_ok=True)
+    return engine_path(data)
+
+
+def engine_path(data: Path) -> Path:
+    """Where the embedded engine keeps its files. It compares spellings, so there is one."""
+    return (data / "clickhouse").resolve()

@@ -1,0 +1,213 @@
+"""The sink role: `chat.readings` and `chat.alerts` → ClickHouse; on the embedded stack also ClickHouse's door for readers.
+
+Faust's traps (an exception acks, `take` acks what failed) are kept out by acking by hand: nothing is acked before it is stored.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import tempfile
+import time
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import faust
+import stamina
+import structlog
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAlreadyExistsError, for_code
+
+from config.settings import Settings
+from sinks.clickhouse import open_history
+from sinks.desk import Desk, Found, Positions
+from sinks.rows import ALERTS as ALERT_ROWS
+from sinks.rows import DEAD_LETTERS, Unreadable, decode_alert, decode_reading, rows_of, unreadable
+from streams.events import ALERTS, READINGS
+
+if TYPE_CHECKING:
+    from faust.types import EventT, StreamT
+
+log = structlog.get_logger()
+
+FINISH_S = 5.0
+"""How long an ending sink waits for its last block, and then again for Faust."""
+EMBEDDED_GROUP = {"broker_session_timeout": 6.0, "broker_heartbeat_interval": 1.0, "broker_rebalance_timeout": 3.0}
+"""The embedded broker holds a join for half the session time."""
+
+
+async def run(settings: Settings) -> None:
+    """Store until told to end (SIGTERM, SIGINT): then finish the block and return within 10 s.
+
+    Raises:
+        RuntimeError: something ended that must not; the process should be started again.
+    """
+    ended = _on_signals()
+    history = open_history(settings)
+    doorway = None
+    try:
+        await _unless(ended, history.prepare())
+        doorway = await _open_door(settings)
+        positions = Positions(settings.data / "sink.db") if settings.data else None
+        desk = Desk(history, positions, lambda tenant: settings.tenant(tenant).zone, lambda: time.time_ns() // 1_000_000)
+        await _unless(ended, _start_desk(desk, history))
+        await _unless(ended, ensure_topics(settings))
+        await _store_until(ended, desk, settings)
+    except _EndedEarly:
+        log.info("sink_ended_early")
+    finally:
+        if doorway is not None:
+            await doorway.close()
+        history.close()
+
+
+async def _start_desk(desk: Desk, history: Any) -> None:
+    await desk.know(await history.zones())
+
+
+async def _open_door(settings: Settings) -> Any:
+    """Embedded: serve readers over HTTP. Production: they ask ClickHouse itself."""
+    if settings.data is None:
+        return None
+    from sinks.door import Door
+
+    return await Door.open(settings)
+
+
+async def _store_until(ended: asyncio.Event, desk: Desk, settings: Settings) -> None:
+    with tempfile.TemporaryDirectory(prefix="tidewatch-sink-") as scratch:
+        app = make_app(settings, desk, Path(scratch))
+        working = asyncio.create_task(desk.work())
+        await app.start()
+        log.info("sink_started", partitions=settings.kafka.partitions)
+        try:
+            await _first(working, ended.wait(), app.wait_until_stopped())
+            if working.done():
+                working.result()
+            if not ended.is_set():
+                raise RuntimeError("the consumer of the sink has stopped")
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(desk.finish(), FINISH_S)
+        finally:
+            working.cancel()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(app.stop(), FINISH_S)
+            log.info("sink_stopped")
+
+
+def make_app(settings: Settings, desk: Desk, scratch: Path) -> faust.App:
+    """The Faust app `tidewatch-sink`: both topics onto one desk."""
+    app = faust.App(
+        "tidewatch-sink",
+        broker=";".join(f"aiokafka://{server.strip()}" for server in settings.kafka.bootstrap.split(",")),
+        store="memory://",
+        datadir=str(scratch),
+        web_enabled=False,
+        autodiscover=False,
+        processing_guarantee="at_least_once",
+        consumer_auto_offset_reset="earliest",
+        topic_disable_leader=True,
+        topic_partitions=settings.kafka.partitions,
+        broker_commit_interval=1.0,
+        broker_max_poll_interval=86_400.0,  # an outage of the database is waited out in place, without leaving the group
+        stream_buffer_maxsize=256,
+        stream_wait_empty=False,
+        producer_max_batch_size=1,
+        **EMBEDDED_GROUP,
+    )
+    parts = settings.kafka.partitions
+    _agent(app, READINGS, "store", desk, lambda value: _from_reading(value, parts))
+    _agent(app, ALERTS, "store_alerts", desk, lambda value: Found({ALERT_ROWS: [decode_alert(value)]}))
+    return app
+
+
+def _agent(app: faust.App, topic: str, name: str, desk: Desk, read: Callable[[bytes], Found]) -> None:
+    channel = app.topic(topic, key_serializer="raw", value_serializer="raw")
+
+    async def body(stream: StreamT[bytes]) -> None:
+        async for event in stream.noack().events():
+            await desk.take(_found(event, read), len(event.value or b""), event.ack)
+
+    app.agent(channel, name=name)(body)
+
+
+def _found(event: EventT[bytes], read: Callable[[bytes], Found]) -> Found:
+    """What a record holds; of one that nobody can read, its dead letter."""
+    value = event.value or b""
+    try:
+        return read(value)
+    except Unreadable as error:
+        message = event.message
+        at = int(message.timestamp * 1000)
+        log.error("record_unreadable", topic=message.topic, partition=message.partition, offset=message.offset)
+        return Found({DEAD_LETTERS: [unreadable(message.topic, message.partition, message.offset, value, str(error), at)]})
+
+
+def _from_reading(value: bytes, partitions: int) -> Found:
+    """A base reading says what stands again, not what came after the position: it moves none."""
+    reading = decode_reading(value)
+    return Found(rows_of(reading, partitions), reading.partition, None if reading.base else reading.pos)
+
+
+async def ensure_topics(settings: Settings) -> None:
+    """Return once both topics are there, `chat.readings` with as many partitions as the settings say.
+
+    Raises:
+        RuntimeError: it has another number of partitions.
+    """
+    async for attempt in stamina.retry_context(
+        on=(KafkaConnectionError, OSError, KafkaError), attempts=None, timeout=None, wait_initial=0.1, wait_max=5.0
+    ):
+        with attempt:
+            found = await _topics(settings)
+    if found != settings.kafka.partitions:
+        raise RuntimeError(f"{READINGS} has {found} partitions, the settings say {settings.kafka.partitions}")
+
+
+async def _topics(settings: Settings) -> int:
+    kafka = settings.kafka
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap, request_timeout_ms=5_000)
+    await admin.start()
+    try:
+        there = set(await admin.list_topics())
+        missing = [topic for topic in (READINGS, ALERTS) if topic not in there]
+        if missing:
+            made = await admin.create_topics([NewTopic(topic, kafka.partitions, kafka.replication) for topic in missing])
+            for _, code, *_ in made.topic_errors:
+                if code and for_code(code) is not TopicAlreadyExistsError:
+                    raise for_code(code)
+        described = await admin.describe_topics([READINGS])
+        return len(described[0]["partitions"])
+    finally:
+        await admin.close()
+
+
+class _EndedEarly(Exception):
+    """Told to end before everything was there."""
+
+
+async def _unless(ended: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
+    task = asyncio.create_task(work)
+    await _first(task, ended.wait())
+    if not task.done():
+        task.cancel()
+        raise _EndedEarly
+    task.result()
+
+
+async def _first(*waits: asyncio.Task[Any] | Coroutine[Any, Any, Any]) -> None:
+    """Return when the first of these is done; coroutines are given up, tasks go on."""
+    tasks = [wait if isinstance(wait, asyncio.Task) else asyncio.create_task(wait) for wait in waits]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task, wait in zip(tasks, waits, strict=True):
+        if task is not wait:
+            task.cancel()
+
+
+def _on_signals() -> asyncio.Event:
+    ended = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, ended.set)
+    return ended
