@@ -76,6 +76,12 @@ def instant(ms: int) -> str:
     return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def signed(snapshot: bytes, sub: str, roles: Iterable[str]) -> bytes:
+    """A snapshot with who looks at it, and what they may do: the one part that viewers do not share."""
+    viewer = {"sub": sub, "roles": sorted(roles), "can": rights(roles)}
+    return snapshot[:-1] + b"," + _field("viewer", viewer) + b"}"
+
+
 class Feed:
     """Builds the frames of one scope. Keeps only which keys' history it sends, and since which version."""
 
@@ -89,11 +95,10 @@ class Feed:
         self._labels_version = 0
         self._seen = -1
 
-    def snapshot(self, held: Held, now: Now, roles: Iterable[str]) -> bytes:
-        """Everything, and 180 panes of what is watched."""
+    def snapshot(self, held: Held, now: Now) -> bytes:
+        """Everything, and 180 panes of what is watched; all but the `viewer`, which `signed` adds."""
         self._look(held, now)
-        parts = [_field("kind", "snapshot"), *self._head(held, now)]
-        parts += [_field("viewer", {"roles": sorted(roles), "can": rights(roles)}), _field("labels", self._labels)]
+        parts = [_field("kind", "snapshot"), *self._head(held, now), _field("labels", self._labels)]
         parts.append(b'"keys":[' + b",".join(self._keys(held, -1, -1)) + b"]")
         parts += [_field(name, self._list(held, name)) for name in LISTS]
         return b"{" + b",".join(parts) + b"}"

@@ -100,7 +100,7 @@ async def serve_live(
     connection: ServerConnection, claims: Claims, mirror: Mirror, _settings: Settings, commands: Send | None = None
 ) -> None:
     """Serve one viewer until either side ends it. Closes with 4403 without a right, with 4401 once the token ends."""
-    roles = frozenset(claims.roles) & RIGHTS.keys()
+    roles = frozenset(role for role in claims.roles if role in RIGHTS)
     if not roles:
         await connection.close(4403, "this needs the role supervisor, analyst or admin")
         return
@@ -117,15 +117,22 @@ async def serve_live(
 
 
 async def _serve(viewer: _Viewer) -> None:
-    with contextlib.suppress(ConnectionClosed):
-        telling = asyncio.create_task(_tell(viewer))
-        try:
-            async for message in viewer.connection:
-                await viewer.connection.send(msgspec.json.encode(await _answer(viewer, message)), text=True)
-        finally:
-            telling.cancel()
-            with contextlib.suppress(ConnectionClosed, asyncio.CancelledError):
-                await telling
+    """Tell and hear side by side until one of them ends, and the other with it."""
+    both = {asyncio.create_task(_tell(viewer)), asyncio.create_task(_hear(viewer))}
+    try:
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in both:
+            task.cancel()
+        ends = await asyncio.gather(*both, return_exceptions=True)
+    for end in ends:
+        if isinstance(end, Exception) and not isinstance(end, ConnectionClosed):
+            raise end
+
+
+async def _hear(viewer: _Viewer) -> None:
+    async for message in viewer.connection:
+        await viewer.connection.send(msgspec.json.encode(await _answer(viewer, message)), text=True)
 
 
 async def _tell(viewer: _Viewer) -> None:
@@ -151,7 +158,7 @@ def _frame(viewer: _Viewer, seen: int | None) -> bytes:
     feed, whole = mirror.feed(viewer.scope), viewer.rewatched
     viewer.rewatched = False
     if seen is None or seen < mirror.held.floor:
-        return feed.snapshot(mirror.held, mirror.now(), viewer.roles)
+        return feed.snapshot(mirror.held, mirror.now(), viewer.sub, viewer.roles)
     return feed.delta(mirror.held, mirror.now(), seen, whole)
 
 

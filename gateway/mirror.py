@@ -22,7 +22,7 @@ from msgspec import MsgspecError
 from redis.exceptions import RedisError
 
 from config.settings import Settings
-from gateway.frames import Feed, Now, Scope
+from gateway.frames import Feed, Now, Scope, signed
 from gateway.held import Held, Meta, decode_change, decode_meta, decode_object
 
 log = structlog.get_logger()
@@ -234,10 +234,9 @@ class _Shared:
         self._feed = feed
         self._built: dict[tuple[Any, ...], tuple[int, bytes]] = {}
 
-    def snapshot(self, held: Held, now: Now, roles: frozenset[str]) -> bytes:
-        return self._once(
-            ("snapshot", roles, held.version, now.stale), now, lambda: self._feed.snapshot(held, now, roles)
-        )
+    def snapshot(self, held: Held, now: Now, sub: str, roles: frozenset[str]) -> bytes:
+        asked = ("snapshot", held.version, now.stale)
+        return signed(self._once(asked, now, lambda: self._feed.snapshot(held, now)), sub, roles)
 
     def delta(self, held: Held, now: Now, version: int, whole: bool) -> bytes:
         asked = (version, whole, held.version, now.stale)
