@@ -1,7 +1,7 @@
 """History, in blocks: the edge to ClickHouse. One promise, kept by waiting: what `write` returns from is stored.
 
-Production speaks HTTP to a server; the embedded stack drives ClickHouse's engine inside this very process, through the same
-client. Both block, so each call runs in a thread of its own with a client of its own.
+Production speaks HTTP to a server; the embedded stack drives ClickHouse's engine inside this very process, through
+the same client. Both block, so each call runs in a thread of its own with a client of its own.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ CLIENTS = 4
 """How many calls may run at once: tables of a block are inserted side by side."""
 CONNECT_S = 3
 CALL_S = 8
-"""A call to a server that hangs is given up and said again after so many seconds: well within the poll interval of Kafka."""
+"""A call to a server that hangs is given up and said again after so many seconds."""
 
 _DATA_CODES = frozenset({6, 26, 27, 33, 38, 41, 53, 69, 70, 72, 131, 190, 321, 349, 407, 469})
 """Errors that are about the data itself, so that no waiting helps. Source: ClickHouse, src/Common/ErrorCodes.cpp."""
@@ -43,7 +43,7 @@ _CONVERSION = (DataError, TypeError, ValueError, OverflowError, AttributeError, 
 
 
 class Unavailable(Exception):
-    """The database cannot be reached or does not take anything now: wait. The message names the kind of the error only."""
+    """The database cannot be reached or takes nothing now: wait. The message names the kind of the error only."""
 
 
 class Rejected(Exception):
@@ -76,9 +76,11 @@ class History:
     async def zones(self) -> dict[str, str]:
         """The stored zone of every tenant."""
         rows = await self._patiently(
-            lambda client: client.query(
-                "SELECT tenant, zone FROM {table:Identifier} FINAL", parameters={"table": TENANTS.name}
-            ).result_rows
+            lambda client: (
+                client.query(
+                    "SELECT tenant, zone FROM {table:Identifier} FINAL", parameters={"table": TENANTS.name}
+                ).result_rows
+            )
         )
         return {str(tenant): str(zone) for tenant, zone in rows}
 
@@ -159,8 +161,8 @@ def _sorted_errors() -> Iterator[None]:
 
 
 def _kind(error: Exception) -> str:
-    code = getattr(error, "code", None)
-    return f"{type(error).__name__}{f' {code}' if code else ''}{f' {name}' if (name := getattr(error, 'name', None)) else ''}"
+    words = (type(error).__name__, getattr(error, "code", None), getattr(error, "name", None))
+    return " ".join(str(word) for word in words if word)
 
 
 def open_history(settings: Settings) -> History:
@@ -191,7 +193,7 @@ def _engine(directory: Path) -> Client:
 
 
 def engine_directory(data: Path) -> Path:
-    """Make the place of the embedded engine's files. Rows on their way into it lie beside them, and never outlive a start."""
+    """Make the place of the embedded engine's files. Rows on their way into it lie beside them until the next start."""
     passing = data / "clickhouse-passing"
     shutil.rmtree(passing, ignore_errors=True)
     passing.mkdir(mode=0o700, parents=True)

@@ -1,7 +1,8 @@
 """Records in, blocks out: gathers what arrives, stores a block at a time, and only then lets the records go.
 
-Order of storing: rows of all tables; then the clocks, which say how far all of it is; then the position on disk, by which
-others throw away what they kept for us; then the acks. A kill between any two of these repeats rows, which is harmless.
+Order of storing: rows of all tables; then the clocks, which say how far all of it is; then the position on disk, by
+which others throw away what they kept for us; then the acks. A kill between any two of these repeats rows, which is
+harmless.
 """
 
 from __future__ import annotations
@@ -80,9 +81,11 @@ class _Block:
 
 
 class Desk:
-    """Takes records as they come; `work` stores them. Holds two blocks at most: one being stored, one being gathered."""
+    """Takes records as they come; `work` stores them. Holds two blocks at most: one being stored, one gathered."""
 
-    def __init__(self, writer: Writer, positions: Positions | None, zone: Callable[[str], str], now: Callable[[], int]) -> None:
+    def __init__(
+        self, writer: Writer, positions: Positions | None, zone: Callable[[str], str], now: Callable[[], int]
+    ) -> None:
         """`zone`: a tenant's; `now`: ms since the epoch; `positions`: None where nobody asks for them (production)."""
         self._writer = writer
         self._positions = positions
@@ -102,13 +105,16 @@ class Desk:
 
     async def take(self, found: Found, size: int, ack: Callable[[], object]) -> None:
         """Put one record on the desk; return when there is room. Its ack is called once everything in it is stored."""
-        while self._block.full or self._closing:
+        while self._busy():
             self._room.clear()
             await self._room.wait()
         self._block.add(found, size, ack)
         self._some.set()
         if self._block.full:
             self._full.set()
+
+    def _busy(self) -> bool:
+        return self._block.full or self._closing
 
     async def work(self) -> None:
         """Store block after block, for ever."""
@@ -146,7 +152,7 @@ class Desk:
             ack()
 
     async def _write(self, table: Table, rows: list[Row]) -> list[Row]:
-        """Store the rows; return dead letters for those that can never be. Halves a refused block until it finds them."""
+        """Store the rows; return dead letters for those that can never be: halves a refused block to find them."""
         if not rows:
             return []
         try:
@@ -190,4 +196,3 @@ class Positions:
     def close(self) -> None:
         """Let go of the file."""
         self._db.close()
-

@@ -1,8 +1,9 @@
 """ClickHouse's HTTP form over the engine in this process, for readers: user `bi`, read only, on 127.0.0.1.
 
-`clickhouse-connect`, `curl`, Grafana, Superset and JDBC work as they are. Every request gets a session of its own with the
-engine, so nothing one reader does stays for the next: limits and the database are set, then `readonly = 1`, then the statement is
-formatted by the engine (which refuses several in one), judged by `sinks.guard` on the engine's own parse, and run as formatted.
+`clickhouse-connect`, `curl`, Grafana, Superset and JDBC work as they are. Every request gets a session of its own with
+the engine, so nothing one reader does stays for the next: limits and the database are set, then `readonly = 1`, then
+the statement is formatted by the engine (which refuses several in one), judged by `sinks.guard` on the engine's own
+parse, and run as formatted.
 
 Threads run the queries; the engine lets go of Python's lock meanwhile, so a long query does not hold up an insert.
 """
@@ -50,8 +51,8 @@ THREADS = 2
 
 READONLY, UNKNOWN_DATABASE, TOO_MANY, BAD_ARGUMENTS, DENIED, NOT_IMPLEMENTED = 164, 81, 202, 36, 516, 48
 _STATUS = {
-    36: 400, 41: 400, 42: 400, 43: 400, 44: 400, 46: 404, 47: 404, 48: 501, 53: 400, 60: 404, 62: 400, 73: 404, 81: 404, 115: 404,
-    159: 408, 164: 403, 202: 503, 396: 413, 456: 400, 457: 400, 516: 403,
+    36: 400, 41: 400, 42: 400, 43: 400, 44: 400, 46: 404, 47: 404, 48: 501, 53: 400, 60: 404, 62: 400, 73: 404, 81: 404,
+    115: 404, 159: 408, 164: 403, 202: 503, 396: 413, 456: 400, 457: 400, 516: 403,
 }  # fmt: skip
 """Codes whose HTTP status is not 500. Source: ClickHouse, exceptionCodeToHTTPStatus."""
 
@@ -148,7 +149,7 @@ def set_statement(wanted: Mapping[str, str]) -> str:
         QueryError: a value that does not fit.
     """
     literals = {name: literal("0") for name, literal in _BOUNDS.items()}
-    literals |= {"session_timezone": "'UTC'", "allow_ddl": "0", "allow_introspection_functions": "0", "log_queries": "0"}
+    literals |= {"session_timezone": "'UTC'", "allow_ddl": "0", "allow_introspection_functions": "0"}
     for name, literal in (_BOUNDS | _TASTES).items():
         if name in wanted:
             try:
@@ -166,7 +167,7 @@ class Engine:
             raise ValueError("a database's name is letters, digits and _")
         self._path = str(path)
         self._database = database
-        self._use = {name: "USE " + name for name in (database, "system", "information_schema")}
+        self._use = {name: "USE " + name for name in (database, "information_schema")}
 
     def run(self, query: Query) -> Answer:
         """The answer to one statement of a reader.
@@ -191,7 +192,8 @@ class Engine:
         for setup in (set_statement(query.settings), self._use[current], "SET readonly = 1"):
             session.query(setup)
         begun = time.perf_counter_ns()
-        canonical = session.query("SELECT formatQuerySingleLine({text:String})", "RawBLOB", {"text": escaped(query.text)}).bytes().decode()
+        given = {"text": escaped(query.text)}
+        canonical = session.query("SELECT formatQuerySingleLine({text:String})", "RawBLOB", given).bytes().decode()
         hello = _greeting(canonical, query)
         if hello is not None:
             return hello
@@ -199,7 +201,8 @@ class Engine:
         check(canonical, tree, self._database, current)
         wanted = format_of(canonical) or query.format
         result = session.query(canonical, wanted, query.parameters)
-        return Answer(result.bytes() or b"", wanted, result.rows_read(), result.bytes_read(), time.perf_counter_ns() - begun)
+        took = time.perf_counter_ns() - begun
+        return Answer(result.bytes() or b"", wanted, result.rows_read(), result.bytes_read(), took)
 
 
 def escaped(text: str) -> str:
@@ -215,12 +218,11 @@ def format_of(canonical: str) -> str | None:
 
 def _engine_error(text: str) -> QueryError:
     match = re.search(r"Code: (\d+)", text)
-    error = QueryError(int(match[1]) if match else 1001, "", text[match.start() :] if match else text)
-    return error
+    return QueryError(int(match[1]) if match else 1001, "", text[match.start() :] if match else text)
 
 
 def _greeting(canonical: str, query: Query) -> Answer | None:
-    """Go's client asks this first, and wants the answer as a block with block info. Revision 0: it reads plain blocks from then on."""
+    """Go's client asks this first and wants a block with block info. Revision 0: it reads plain blocks from then on."""
     asked = canonical.removesuffix(" FORMAT Native")
     if asked != "SELECT displayName(), version(), revision(), timezone()":
         return None
@@ -228,7 +230,8 @@ def _greeting(canonical: str, query: Query) -> Answer | None:
         return None
     from chdb import engine_version
 
-    values = [("displayName()", b"tidewatch"), ("version()", str(engine_version).encode()), ("revision()", None), ("timezone()", b"UTC")]
+    version = str(engine_version).encode()
+    values = [("displayName()", b"tidewatch"), ("version()", version), ("revision()", None), ("timezone()", b"UTC")]
     body = bytearray(b"\x01\x00\x02\xff\xff\xff\xff\x00" + bytes([len(values), 1]))
     for name, value in values:
         body += _sized(name.encode()) + _sized(b"UInt32" if value is None else b"String") + b"\x00"
@@ -254,7 +257,8 @@ class Door:
     @classmethod
     async def open(cls, settings: Settings) -> Door:
         """Listen on 127.0.0.1 and write the port to DIR/ports/clickhouse."""
-        assert settings.data is not None
+        if settings.data is None:
+            raise ValueError("only the embedded stack has a door")
         clickhouse = settings.clickhouse
         door = cls(Engine(engine_path(settings.data), clickhouse.database), clickhouse.password.get_secret_value())
         await door._listen(clickhouse.port)
@@ -283,7 +287,11 @@ class Door:
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         query_id = request.query.get("query_id") or str(uuid.uuid4())
-        headers = {"X-ClickHouse-Server-Display-Name": "tidewatch", "X-ClickHouse-Timezone": "UTC"}
+        headers = {
+            "X-ClickHouse-Server-Display-Name": "tidewatch",
+            "X-ClickHouse-Timezone": "UTC",
+            "Server": "tidewatch",
+        }
         if re.fullmatch(r"[\w.:-]{1,128}", query_id):
             headers["X-ClickHouse-Query-Id"] = query_id
         try:
@@ -302,7 +310,7 @@ class Door:
         user, password = credentials(request, form)
         known = hmac.compare_digest(user.encode(), USER.encode())
         if not (hmac.compare_digest(password.encode(), self._password) and known and self._password):
-            raise QueryError(DENIED, "AUTHENTICATION_FAILED", "Authentication failed: password is incorrect, or there is no user with such name")
+            raise QueryError(DENIED, "AUTHENTICATION_FAILED", "Authentication failed: wrong user or password")
 
     async def _ask(self, query: Query) -> Answer:
         if self._under_way >= QUERIES + QUEUED:
@@ -414,7 +422,10 @@ FRAME = 2**20
 
 
 def _framed(body: bytes) -> bytes:
-    """ClickHouse's own frames, which JDBC asks for: checksum, 0x82 (LZ4), sizes, block. Source: ClickHouse, CompressedWriteBuffer."""
+    """ClickHouse's own frames, which JDBC asks for: checksum, 0x82 (LZ4), sizes, block.
+
+    Source: ClickHouse, CompressedWriteBuffer.
+    """
     import lz4.block
 
     frames = bytearray()
@@ -440,7 +451,9 @@ def _plain_frames(body: bytes) -> bytes:
         rest = body[16 : 16 + size]
         if len(rest) != size or size < 9 or length > STATEMENT_BYTES or body[:16] != _checksum(rest):
             raise ValueError("a broken frame")
-        plain += {0x82: lambda: lz4.block.decompress(rest[9:], uncompressed_size=length), 0x02: lambda: rest[9:]}[rest[0]]()
+        if rest[0] != 0x82:
+            raise ValueError("a frame that is not LZ4")
+        plain += lz4.block.decompress(rest[9:], uncompressed_size=length)
         body = body[16 + size :]
     return bytes(plain)
 
@@ -449,5 +462,5 @@ def _checksum(rest: bytes) -> bytes:
     """CityHash128 of ClickHouse, the high half first, each half little-endian."""
     from clickhouse_cityhash.cityhash import CityHash128
 
-    value = CityHash128(rest)
+    value: int = CityHash128(rest)
     return (value >> 64).to_bytes(8, "little") + (value & (2**64 - 1)).to_bytes(8, "little")

@@ -1,8 +1,9 @@
 """May a reader run this statement? Decided on the engine's own parse of it, not on its text. Pure.
 
-The engine's `readonly = 1` already refuses every write, every change of a setting, and table functions that reach outside.
-What it lets through in process is refused here: the function `file()`, INTO OUTFILE, KILL, USE, and the system tables that
-show other people's queries or the machine. The parse comes as the lines of EXPLAIN AST, one node a line, depth by indentation.
+The engine's `readonly = 1` already refuses every write, every change of a setting, and table functions that reach
+outside. What it lets through in process is refused here: the function `file()`, INTO OUTFILE, KILL, USE, and the system
+tables that show other people's queries or the machine. The parse comes as the lines of EXPLAIN AST, one node a line,
+depth by indentation.
 """
 
 from __future__ import annotations
@@ -13,21 +14,25 @@ from dataclasses import dataclass
 
 STATEMENTS = frozenset(
     {
-        "SelectWithUnionQuery", "SelectIntersectExceptQuery", "ShowTables", "ShowColumns", "ShowIndexes", "ShowFunctions",
-        "ShowSetting", "ShowEngineQuery", "DescribeQuery", "Explain", "ExistsTableQuery", "ExistsViewQuery", "ExistsDatabaseQuery",
-        "ShowCreateTableQuery", "ShowCreateViewQuery", "ShowCreateDatabaseQuery",
+        "SelectWithUnionQuery", "SelectIntersectExceptQuery", "ShowTables", "ShowColumns", "ShowIndexes",
+        "ShowFunctions", "ShowSetting", "ShowEngineQuery", "DescribeQuery", "Explain", "ExistsTableQuery",
+        "ExistsViewQuery", "ExistsDatabaseQuery", "ShowCreateTableQuery", "ShowCreateViewQuery",
+        "ShowCreateDatabaseQuery",
     }
 )  # fmt: skip
 """Kinds of statements that read."""
 
-TABLE_FUNCTIONS = frozenset({"generate_series", "generateseries", "null", "numbers", "numbers_mt", "values", "view", "zeros", "zeros_mt"})
+TABLE_FUNCTIONS = frozenset(
+    {"generate_series", "generateseries", "null", "numbers", "numbers_mt", "values", "view", "zeros", "zeros_mt"}
+)
 """Table functions that make their rows out of the query alone."""
 
 SYSTEM_TABLES = frozenset(
     {
-        "aggregate_function_combinators", "collations", "columns", "constraints", "data_skipping_indices", "data_type_families",
-        "databases", "dictionaries", "formats", "functions", "keywords", "numbers", "numbers_mt", "one", "settings", "table_engines",
-        "table_functions", "tables", "time_zones", "zeros", "zeros_mt",
+        "aggregate_function_combinators", "collations", "columns", "constraints", "data_skipping_indices",
+        "data_type_families", "databases", "dictionaries", "formats", "functions", "keywords", "numbers",
+        "numbers_mt", "one", "settings", "table_engines", "table_functions", "tables", "time_zones", "zeros",
+        "zeros_mt",
     }
 )  # fmt: skip
 """What clients ask to list tables and columns, and what shows nothing of other readers or of the machine."""
@@ -35,11 +40,13 @@ SYSTEM_TABLES = frozenset(
 INFORMATION = frozenset({"information_schema"})
 
 _DENIED = re.compile(
-    r"""file|file_?cluster|files.*|python.*|catboostevaluate|joinget.*|ai[a-z_]*|addressto.*|reversednsquery|sleep.*|generateserialid
-    |showcertificate|getserversetting|executable.*|url|urlcluster|remote.*|cluster.*|s3.*|gcs.*|azure.*|hdfs.*|cosn|oss.*|mysql.*
-    |postgresql.*|sqlite.*|mongodb.*|redis.*|odbc.*|jdbc.*|bigquery.*|ytsaurus.*|delta.*lake.*|iceberg.*|hudi.*|paimon.*|arrowstream
-    |dictionary|eval|input|loop|merge|merget.*|viewexplain|viewifpermitted|timeseries(data|metrics|samples|tags|selector|metricfam.*)
-    |prometheus.*|fuzz.*|demangle|evalmlmethod""",
+    r"""
+    file|file_?cluster|files.*|python.*|catboostevaluate|joinget.*|ai[a-z_]*|addressto.*|demangle|reversednsquery
+    |sleep.*|generateserialid|showcertificate|getserversetting|executable.*|url|urlcluster|remote.*|cluster.*|s3.*|gcs.*
+    |azure.*|hdfs.*|cosn|oss.*|mysql.*|postgresql.*|sqlite.*|mongodb.*|redis.*|odbc.*|jdbc.*|bigquery.*|ytsaurus.*
+    |delta.*lake.*|iceberg.*|hudi.*|paimon.*|arrowstream|dictionary|eval|evalmlmethod|input|loop|merge|merget.*
+    |viewexplain|viewifpermitted|timeseries(data|metrics|samples|tags|selector|metricfam.*)|prometheus.*|fuzz.*
+    """,
     re.VERBOSE,
 )
 """Functions that reach outside the database, or wait for nothing. Tried on whole names in lower case."""
@@ -64,8 +71,8 @@ class _Node:
 def check(canonical: str, tree: str, database: str, current: str) -> None:
     """Return if a reader may run it.
 
-    `canonical`: the statement as the engine formats it; `tree`: EXPLAIN AST of that; `database`: ours; `current`: the one that
-    unqualified names stand for.
+    `canonical`: the statement as the engine formats it; `tree`: EXPLAIN AST of that; `database`: ours; `current`: the
+    one that unqualified names stand for.
 
     Raises:
         Refused: no.

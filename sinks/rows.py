@@ -1,7 +1,7 @@
 """What the stream says → rows of ClickHouse. Pure: tuples in the order of `Table.columns`.
 
-Rows are absolute and carry a version, so storing one twice, or an older one later, changes nothing. Instants stay integers
-(ms since the epoch), as `DateTime64(3)` holds them.
+Rows are absolute and carry a version, so storing one twice, or an older one later, changes nothing. Instants stay
+integers (ms since the epoch), as `DateTime64(3)` holds them.
 """
 
 from __future__ import annotations
@@ -58,18 +58,19 @@ def _table(name: str, columns: str, key: str, version: str | None = None) -> Tab
 
 EVENTS = _table(
     "events_base",
-    "tenant subject id v kind at event_time seq conversation channel queue customer author author_id text type private agent by "
-    "resolved topic score comment status capacity attrs received_at episode model_topic sentiment keywords clock_suspect late "
-    "replay position version",
+    "tenant subject id v kind at event_time seq conversation channel queue customer author author_id text type "
+    "private agent by resolved topic score comment status capacity attrs received_at episode model_topic sentiment "
+    "keywords clock_suspect late replay position version",
     "tenant subject id",
     "version",
 )
 EPISODES = _table(
     "episodes_base",
-    "tenant conversation episode version is_deleted channel queue credit_queue customer agent opened_at demand_at first_reply_at "
-    "first_reply_agent closed_at state outcome reopen outbound frt_ms frt_business_ms frt_customer_ms frt_any_ms greeting_ms "
-    "handle_ms abandon_wait_ms censored_wait_ms reply_times_ms queue_waits queue_left_ms waiting_since target_ms short_ms "
-    "customer_messages agent_messages bot_messages transfers resolved csat topic agent_topic sentiment formula_id holds",
+    "tenant conversation episode version is_deleted channel queue credit_queue customer agent opened_at demand_at "
+    "first_reply_at first_reply_agent closed_at state outcome reopen outbound frt_ms frt_business_ms frt_customer_ms "
+    "frt_any_ms greeting_ms handle_ms abandon_wait_ms censored_wait_ms reply_times_ms queue_waits queue_left_ms "
+    "waiting_since target_ms short_ms customer_messages agent_messages bot_messages transfers resolved csat topic "
+    "agent_topic sentiment formula_id holds",
     "tenant conversation episode",
     "version",
 )
@@ -79,7 +80,9 @@ MINUTES = _table(
     "tenant queue channel minute partition",
     "version",
 )
-STATUSES = _table("agent_status_base", "tenant agent since version is_deleted until status capacity", "tenant agent since", "version")
+STATUSES = _table(
+    "agent_status_base", "tenant agent since version is_deleted until status capacity", "tenant agent since", "version"
+)
 DEAD_LETTERS = _table(
     "dead_letters_base", "topic partition offset at digest reason size", "topic partition offset at digest reason"
 )
@@ -88,8 +91,9 @@ CLOCKS = _table("clocks_base", "clock partition version at live partitions", "cl
 TENANTS = _table("tenants_base", "tenant version zone", "tenant", "version")
 ALERTS = _table(
     "alerts_base",
-    "tenant alert at state v rule metric severity queue channel since value peak expected low high unit summary drivers keywords "
-    "samples impact acknowledged_by acknowledged_at silenced_by grade resolved_at reason group runbook board",
+    "tenant alert at state v rule metric severity queue channel since value peak expected low high unit summary "
+    "drivers keywords samples impact acknowledged_by acknowledged_at silenced_by grade resolved_at reason group "
+    "runbook board",
     "tenant alert at state",
 )
 
@@ -121,15 +125,15 @@ def _segment(segment: Segment, reading: Reading, partitions: int) -> list[tuple[
 
 
 def event_row(row: EventRow) -> Row:
-    """One row of `events`: as given, and what the fold made of it. The smallest position stands: the first to arrive."""
+    """One row of `events`: as given, and what the fold made of it. The first to arrive (smallest position) stands."""
     event = row.event
     given = event.at if event.given_at is None else event.given_at
     return (
-        event.tenant, _subject(event), event.id, 1, event.kind, given, event.at, event.seq, event.conversation, event.channel,
-        event.queue, event.customer, event.author, event.author_id, event.text, event.type, event.private, event.agent, event.by,
-        event.resolved, event.topic, event.score, event.comment, event.status, event.capacity, event.attrs or {},
-        event.received_at, row.episode, row.model_topic, row.sentiment, row.keywords, event.clock_suspect, row.late,
-        event.replay, row.position, -row.position,
+        event.tenant, _subject(event), event.id, 1, event.kind, given, event.at, event.seq, event.conversation,
+        event.channel, event.queue, event.customer, event.author, event.author_id, event.text, event.type,
+        event.private, event.agent, event.by, event.resolved, event.topic, event.score, event.comment, event.status,
+        event.capacity, event.attrs or {}, event.received_at, row.episode, row.model_topic, row.sentiment,
+        row.keywords, event.clock_suspect, row.late, event.replay, row.position, -row.position,
     )  # fmt: skip
 
 
@@ -140,21 +144,22 @@ def _subject(event: Event) -> str:
 def episode_row(row: EpisodeRow) -> Row:
     """One row of `episodes`."""
     return (
-        row.tenant, row.conversation, row.episode, row.version, int(row.deleted), row.channel, row.queue, row.credit_queue,
-        row.customer, row.agent, row.opened_at, row.demand_at, row.first_reply_at, row.first_reply_agent, row.closed_at, row.state,
-        row.outcome, row.reopen, row.outbound, row.frt_ms, row.frt_business_ms, row.frt_customer_ms, row.frt_any_ms,
-        row.greeting_ms, row.handle_ms, row.abandon_wait_ms, row.censored_wait_ms, row.reply_times_ms,
-        [tuple(wait) for wait in row.queue_waits], row.queue_left_ms, row.waiting_since, row.target_ms, row.short_ms,
-        row.customer_messages, row.agent_messages, row.bot_messages, row.transfers, row.resolved, row.csat, row.topic,
-        row.agent_topic, row.sentiment, row.formula_id, [(hold.agent, hold.since, hold.until) for hold in row.holds],
+        row.tenant, row.conversation, row.episode, row.version, int(row.deleted), row.channel, row.queue,
+        row.credit_queue, row.customer, row.agent, row.opened_at, row.demand_at, row.first_reply_at,
+        row.first_reply_agent, row.closed_at, row.state, row.outcome, row.reopen, row.outbound, row.frt_ms,
+        row.frt_business_ms, row.frt_customer_ms, row.frt_any_ms, row.greeting_ms, row.handle_ms, row.abandon_wait_ms,
+        row.censored_wait_ms, row.reply_times_ms, [tuple(wait) for wait in row.queue_waits], row.queue_left_ms,
+        row.waiting_since, row.target_ms, row.short_ms, row.customer_messages, row.agent_messages, row.bot_messages,
+        row.transfers, row.resolved, row.csat, row.topic, row.agent_topic, row.sentiment, row.formula_id,
+        [(hold.agent, hold.since, hold.until) for hold in row.holds],
     )  # fmt: skip
 
 
 def pane_row(row: PaneRow, partition: int) -> Row:
     """One partition's part of one row of `minutes`. Counts that the table does not know are left out."""
     return (
-        row.tenant, row.queue, row.channel, row.minute, partition, row.version, row.frt_hist, row.backlog, row.oldest_ms,
-        row.restated, FORMULA, *(row.counts.get(name, 0) for name in COUNTS),
+        row.tenant, row.queue, row.channel, row.minute, partition, row.version, row.frt_hist, row.backlog,
+        row.oldest_ms, row.restated, FORMULA, *(row.counts.get(name, 0) for name in COUNTS),
     )  # fmt: skip
 
 
@@ -180,7 +185,9 @@ def clock_rows(segment: Segment, partition: int, pos: int, partitions: int) -> l
 
 def tenants_of(blocks: Blocks) -> set[str]:
     """The tenants these rows are about."""
-    named = {row[0] for table in (EVENTS, EPISODES, MINUTES, STATUSES, LATE, CLOCKS, ALERTS) for row in blocks.get(table, ())}
+    named = {
+        row[0] for table in (EVENTS, EPISODES, MINUTES, STATUSES, LATE, CLOCKS, ALERTS) for row in blocks.get(table, ())
+    }
     return {tenant for tenant in named if tenant}
 
 
@@ -231,12 +238,13 @@ def _alert_row(alert: Mapping[str, Any]) -> Row:
     if at is None:
         raise ValueError("at")
     return (
-        str(alert["tenant"]), str(alert["alert"]), at, str(alert["state"]), int(alert.get("v") or 1), str(alert["rule"]),
-        text("metric"), str(alert.get("severity") or ""), text("queue"), text("channel"), since,
+        str(alert["tenant"]), str(alert["alert"]), at, str(alert["state"]), int(alert.get("v") or 1),
+        str(alert["rule"]), text("metric"), str(alert.get("severity") or ""), text("queue"), text("channel"), since,
         *(_number(alert.get(name)) for name in ("value", "peak", "expected", "low", "high")), text("unit"),
-        _json(alert.get("summary")), _json(alert.get("drivers")), _texts(alert.get("keywords")), _texts(alert.get("samples")),
-        _json(alert.get("impact")), text("acknowledged_by"), _instant(alert.get("acknowledged_at")), text("silenced_by"),
-        text("grade"), _instant(alert.get("resolved_at")), text("reason"), text("group"), text("runbook"), text("board"),
+        _json(alert.get("summary")), _json(alert.get("drivers")), _texts(alert.get("keywords")),
+        _texts(alert.get("samples")), _json(alert.get("impact")), text("acknowledged_by"),
+        _instant(alert.get("acknowledged_at")), text("silenced_by"), text("grade"),
+        _instant(alert.get("resolved_at")), text("reason"), text("group"), text("runbook"), text("board"),
     )  # fmt: skip
 
 

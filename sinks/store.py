@@ -1,6 +1,7 @@
-"""The sink role: `chat.readings` and `chat.alerts` → ClickHouse; on the embedded stack also ClickHouse's door for readers.
+"""The sink role: `chat.readings` and `chat.alerts` → ClickHouse; embedded also ClickHouse's door for readers.
 
-Faust's traps (an exception acks, `take` acks what failed) are kept out by acking by hand: nothing is acked before it is stored.
+Faust's traps (an exception acks, `take` acks what failed) are kept out by acking by hand: nothing is acked before it
+is stored.
 """
 
 from __future__ import annotations
@@ -32,10 +33,10 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-FINISH_S = 5.0
+FINISH_S = 2.5
 """How long an ending sink waits for its last block, and then again for Faust."""
-EMBEDDED_GROUP = {"broker_session_timeout": 6.0, "broker_heartbeat_interval": 1.0, "broker_rebalance_timeout": 3.0}
-"""The embedded broker holds a join for half the session time."""
+SESSION_S = {True: 3.0, False: 10.0}
+"""After how long a dead sink's partitions are free. Embedded (True): the broker holds every join for half of it."""
 
 
 async def run(settings: Settings) -> None:
@@ -51,7 +52,7 @@ async def run(settings: Settings) -> None:
         await _unless(ended, history.prepare())
         doorway = await _open_door(settings)
         positions = Positions(settings.data / "sink.db") if settings.data else None
-        desk = Desk(history, positions, lambda tenant: settings.tenant(tenant).zone, lambda: time.time_ns() // 1_000_000)
+        desk = Desk(history, positions, lambda tenant: settings.tenant(tenant).zone, _now)
         await _unless(ended, _start_desk(desk, history))
         await _unless(ended, ensure_topics(settings))
         await _store_until(ended, desk, settings)
@@ -99,6 +100,7 @@ async def _store_until(ended: asyncio.Event, desk: Desk, settings: Settings) -> 
 
 def make_app(settings: Settings, desk: Desk, scratch: Path) -> faust.App:
     """The Faust app `tidewatch-sink`: both topics onto one desk."""
+    session = SESSION_S[settings.data is not None]
     app = faust.App(
         "tidewatch-sink",
         broker=";".join(f"aiokafka://{server.strip()}" for server in settings.kafka.bootstrap.split(",")),
@@ -111,11 +113,13 @@ def make_app(settings: Settings, desk: Desk, scratch: Path) -> faust.App:
         topic_disable_leader=True,
         topic_partitions=settings.kafka.partitions,
         broker_commit_interval=1.0,
-        broker_max_poll_interval=86_400.0,  # an outage of the database is waited out in place, without leaving the group
+        broker_max_poll_interval=86_400.0,  # an outage of the database is waited out in place, within the group
         stream_buffer_maxsize=256,
         stream_wait_empty=False,
         producer_max_batch_size=1,
-        **EMBEDDED_GROUP,
+        broker_session_timeout=session,
+        broker_heartbeat_interval=session / 6,
+        broker_rebalance_timeout=session / 2,
     )
     parts = settings.kafka.partitions
     _agent(app, READINGS, "store", desk, lambda value: _from_reading(value, parts))
@@ -127,7 +131,7 @@ def _agent(app: faust.App, topic: str, name: str, desk: Desk, read: Callable[[by
     channel = app.topic(topic, key_serializer="raw", value_serializer="raw")
 
     async def body(stream: StreamT[bytes]) -> None:
-        async for event in stream.noack().events():
+        async for event in stream.noack().events():  # type: ignore[attr-defined]  # its interface forgets to say so
             await desk.take(_found(event, read), len(event.value or b""), event.ack)
 
     app.agent(channel, name=name)(body)
@@ -140,9 +144,10 @@ def _found(event: EventT[bytes], read: Callable[[bytes], Found]) -> Found:
         return read(value)
     except Unreadable as error:
         message = event.message
+        topic, partition, offset = message.topic, message.partition, message.offset
+        log.error("record_unreadable", topic=topic, partition=partition, offset=offset)
         at = int(message.timestamp * 1000)
-        log.error("record_unreadable", topic=message.topic, partition=message.partition, offset=message.offset)
-        return Found({DEAD_LETTERS: [unreadable(message.topic, message.partition, message.offset, value, str(error), at)]})
+        return Found({DEAD_LETTERS: [unreadable(topic, partition, offset, value, str(error), at)]})
 
 
 def _from_reading(value: bytes, partitions: int) -> Found:
@@ -174,7 +179,8 @@ async def _topics(settings: Settings) -> int:
         there = set(await admin.list_topics())
         missing = [topic for topic in (READINGS, ALERTS) if topic not in there]
         if missing:
-            made = await admin.create_topics([NewTopic(topic, kafka.partitions, kafka.replication) for topic in missing])
+            wanted = [NewTopic(topic, kafka.partitions, kafka.replication) for topic in missing]
+            made = await admin.create_topics(wanted)
             for _, code, *_ in made.topic_errors:
                 if code and for_code(code) is not TopicAlreadyExistsError:
                     raise for_code(code)
@@ -204,6 +210,10 @@ async def _first(*waits: asyncio.Task[Any] | Coroutine[Any, Any, Any]) -> None:
     for task, wait in zip(tasks, waits, strict=True):
         if task is not wait:
             task.cancel()
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def _on_signals() -> asyncio.Event:
