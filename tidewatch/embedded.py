@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -42,6 +41,8 @@ GRACE = {"gateway": 4.0, "worker": 6.0, "sink": 6.0, "notifier": 6.0, "redis": 2
 """Seconds from TERM to KILL. The gateway goes first, the roles together, then the servers: 12 s at the most."""
 GIVE_UP = 3
 """Deaths of one role before the stack was ever ready, after which it does not start."""
+SETTLED = 1.0
+"""Seconds that a role must live to count as up: what cannot start dies sooner, or shows in /readyz."""
 BROKER_MEMORY = 1 << 30
 """Bytes: some days of a busy desk. The journal is the truth, so the broker may forget."""
 NEW_TOKENS = 86_400
@@ -120,22 +121,27 @@ class Stack:
 
     def kill(self, name: str) -> None:
         """SIGKILL it; the supervisor sees to the rest."""
-        self._children[name].send(signal.SIGKILL)
+        self._children[name].kill()
 
     def kill_all(self) -> None:
         """Without patience; `stop` is still needed."""
         for child in self._children.values():
-            child.send(signal.SIGKILL)
+            child.kill()
 
     async def missing(self) -> list[str]:
         """Who is not ready, each with the reason where there is one to be had; empty: the stack is ready."""
-        found = [name for name in (*SERVERS, *ROLES) if self.pid(name) is None]
+        found = [name for name in (*SERVERS, *ROLES) if not self._is_up(name)]
         for role, door, path in (("sink", "clickhouse", "/ping"), ("gateway", "gateway", "/readyz")):
             port = self._port(door)
             status, said = await servers.get(self._host(door), port, path) if port else (0, "no port yet")
             if role not in found and status != 200:
                 found.append(f"{role} ({printable(said)[:200]})")
         return found
+
+    def _is_up(self, name: str) -> bool:
+        child = self._children.get(name)
+        settled = child is not None and (name in SERVERS or child.age >= SETTLED)
+        return settled and self.pid(name) is not None
 
     async def stop(self) -> None:
         """End everything, in order, within 15 s. Harmless to repeat."""
@@ -249,7 +255,6 @@ class Stack:
     async def _wait(self, child: Child) -> None:
         code = await child.wait()
         self._nursery.forget(child)
-        child.log.close()
         self._ended.put_nowait((child, code))
 
     async def _end(self, names: Sequence[str], grace: Mapping[str, float]) -> None:

@@ -11,6 +11,7 @@ import ctypes
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
@@ -60,52 +61,72 @@ class Log:
 class Child:
     """One running child process, the head of a process group of its own."""
 
-    def __init__(self, name: str, process: asyncio.subprocess.Process, log: Log) -> None:
+    def __init__(self, name: str, process: asyncio.subprocess.Process, output: int, log: Log) -> None:
         self.name = name
         self.pid = process.pid
         self.log = log
-        self.since = asyncio.get_running_loop().time()
+        self._since = time.monotonic()
         self._process = process
-        self._output = asyncio.create_task(self._read())
+        self._output = output
+        os.set_blocking(output, False)
+        asyncio.get_running_loop().add_reader(output, self._read)
 
-    async def _read(self) -> None:
-        assert self._process.stdout is not None  # noqa: S101  asked for in `spawn`
-        while chunk := await self._process.stdout.read(65_536):
+    def _read(self) -> bool:
+        """Write down what it says; True while there may be more at once."""
+        try:
+            chunk = os.read(self._output, 65_536)
+        except BlockingIOError:
+            return False
+        if chunk:
             self.log.write(chunk)
+        else:
+            asyncio.get_running_loop().remove_reader(self._output)
+        return bool(chunk)
 
     async def wait(self) -> int:
-        """Its exit code; negative: the signal that ended it. What it said is written by then."""
+        """Its exit code; negative: the signal that ended it. What it said is written by then, and its group is gone.
+
+        Once only.
+        """
         code = await self._process.wait()
-        try:
-            # A grandchild may still hold the pipe.
-            await asyncio.wait_for(asyncio.shield(self._output), 1)
-        except TimeoutError:
-            self._output.cancel()
+        self._kill_group()
+        while self._read():
+            pass
+        asyncio.get_running_loop().remove_reader(self._output)
+        os.close(self._output)
+        self.log.close()
         return code
+
+    @property
+    def age(self) -> float:
+        """Seconds since it was started."""
+        return time.monotonic() - self._since
 
     @property
     def alive(self) -> bool:
         """Whether it has not ended yet."""
         return self._process.returncode is None
 
-    def send(self, number: int) -> None:
-        """Send it a signal; to its whole group where that is SIGKILL."""
+    def kill(self) -> None:
+        """SIGKILL to it and its group."""
         if self.alive:
-            try:
-                (os.killpg if number == signal.SIGKILL else os.kill)(self.pid, number)
-            except ProcessLookupError:
-                pass  # it has ended this moment
+            self._kill_group()
+
+    def _kill_group(self) -> None:
+        try:
+            os.killpg(self.pid, signal.SIGKILL)
+        except OSError:
+            pass  # nobody is left
 
     async def stop(self, grace: float) -> None:
-        """TERM, and KILL after `grace` seconds."""
-        self.send(signal.SIGTERM)
+        """TERM, and KILL after `grace` seconds. Returns when it has ended."""
+        if self.alive:
+            self._process.terminate()
         try:
             await asyncio.wait_for(self._process.wait(), grace)
         except TimeoutError:
-            pass
-        self.send(signal.SIGKILL)
-        await self.wait()
-        self.log.close()
+            self.kill()
+            await self._process.wait()
 
 
 class Nursery:
@@ -125,21 +146,28 @@ class Nursery:
         self, name: str, command: Sequence[str], env: Mapping[str, str], log: Log, given: bytes = b""
     ) -> Child:
         """Start a child with exactly this environment. `given` is its standard input."""
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            env=env,
-            stdin=asyncio.subprocess.PIPE if given else asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            start_new_session=True,
-            umask=0o077,
-            preexec_fn=_die_with(os.getpid()),
-        )
+        # Pipes of our own: asyncio's would let `wait` wait for whoever else holds them.
+        output, said = os.pipe()
+        source = _filled(given)
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *command,
+                env=env,
+                stdin=source,
+                stdout=said,
+                stderr=asyncio.subprocess.STDOUT,
+                start_new_session=True,
+                umask=0o077,
+                preexec_fn=_die_with(os.getpid()),
+            )
+        except BaseException:
+            os.close(output)
+            raise
+        finally:
+            os.close(said)
+            os.close(source)
         self._tell(f"+{process.pid}")
-        if process.stdin is not None:
-            process.stdin.write(given)
-            process.stdin.close()
-        return Child(name, process, log)
+        return Child(name, process, output, log)
 
     def forget(self, child: Child) -> None:
         """This child has ended; its number may become another's."""
@@ -154,6 +182,14 @@ class Nursery:
     def _tell(self, line: str) -> None:
         if self._leash is not None and self._leash.stdin is not None and self._leash.returncode is None:
             self._leash.stdin.write(f"{line}\n".encode())
+
+
+def _filled(given: bytes) -> int:
+    """The reading end of a pipe that holds these bytes (a few kilobytes at most), and then ends."""
+    source, end = os.pipe()
+    os.write(end, given)
+    os.close(end)
+    return source
 
 
 def _die_with(parent: int) -> Callable[[], None] | None:

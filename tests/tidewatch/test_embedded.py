@@ -168,6 +168,7 @@ asyncio.run(until_told(_up(stack)))
 
 def parent(directory: Path) -> subprocess.Popen[bytes]:
     """A process that runs a stack; ready when this returns."""
+    (directory / "access.json").unlink(missing_ok=True)
     process = subprocess.Popen([sys.executable, "-c", PARENT, str(directory)], start_new_session=True)
     wait_for((directory / "access.json").exists, 20)
     return process
@@ -283,11 +284,18 @@ def test_a_second_start_in_the_same_directory_is_refused(tmp_path: Path) -> None
     first.open(4)
     assert f"in use by a running stack (process {os.getpid()})" in refused(tmp_path / "data", port=0)
     first.close()
-    Directory(tmp_path / "data").open(4)
+    made(tmp_path / "data", 4)
+
+
+def made(path: Path, partitions: int) -> None:
+    """A directory that a stack once used."""
+    directory = Directory(path)
+    directory.open(partitions)
+    directory.close()
 
 
 def test_a_newer_directory_is_refused(tmp_path: Path) -> None:
-    Directory(tmp_path).open(4)
+    made(tmp_path, 4)
     (tmp_path / "version").write_text("2\n")
     assert "was written by a newer Tidewatch (layout 2, this one knows 1): update" in refused(tmp_path, port=0)
     (tmp_path / "version").write_text("junk")
@@ -295,7 +303,7 @@ def test_a_newer_directory_is_refused(tmp_path: Path) -> None:
 
 
 def test_another_partition_count_is_refused(tmp_path: Path) -> None:
-    Directory(tmp_path).open(8)
+    made(tmp_path, 8)
     assert "made with 8 partitions, and the settings say 4: set kafka.partitions = 8" in refused(tmp_path, port=0)
 
 
