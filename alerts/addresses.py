@@ -42,7 +42,7 @@ def check_address(text: str, allow_private: bool) -> None:
     """
     address = inner(ipaddress.ip_address(text.partition("%")[0]))
     never = address.is_link_local or address.is_multicast or address.is_unspecified
-    if not never and (address.is_global or (allow_private and (address.is_private or address.is_loopback))):
+    if not never and (address.is_global or allow_private):
         return
     hint = "" if never or allow_private else " (allowed: a public one, or allow_private = true)"
     raise Forbidden(f"the address {address} is not public{hint}")

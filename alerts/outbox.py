@@ -90,23 +90,31 @@ class Store:
         Raises:
             StoreError: it is newer than this program, in use, or not a store.
         """
-        self._lock = _alone(Path(path))
+        self._lock = None if str(path) == ":memory:" else _alone(Path(path))
         try:
             self._db = sqlite3.connect(path, isolation_level=None, timeout=5)
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = FULL")
-            version = int(self._db.execute("PRAGMA user_version").fetchone()[0])
-            if version > VERSION:
-                raise StoreError(f"{path}: written by a newer version ({version}; this one knows {VERSION})")
-            self._db.executescript(_SCHEMA)
-            self._db.execute(f"PRAGMA user_version = {VERSION}")
         except sqlite3.Error as error:
             raise StoreError(f"{path}: {error}") from None
+        try:
+            self._open(path)
+        except (StoreError, sqlite3.Error) as error:
+            self.close()
+            raise error if isinstance(error, StoreError) else StoreError(f"{path}: {error}") from None
+
+    def _open(self, path: Path | str) -> None:
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = FULL")
+        version = int(self._db.execute("PRAGMA user_version").fetchone()[0])
+        if version > VERSION:
+            raise StoreError(f"{path}: written by a newer version ({version}; this one knows {VERSION})")
+        self._db.executescript(_SCHEMA)
+        self._db.execute(f"PRAGMA user_version = {VERSION}")
 
     def close(self) -> None:
         """Let go of the file."""
         self._db.close()
-        self._lock.close()
+        if self._lock is not None:
+            self._lock.close()
 
     def __enter__(self) -> Self:
         return self

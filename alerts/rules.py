@@ -298,7 +298,7 @@ def _rule_nodes(root: yaml.Node | None, file: str) -> list[yaml.Node]:
             found = list(value.value)
         elif name.value == "rules":
             raise RulesError([f"{file}:{line_of(name)}: rules: not one list (allowed: one list of rules)"])
-        elif name.value not in EXTRAS:
+        elif str(name.value) not in EXTRAS:
             allowed = ", ".join(("rules", *EXTRAS))
             raise RulesError([f"{file}:{line_of(name)}: {name.value!r} is not known here (allowed: {allowed})"])
     if found is None:
@@ -323,11 +323,12 @@ class _Reader:
         self.fields: dict[str, yaml.Node] = {}
         if isinstance(node, yaml.MappingNode):
             for key, value in node.value:
-                if key.value in self.fields:
-                    self.wrong(key, key.value, "given twice (allowed: once)")
-                elif key.value not in _KEYS:
-                    self.wrong(key, str(key.value), f"not a key of a rule (allowed: {', '.join(_KEYS)})")
-                self.fields[str(key.value)] = value
+                name = str(key.value)
+                if name in self.fields:
+                    self.wrong(key, name, "given twice (allowed: once)")
+                elif name not in _KEYS:
+                    self.wrong(key, name, f"not a key of a rule (allowed: {', '.join(_KEYS)})")
+                self.fields[name] = value
         else:
             self.wrong(node, "rule", "not a mapping (allowed: name, metric, fire …)")
 
