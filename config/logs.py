@@ -42,7 +42,7 @@ def configure(role: str, level: str = "info", stream: TextIO | None = None) -> N
         ],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
-        cache_logger_on_first_use=True,
+        cache_logger_on_first_use=False,  # a role configures again, once it knows its settings
     )
     handler = logging.StreamHandler(stream)
     handler.setFormatter(

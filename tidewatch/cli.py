@@ -6,6 +6,7 @@ What a command needs is imported when it runs: `--help` must not load ClickHouse
 from __future__ import annotations
 
 import asyncio
+import importlib
 import inspect
 import os
 import re
@@ -21,7 +22,7 @@ import typer
 from typer.exceptions import TyperException
 
 from config.logs import configure, printable
-from config.settings import Settings, SettingsError, load
+from config.settings import load
 
 app = typer.Typer(
     name="tidewatch",
@@ -36,6 +37,7 @@ KNOWN_ROLES = ("ingest", "replay", "supervisor", "analyst", "admin")
 
 Config = Annotated[Path | None, typer.Option("--config", help="The settings file (tidewatch.toml).", metavar="FILE")]
 Data = Annotated[Path, typer.Option("--data", help="The directory that holds everything.", metavar="DIR")]
+DemoData = Annotated[Path, typer.Option("--data", help="The demo's own directory; made anew each time.", metavar="DIR")]
 Host = Annotated[str | None, typer.Option("--host", help="Where the gateway listens (default 127.0.0.1).")]
 Port = Annotated[int | None, typer.Option("--port", min=0, max=65535, help="Its port (default 8400; 0: free ones).")]
 
@@ -47,6 +49,7 @@ class Failed(Exception):
 def main() -> None:
     """The console script."""
     arguments = sys.argv[1:] or ["--help"]
+    configure("tidewatch", "warning")
     try:
         code = app(arguments, prog_name="tidewatch", standalone_mode=False)
     except TyperException as wrong:
@@ -130,16 +133,12 @@ async def until_told(work: Coroutine[Any, Any, Any], now: Callable[[], None] | N
 
 
 @app.command()
-def demo(
-    data: Annotated[Path, typer.Option("--data", metavar="DIR")] = Path("demo-data"),
-    host: Host = None,
-    port: Port = None,
-    config: Config = None,
-) -> None:
+def demo(data: DemoData = Path("demo-data"), host: Host = None, port: Port = None) -> None:
     """Run everything, with real conversations replayed into it, a surge, and its alert."""
     from tidewatch import demo as show
 
-    _call(show.run, settings=load(config), directory=data, port=port, host=host)
+    configure("demo", "warning")
+    _call(show.run, data, host, port)
 
 
 # The roles
@@ -148,46 +147,37 @@ def demo(
 @app.command()
 def gateway(config: Config = None) -> None:
     """The doors: chat in, numbers out, the wallboard."""
-    from gateway import server
-
-    _role("gateway", config, server.run)
+    _role("gateway", config, "gateway.server")
 
 
 @app.command()
 def worker(config: Config = None) -> None:
     """The stream worker: folds chat into numbers."""
-    from streams import app as stream_app
-
-    _role("worker", config, stream_app.main)
+    _role("worker", config, "streams.app")
 
 
 @app.command()
 def sink(config: Config = None) -> None:
     """The history: writes what the workers say into ClickHouse."""
-    from sinks import store
-
-    _role("sink", config, store.run)
+    _role("sink", config, "sinks.store")
 
 
 @app.command()
 def notifier(config: Config = None) -> None:
     """The present and the alerts: writes Redis, judges the rules, tells people."""
-    from alerts import notifier as notifying
-
-    _role("notifier", config, notifying.run)
+    _role("notifier", config, "streams.notifier")
 
 
-def _role(name: str, config: Path | None, run: Callable[[Settings], Any]) -> None:
+def _role(name: str, config: Path | None, module: str) -> None:
     """One role of production, until TERM. A bug ends it, loudly, for its supervisor to start it again."""
     settings = load(config)
     configure(name, settings.log_level)
     os.umask(0o077)
     try:
-        _call(run, settings)
-    except SettingsError:
-        raise
-    except Exception:
-        structlog.get_logger().exception("role_failed")
+        _call(importlib.import_module(module).run, settings)
+    except Exception as error:
+        if not _is_ours(error):
+            structlog.get_logger().exception("role_failed")
         raise
 
 

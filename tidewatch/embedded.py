@@ -37,8 +37,8 @@ BI = "bi"
 """Who may read the embedded ClickHouse."""
 PAUSES = (0.1, 0.5, 1.0, 2.0, 5.0)
 """Seconds before a child is started again, by how often it died within the last minute."""
-GRACE = {"gateway": 4.0, "worker": 6.0, "sink": 6.0, "notifier": 6.0, "redis": 2.0, "broker": 2.0}
-"""Seconds from TERM to KILL. The gateway goes first, the roles together, then the servers: 12 s at the most."""
+GRACE = {"gateway": 3.5, "worker": 8.0, "sink": 8.0, "notifier": 8.0, "redis": 2.0, "broker": 2.0}
+"""Seconds from TERM to KILL. The gateway goes first, the roles together, then the servers: 13.5 s at the most."""
 GIVE_UP = 3
 """Deaths of one role before the stack was ever ready, after which it does not start."""
 SETTLED = 1.0
