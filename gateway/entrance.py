@@ -1,0 +1,181 @@
+"""What becomes of a request, before anything is served: routes, tokens, origins. Denied by default.
+
+Every path is in `ROUTES` or the board's own; everything else is 404. A socket's token is judged here; who came with a
+token in a subprotocol and is refused gets an open socket that closes at once, so that a page can tell why.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from urllib.parse import parse_qs
+
+import structlog
+from websockets.asyncio.server import ServerConnection
+from websockets.datastructures import Headers, MultipleValuesError
+from websockets.http11 import Request, Response
+from websockets.typing import Subprotocol
+
+from gateway import auth
+from gateway.metrics import Metrics
+
+log = structlog.get_logger()
+
+SAFE = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "X-Frame-Options": "DENY",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cache-Control": "no-store",
+}
+"""On every answer that does not say otherwise."""
+
+Page = Callable[[str, str, Mapping[str, str], auth.Claims | None], Response | None]
+"""The board: path, query, headers, who reads → the answer, or None where the path is none of its own."""
+Checks = Callable[[], tuple[bool, dict[str, str]]]
+"""Whether the gateway is ready; and what it needs → `ok`, or why that is not there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What requests are judged by."""
+
+    secret: str
+    origins: frozenset[str]
+    run: Callable[[], str]
+    """The run of the stack that goes on."""
+
+
+def asking(headers: Headers) -> auth.Asking:
+    """The headers that say who asks."""
+    named = ",".join(headers.get_all("Sec-WebSocket-Protocol"))
+    return auth.Asking(
+        authorization=tuple(headers.get_all("Authorization")),
+        protocols=tuple(name.strip() for name in named.split(",") if name.strip()),
+        cookie="; ".join(headers.get_all("Cookie")),
+        origin=tuple(headers.get_all("Origin")),
+        host=tuple(headers.get_all("Host")),
+    )
+
+
+def choose_subprotocol(_: ServerConnection, offered: object) -> Subprotocol | None:
+    """`tidewatch.v1` where it is offered; a token is never chosen, so never sent back."""
+    return Subprotocol(auth.SUBPROTOCOL) if isinstance(offered, list | tuple) and auth.SUBPROTOCOL in offered else None
+
+
+def answer(status: int, text: str, kind: str = "text/plain; charset=utf-8", more: Mapping[str, str] = SAFE) -> Response:
+    """An HTTP answer with the headers every one has."""
+    body = text.encode()
+    headers = Headers({"Content-Type": kind, "Content-Length": str(len(body)), **more})
+    return Response(status, HTTPStatus(status).phrase, headers, body)
+
+
+def refuse(status: int) -> Response:
+    """One shape for every refusal, whatever the reason was."""
+    more = {**SAFE, "WWW-Authenticate": "Bearer"} if status == 401 else SAFE
+    more = {**more, "Allow": "GET"} if status == 405 else more
+    return answer(status, HTTPStatus(status).phrase + "\n", more=more)
+
+
+class Entrance:
+    """Judges requests. `sockets` holds, for each connection that may open, who it is and by what it came."""
+
+    def __init__(self, rules: Rules, page: Page, checks: Checks, metrics: Metrics) -> None:
+        self._rules = rules
+        self._page = page
+        self._checks = checks
+        self._metrics = metrics
+        self._said = Seldom()
+        self.room: Callable[[str], bool] = lambda _address: True
+        """Whether one more connection from this address may open."""
+
+    def judge(self, request: Request, address: str) -> auth.Verdict | Response:
+        """The answer to a request, or for a socket whether it opens."""
+        path, _, query = request.path.partition("?")
+        if request.method != "GET":
+            return refuse(405)
+        try:
+            door = auth.door_of(path, query)
+            if door is None:
+                return self._get(path, query, request.headers)
+            verdict = auth.judge(asking(request.headers), door, self._rules.secret, time.time(), self._rules.origins)
+        except (ValueError, MultipleValuesError):
+            return refuse(400)
+        if verdict.status:
+            self._metrics.denied.labels(status=str(verdict.status)).inc()
+            self._said.warning("request_denied", path=path, status=verdict.status, reason=verdict.reason, by=address)
+            return verdict if verdict.close_code else refuse(verdict.status)
+        if not is_upgrade(request.headers):
+            return answer(426, "Upgrade Required\n", more={**SAFE, "Upgrade": "websocket"})
+        return verdict if self.room(address) else refuse(503)
+
+    def _get(self, path: str, query: str, headers: Headers) -> Response:
+        match path:
+            case "/healthz":
+                return answer(200, "ok\n")
+            case "/readyz":
+                return self._ready()
+            case "/metrics":
+                return answer(200, self._metrics.text().decode(), "text/plain; version=0.0.4; charset=utf-8")
+            case _:
+                return self._board(path, query, headers)
+
+    def _ready(self) -> Response:
+        ready, checks = self._checks()
+        said = json.dumps({"ready": ready, "checks": checks}) + "\n"
+        return answer(200 if ready else 503, said, "application/json")
+
+    def _board(self, path: str, query: str, headers: Headers) -> Response:
+        asked = asking(headers)
+        claims, cookie = self._session(query if path == "/" else "", asked, headers.get("X-Forwarded-Proto") == "https")
+        page = self._page(path, query, headers, claims)
+        if page is None:
+            return refuse(404)
+        for name, value in SAFE.items():
+            page.headers.setdefault(name, value)
+        if cookie:
+            page.headers["Set-Cookie"] = cookie
+        return page
+
+    def _session(self, query: str, asked: auth.Asking, secure: bool) -> tuple[auth.Claims | None, str]:
+        """Who reads the board, by ticket or by cookie; and the cookie to set."""
+        now = time.time()
+        tickets = parse_qs(query).get("ticket", [])
+        try:
+            if tickets:
+                claims, session = auth.open_session(tickets[0], self._rules.secret, now, self._rules.run())
+                return claims, auth.set_cookie(asked, session, claims.exp - now, secure)
+            found = auth.session_cookie(asked)
+            return (auth.check(found, self._rules.secret, now, auth.SESSION) if found else None), ""
+        except auth.Denied as denied:
+            self._metrics.denied.labels(status="401").inc()
+            self._said.warning("session_denied", reason=str(denied))
+            return None, ""
+
+
+def is_upgrade(headers: Headers) -> bool:
+    """Whether the request asks for a socket at all."""
+    return any("websocket" in value.lower() for value in headers.get_all("Upgrade"))
+
+
+class Seldom:
+    """Logs at most `most` lines a minute, and then how many it left out: whoever knocks cannot fill the disk."""
+
+    def __init__(self, most: int = 30) -> None:
+        self._most = most
+        self._minute = 0
+        self._lines = 0
+
+    def warning(self, event: str, **said: object) -> None:
+        """One line, if there is room for it."""
+        minute = int(time.monotonic() // 60)
+        if minute != self._minute:
+            if self._lines > self._most:
+                log.warning("lines_left_out", lines=self._lines - self._most)
+            self._minute, self._lines = minute, 0
+        self._lines += 1
+        if self._lines <= self._most:
+            log.warning(event, **said)

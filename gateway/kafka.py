@@ -1,0 +1,103 @@
+"""The one connection to the broker: started when needed, thrown away when it fails."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+log = structlog.get_logger()
+
+MAX_RECORD = 4 << 20
+REQUEST_MS = 5_000
+
+
+class Unavailable(Exception):
+    """The broker did not take it, or not for sure. Try again."""
+
+
+class Broker:
+    """Sends records; `trouble` says in a word why it cannot, or None."""
+
+    def __init__(self, bootstrap: str, *, embedded: bool) -> None:
+        self.trouble: str | None = "not connected yet"
+        self._bootstrap = bootstrap
+        self._more: dict[str, Any] = {"max_batch_size": 1} if embedded else {"enable_idempotence": True}
+        # one record a batch: the embedded broker's "latest offset" is wrong for batches of several
+        self._producer: AIOKafkaProducer | None = None
+        self._lock = asyncio.Lock()
+
+    async def send(self, topic: str, value: bytes, partition: int) -> int:
+        """Return the record's offset once every replica that must have it has it.
+
+        Raises:
+            Unavailable: it may or may not be stored.
+        """
+        producer = await self._connected()
+        try:
+            stored = await producer.send_and_wait(topic, value, partition=partition)
+        except (KafkaError, OSError, TimeoutError, AssertionError) as error:
+            await self._lost(producer, error)
+            raise Unavailable(type(error).__name__) from error
+        self.trouble = None
+        return int(stored.offset)
+
+    async def partitions(self, topic: str) -> int:
+        """How many partitions the topic has; 0: there is none.
+
+        Raises:
+            Unavailable: nobody answers.
+        """
+        producer = await self._connected()
+        try:
+            return len(await producer.partitions_for(topic) or ())
+        except (KafkaError, OSError, TimeoutError) as error:
+            await self._lost(producer, error)
+            raise Unavailable(type(error).__name__) from error
+
+    async def close(self) -> None:
+        """Let go of the connection."""
+        if self._producer is not None:
+            await _stop(self._producer)
+            self._producer = None
+
+    async def _connected(self) -> AIOKafkaProducer:
+        async with self._lock:
+            if self._producer is None:
+                producer = AIOKafkaProducer(
+                    bootstrap_servers=self._bootstrap,
+                    acks="all",
+                    request_timeout_ms=REQUEST_MS,
+                    max_request_size=MAX_RECORD,
+                    **self._more,
+                )
+                try:
+                    await asyncio.wait_for(producer.start(), REQUEST_MS / 1_000)
+                except (KafkaError, OSError, TimeoutError) as error:
+                    await _stop(producer)
+                    self._say(error)
+                    raise Unavailable(type(error).__name__) from error
+                self._producer, self.trouble = producer, None
+            return self._producer
+
+    async def _lost(self, producer: AIOKafkaProducer, error: Exception) -> None:
+        self._say(error)
+        async with self._lock:
+            if self._producer is producer:
+                self._producer = None
+                await _stop(producer)
+
+    def _say(self, error: Exception) -> None:
+        if self.trouble is None:
+            log.warning("broker_lost", error=type(error).__name__)
+        self.trouble = f"does not answer ({type(error).__name__})"
+
+
+async def _stop(producer: AIOKafkaProducer) -> None:
+    try:
+        await asyncio.wait_for(producer.stop(), 2)
+    except (KafkaError, OSError, TimeoutError, AssertionError):
+        pass

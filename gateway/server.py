@@ -1,0 +1,334 @@
+"""The gateway: chat in, numbers out, the board. Everything is constructed here.
+
+SIGTERM ─► no new connections ─► ingest: read no more, answer what is in flight, close 1012 ─► live: close 1012
+        ─► flush the journal, save the doors ─► end
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import signal
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import structlog
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
+
+from config.settings import Settings, SettingsError
+from gateway import live, pages, ticker
+from gateway.auth import MIN_SECRET, Claims, Verdict, is_replay
+from gateway.entrance import Entrance, Rules, answer, choose_subprotocol
+from gateway.feeder import Feeder
+from gateway.ingest import RESTARTING, Ingest, Store
+from gateway.kafka import Broker
+from gateway.metrics import Metrics
+from gateway.mirror import Mirror
+from gateway.session import Session
+from gateway.store import JournalStore
+from streams.events import COMMANDS
+
+log = structlog.get_logger()
+
+INGEST_BYTES = 1 << 20
+LIVE_BYTES = 64 << 10
+"""Of one frame that a browser sends."""
+MAX_UNSENT = 256 << 10
+"""Bytes a connection may leave unread; it is cut within `SWEEP_S`. Source: STACK §5 (870 MiB in 70 s without it)."""
+SWEEP_S = 0.25
+HANDSHAKE_S = 5
+PING_S, PONG_S = 20, 20
+"""A peer that is gone is noticed within 40 s."""
+DRAIN_S = 3.0
+"""What is in flight at a stop has this long; the supervisor's patience is a second more."""
+
+
+@dataclass(slots=True)
+class Backing:
+    """Where events go, and what has to run for it."""
+
+    store: Store
+    chores: list[Coroutine[Any, Any, None]]
+    needs: dict[str, Callable[[], str | None]]
+    """What the store needs → why it cannot have it, or None; without it the gateway is not ready."""
+    measure: Callable[[Metrics], None] = lambda _: None
+
+
+@dataclass(slots=True)
+class _Latch:
+    """Something that must have been there once; that it left again is said, and stops nobody else's job."""
+
+    why_not: Callable[[], str | None]
+    seen: bool = field(default=False)
+
+    def missing(self) -> str | None:
+        why = self.why_not()
+        self.seen = self.seen or why is None
+        return why
+
+
+class Gateway:
+    """One gateway process."""
+
+    def __init__(self, settings: Settings, backing: Backing, broker: Broker) -> None:
+        self.metrics = Metrics()
+        self.mirror = Mirror(settings)
+        self._settings = settings
+        self._backing = backing
+        self._broker = broker
+        self._addresses: Counter[str] = Counter()
+        self._open: dict[ServerConnection, Claims] = {}
+        self._ingests: set[Ingest] = set()
+        self._stopping = False
+        self._latches = {"broker": _Latch(lambda: broker.trouble), "live": _Latch(self._live_trouble)}
+        rules = Rules(settings.secret.get_secret_value(), frozenset(settings.gateway.origins), lambda: _run(settings))
+        self._entrance = Entrance(rules, self._page, self._checked, self.metrics)
+        self._entrance.room = self._has_room
+
+    def _live_trouble(self) -> str | None:
+        return self.mirror.stale if self.mirror.ready else "nothing has been read from Redis yet"
+
+    def _checked(self) -> tuple[bool, dict[str, str]]:
+        needs = {name: why() for name, why in self._backing.needs.items()}
+        latches = {name: latch.missing() for name, latch in self._latches.items()}
+        ready = not self._stopping and not any(needs.values()) and all(one.seen for one in self._latches.values())
+        stop = {"stop": "the gateway is stopping"} if self._stopping else {}
+        return ready, {name: why or "ok" for name, why in (latches | needs | stop).items()}
+
+    def _page(self, path: str, query: str, headers: Mapping[str, str], claims: Claims | None) -> Response | None:
+        return pages.http(path, query, headers, claims, self.mirror)
+
+    # Requests and connections
+
+    def _has_room(self, address: str) -> bool:
+        limits = self._settings.gateway
+        return (
+            not self._stopping
+            and len(self._open) < limits.max_connections
+            and self._addresses[address] < limits.max_per_address
+        )
+
+    def request(self, connection: ServerConnection, request: Request) -> Response | None:
+        """Answer a request, or let it become a socket."""
+        self._backing.measure(self.metrics)
+        try:
+            verdict = self._entrance.judge(request, _address(connection))
+        except Exception as error:
+            log.exception("request_failed", error=type(error).__name__)
+            return answer(500, "Internal Server Error\n")
+        if isinstance(verdict, Response):
+            return verdict
+        connection.verdict = verdict  # type: ignore[attr-defined]  # handed to `serve_one`
+        return None
+
+    async def serve_one(self, connection: ServerConnection) -> None:
+        """Serve a socket that was let in, or close it if it only may know why it was not."""
+        verdict: Verdict = connection.verdict  # type: ignore[attr-defined]  # set by `request`
+        if verdict.claims is None:
+            await connection.close(verdict.close_code or 4401, "this token does not open this door")
+            return
+        path, query = _asked(connection)
+        door = path.rpartition("/")[2]
+        with self._counted(connection, verdict.claims, door):
+            try:
+                await self._serve(connection, verdict.claims, door, query)
+            except ConnectionClosed:
+                pass
+            except Exception as error:
+                log.exception("connection_failed", door=door, error=type(error).__name__)
+                await connection.close(1011, "internal error")
+
+    async def _serve(self, connection: ServerConnection, claims: Claims, door: str, query: str) -> None:
+        if door == "live":
+            connection.protocol.max_message_size = LIVE_BYTES
+            await live.serve_live(connection, claims, self.mirror, self._settings, self._command)
+            return
+        session = Session(claims, is_replay(query), self._settings.gateway.events_per_s)
+        ingest = Ingest(connection, session, self._backing.store, self.metrics)
+        self._ingests.add(ingest)
+        try:
+            await ingest.serve()
+        finally:
+            self._ingests.discard(ingest)
+
+    @contextlib.contextmanager
+    def _counted(self, connection: ServerConnection, claims: Claims, door: str) -> Any:
+        address, gauge = _address(connection), self.metrics.connections.labels(door=door)
+        self._open[connection] = claims
+        self._addresses[address] += 1
+        gauge.inc()
+        try:
+            yield
+        finally:
+            del self._open[connection]
+            self._addresses -= Counter({address: 1})
+            gauge.dec()
+
+    async def _command(self, order: dict[str, Any]) -> None:
+        await asyncio.wait_for(self._broker.send(COMMANDS, json.dumps(order).encode(), 0), 5)
+
+    # Order
+
+    async def sweep(self) -> None:
+        """Cut who does not read, and close who is no longer allowed, until cancelled."""
+        closing: set[asyncio.Task[None]] = set()
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            now = time.time()
+            for connection, claims in list(self._open.items()):
+                if _is_ingest(connection) and connection.transport.get_write_buffer_size() > MAX_UNSENT:
+                    self.metrics.cut.inc()
+                    connection.transport.abort()
+                elif claims.exp <= now:
+                    task = asyncio.create_task(connection.close(4401, "the token has ended"))
+                    closing.add(task)
+                    task.add_done_callback(closing.discard)
+            self.mirror.broker_gone = self._broker.trouble is not None
+
+    async def stop(self, server: Server) -> None:
+        """Stop taking, answer what is in flight, close everything."""
+        self._stopping = True
+        server.close(close_connections=False)
+        for ingest in list(self._ingests):
+            ingest.stop()
+        others = [one for one in self._open if not _is_ingest(one)]
+        closing = [asyncio.create_task(one.close(RESTARTING, "restarting")) for one in others]
+        deadline = time.monotonic() + DRAIN_S
+        while self._open and time.monotonic() < deadline:
+            await asyncio.sleep(0.02)
+        for connection in list(self._open):
+            connection.transport.abort()
+        await asyncio.gather(*closing, return_exceptions=True)
+
+
+def _asked(connection: ServerConnection) -> tuple[str, str]:
+    path, _, query = connection.request.path.partition("?") if connection.request else ("", "", "")
+    return path, query
+
+
+def _is_ingest(connection: ServerConnection) -> bool:
+    return _asked(connection)[0] == "/v1/ingest"
+
+
+def _address(connection: ServerConnection) -> str:
+    peer = connection.remote_address
+    return str(peer[0]) if peer else ""
+
+
+async def run(settings: Settings) -> None:
+    """The gateway's role: serve until SIGTERM or SIGINT.
+
+    Raises:
+        SettingsError: the settings do not suffice.
+        Damaged: the journal cannot be read.
+        OSError: the port is taken, or the directory cannot be written.
+    """
+    if len(settings.secret.get_secret_value()) < MIN_SECRET:
+        raise SettingsError(f"secret: it has to be set, and at least {MIN_SECRET} characters long (TIDEWATCH_SECRET)")
+    stop = asyncio.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    await serve_until(settings, stop)
+
+
+async def serve_until(settings: Settings, stop: asyncio.Event, ready: asyncio.Future[int] | None = None) -> None:
+    """Serve until `stop`; `ready` is told the port."""
+    broker = Broker(settings.kafka.bootstrap, embedded=settings.data is not None)
+    backing = _embedded(settings.data, settings, broker) if settings.data else _backing(settings, broker)
+    gateway = Gateway(settings, backing, broker)
+    chores = [asyncio.create_task(chore) for chore in (*backing.chores, gateway.mirror.run(), gateway.sweep())]
+    try:
+        async with _listening(gateway, settings) as server:
+            port = int(next(iter(server.sockets)).getsockname()[1])
+            _tell_port(settings.data, port)
+            log.info("gateway_listens", host=settings.gateway.host, port=port)
+            if ready is not None:
+                ready.set_result(port)
+            waiting = asyncio.create_task(stop.wait())
+            await asyncio.wait({waiting, *chores}, return_when=asyncio.FIRST_COMPLETED)
+            waiting.cancel()
+            await gateway.stop(server)
+        for chore in chores:
+            if chore.done():
+                chore.result()
+    finally:
+        for chore in reversed(chores):
+            chore.cancel()
+        await asyncio.gather(*chores, return_exceptions=True)
+        await broker.close()
+
+
+def _embedded(data: Path, settings: Settings, broker: Broker) -> Backing:
+    store = JournalStore(data, settings.kafka.partitions)
+    feeder = Feeder(store.journal, broker, store.applied, settings.kafka.partitions)
+
+    def measure(metrics: Metrics) -> None:
+        metrics.pending.set(store.journal.pending)
+        metrics.position.set(store.journal.last)
+        metrics.fed.set(store.journal.fed)
+
+    needs = {"journal": lambda: store.journal.failing}
+    return Backing(store, [store.run(), feeder.run(), ticker.run(store.tick)], needs, measure)
+
+
+@contextlib.asynccontextmanager
+async def _listening(gateway: Gateway, settings: Settings) -> AsyncIterator[Server]:
+    quiet = logging.getLogger("tidewatch.gateway.sockets")
+    quiet.setLevel(logging.CRITICAL)  # what strangers send is counted, not logged line by line
+    server = await serve(
+        gateway.serve_one,
+        settings.gateway.host,
+        settings.gateway.port,
+        process_request=gateway.request,
+        select_subprotocol=choose_subprotocol,
+        compression=None,
+        server_header=None,
+        open_timeout=HANDSHAKE_S,
+        ping_interval=PING_S,
+        ping_timeout=PONG_S,
+        close_timeout=2,
+        max_size=INGEST_BYTES,
+        max_queue=4,
+        write_limit=32 << 10,
+        logger=quiet,
+        backlog=1_024,
+    )
+    try:
+        yield server
+    finally:
+        server.close(code=RESTARTING)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(server.wait_closed(), 3)
+
+
+def _tell_port(data: Path | None, port: int) -> None:
+    """Write the port where the supervisor looks for it; whole or not at all."""
+    if data is None:
+        return
+    ports = data / "ports"
+    ports.mkdir(parents=True, exist_ok=True)
+    draft = ports / f".gateway.{os.getpid()}"
+    draft.write_text(f"{port}\n")
+    draft.replace(ports / "gateway")
+
+
+def _run(settings: Settings) -> str:
+    """The run of the embedded stack that goes on, as its supervisor wrote it down; empty: none."""
+    try:
+        said = json.loads((settings.data / "run.json").read_text()) if settings.data else {}
+    except (OSError, ValueError):
+        return ""
+    return str(said.get("run") or said.get("pid") or "") if isinstance(said, dict) else ""
+
+
+def _backing(settings: Settings, broker: Broker) -> Backing:
+    raise SettingsError("data: not set")
