@@ -34,6 +34,7 @@ IN_FLIGHT = 64
 _ROOM = 64
 """Bytes that the frame's own `{"seq": …, "events": [ ]}` takes at most."""
 EXAMPLES = 5
+FIRST_S = 10.0
 FATAL = {
     4400: "the gateway could not read a frame",
     4401: "the token is not (or no longer) valid",
@@ -44,11 +45,11 @@ CLOSES_TOO_FAST = 4429
 CLOSES_OVERLOADED = 1013
 
 
-class Refused(Exception):  # noqa: N818 - named for what the caller can do: give up
+class Refused(Exception):
     """The gateway will not take this client's events; trying again is useless. The message says why."""
 
 
-class Unreachable(Exception):  # noqa: N818 - named for what the caller can do: wait, or look
+class Unreachable(Exception):
     """No connection for longer than the client's patience. The message says what was tried."""
 
 
@@ -126,8 +127,8 @@ def frames(events: Iterable[Outgoing]) -> Iterable[tuple[Outgoing, ...]]:
 class Client:
     """`async with Client(url, token) as client: await client.send(events); await client.drain()`.
 
-    `patience_s`: how long it tries to connect before it gives up, at the start and after a loss. Leaving the block does
-    not wait for answers; `drain()` does.
+    `patience_s`: how long it tries to connect again after a loss before it gives up; the first time at most 10 s, as
+    the address may be wrong. Leaving the block does not wait for answers; `drain()` does.
     """
 
     def __init__(self, url: str, token: str, *, replay: bool = False, patience_s: float = 60.0) -> None:
@@ -145,6 +146,7 @@ class Client:
         self._keeper: asyncio.Task[None] | None = None
         self._timers: set[asyncio.TimerHandle] = set()
         self._trouble_since: float | None = None
+        self._connected_once = False
         self._pace_s = 0.0
         self._gap_s = 0.0
 
@@ -233,6 +235,7 @@ class Client:
             while True:
                 async with await self._connect() as socket:
                     connected.set()
+                    self._connected_once = True
                     await self._begin()
                     await self._talk(socket)
                 self.reconnects += 1
@@ -252,7 +255,8 @@ class Client:
         loop = asyncio.get_running_loop()
         if self._trouble_since is None:
             self._trouble_since = loop.time()
-        until, attempt = self._trouble_since + self._patience_s, 0
+        patience = self._patience_s if self._connected_once else min(FIRST_S, self._patience_s)
+        until, attempt = self._trouble_since + patience, 0
         await asyncio.sleep(self._pace_s)
         while True:
             try:

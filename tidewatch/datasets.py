@@ -87,6 +87,10 @@ class Shift:
     since: int
     until: int
 
+    @property
+    def at(self) -> int:
+        return self.since
+
 
 @dataclass(frozen=True, slots=True)
 class Mapped:

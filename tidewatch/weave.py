@@ -18,7 +18,9 @@ from itertools import count, pairwise
 from typing import Any
 from zlib import crc32
 
-from tidewatch.datasets import MINUTE, Mapped, Thread, moved, thread_events
+from tidewatch.datasets import MINUTE, Mapped, Shift, Thread, moved, shift_events, shifts, thread_events
+
+Item = Thread | Shift
 
 PATIENCE_MS = 20 * MINUTE
 """Threads in which somebody fell silent for longer are left out: on a desk they would be two conversations."""
@@ -97,28 +99,42 @@ def laid_out(parts: Sequence[Stretch], lanes: int) -> list[list[Stretch]]:
     return [sorted(lane, key=lambda stretch: crc32(stretch.threads[0].id.encode())) for lane in dealt]
 
 
-def lane(parts: Sequence[Stretch], prefix: str) -> Iterator[Thread]:
+def items(stretch: Stretch) -> list[Item]:
+    """A stretch's conversations, and the shifts of those who answered regularly in its chat room, by their start."""
+    rooms = [thread for thread in stretch.threads if thread.channel == "irc"]
+    return sorted([*stretch.threads, *shifts(rooms)], key=lambda item: item.at)
+
+
+def later(item: Item, by: int, prefix: str) -> Item:
+    """The same `by` ms later, under an id of its own."""
+    if isinstance(item, Thread):
+        return moved(item, by, prefix)
+    return replace(item, id=prefix + item.id, since=item.since + by, until=item.until + by)
+
+
+def lane(parts: Sequence[Stretch], prefix: str) -> Iterator[Item]:
     """One stretch after another, from 0 on, without end; a round's ids begin with `prefix` and its number."""
     at = 0
+    laid = [(items(part), part.length) for part in parts]
     for turn in count(1):
-        for part in parts:
-            yield from (moved(thread, at, f"{prefix}{turn}-") for thread in part.threads)
-            at += part.length
+        for part, length in laid:
+            yield from (later(item, at, f"{prefix}{turn}-") for item in part)
+            at += length
 
 
-def woven(lanes: Iterable[Iterator[Thread]]) -> Iterator[Thread]:
-    """The conversations of all lanes by their start."""
-    return heapq.merge(*lanes, key=lambda thread: thread.at)
+def woven(lanes: Iterable[Iterator[Item]]) -> Iterator[Item]:
+    """What all lanes bring, by its start."""
+    return heapq.merge(*lanes, key=lambda item: item.at)
 
 
-def flow(threads: Iterable[Thread]) -> Iterator[dict[str, Any]]:
-    """The events of conversations that come by their start, in order of time; `at` in ms."""
+def flow(given: Iterable[Item]) -> Iterator[dict[str, Any]]:
+    """The events of conversations and shifts that come by their start, in order of time; `at` in ms."""
     heap: list[tuple[int, int, dict[str, Any]]] = []
     order = count()
-    for thread in threads:
-        while heap and heap[0][0] < thread.at:
+    for item in given:
+        while heap and heap[0][0] < item.at:
             yield heapq.heappop(heap)[2]
-        for event in thread_events(thread):
+        for event in thread_events(item) if isinstance(item, Thread) else shift_events(item):
             heapq.heappush(heap, (event["at"], next(order), event))
     while heap:
         yield heapq.heappop(heap)[2]

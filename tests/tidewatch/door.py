@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import json
 import functools
+import json
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -51,7 +51,7 @@ class Door:
     judge: Callable[[dict[str, Any]], str | None] = lambda event: None
     """Why an event is rejected; None: it is taken."""
     trouble: Callable[[int], int | str | None] = lambda n: None
-    """By the number of the frame over all connections, from 1: None, "retry", "lose" (after taking it), or a close code."""
+    """By the number of the frame, from 1: None, "retry", "lose" (it is taken, the ack is lost), or a close code."""
     slow_s: float = 0.0
     refuse: tuple[HTTPStatus, str] | None = None
 
