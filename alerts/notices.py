@@ -225,8 +225,9 @@ def _quiet(alert: Alert, state: State, now: int) -> bool:
     if alert.silenced_by is not None or alert.inhibited_by is not None:
         return True
     new = alert.told is None and alert.state in OPEN and not alert.outside
+    about_us = alert.metric in OUTSIDE or alert.metric == "ingest_lag"
     behind = now - state.judged.get(REAL, now)
-    return new and alert.clock == REAL and alert.metric not in OUTSIDE and behind > FRESH_MS
+    return new and alert.clock == REAL and not about_us and behind > FRESH_MS
 
 
 def _pay(

@@ -46,13 +46,32 @@ class StoreError(Exception):
 
 def _alone(path: Path) -> IO[bytes]:
     """Hold the file's lock, which ends with the process however that ends. Readers need none."""
-    lock = path.with_name(path.name + ".lock").open("ab")
+    try:
+        lock = path.with_name(path.name + ".lock").open("ab")
+    except OSError as error:
+        raise StoreError(f"{path}: {error.strerror}") from None
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         lock.close()
         raise StoreError(f"{path}: another notifier uses it") from None
     return lock
+
+
+def _opened(path: Path | str) -> sqlite3.Connection:
+    db = sqlite3.connect(path, isolation_level=None, timeout=5)
+    try:
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = FULL")
+        version = int(db.execute("PRAGMA user_version").fetchone()[0])
+        if version > VERSION:
+            raise StoreError(f"{path}: written by a newer version ({version}; this one knows {VERSION})")
+        db.executescript(_SCHEMA)
+        db.execute(f"PRAGMA user_version = {VERSION}")
+    except (StoreError, sqlite3.Error):
+        db.close()
+        raise
+    return db
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,23 +111,11 @@ class Store:
         """
         self._lock = None if str(path) == ":memory:" else _alone(Path(path))
         try:
-            self._db = sqlite3.connect(path, isolation_level=None, timeout=5)
-        except sqlite3.Error as error:
-            raise StoreError(f"{path}: {error}") from None
-        try:
-            self._open(path)
+            self._db = _opened(path)
         except (StoreError, sqlite3.Error) as error:
-            self.close()
+            if self._lock is not None:
+                self._lock.close()
             raise error if isinstance(error, StoreError) else StoreError(f"{path}: {error}") from None
-
-    def _open(self, path: Path | str) -> None:
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA synchronous = FULL")
-        version = int(self._db.execute("PRAGMA user_version").fetchone()[0])
-        if version > VERSION:
-            raise StoreError(f"{path}: written by a newer version ({version}; this one knows {VERSION})")
-        self._db.executescript(_SCHEMA)
-        self._db.execute(f"PRAGMA user_version = {VERSION}")
 
     def close(self) -> None:
         """Let go of the file."""
