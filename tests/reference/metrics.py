@@ -15,7 +15,8 @@ Opening, closing, belonging
     private (ratings, labels and a bot's words too).
  3. Goodbyes follow a closing by the clock as well; the 20 characters are those of the text as it stands; what is
     nothing but signs (an emoji alone) is no phrase. Of a second `reopen` only the very next episode is the follower.
- 4. An episode's `customer` is the conversation's as of its last event; a later id does not rewrite it.
+ 4. An episode's `customer` is the conversation's as of its last event while open; a later id does not rewrite it. One
+    on a goodbye counts for the conversation, from its next episode on.
 Bots and demand
  5. Where a bot is engaged, an agent writes and no customer has: no `d` yet, state and outcome stay `with_bot`
     (`bot_only` when closed); the customer's first message, when it comes, is `d`.
@@ -47,7 +48,8 @@ Numbers
 21. A rating stands under the queue where the episode was at the rating.
 22. `handled` needs a handle time and a holder at the close. Time shares end with the tick where nothing ended them.
 23. `repeat_contact(W)`: only those whose W has passed are in either part; within means less than W, at least 1 h.
-24. Repeats are known for ever here; a repeat never counts as late, nor does it become a new event.
+24. A status that lasted no time still ended the one before it: `since` begins anew.
+25. Repeats are known for ever here; a repeat never counts as late, nor does it become a new event.
 """
 
 from __future__ import annotations

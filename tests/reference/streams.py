@@ -7,7 +7,7 @@ shrink. Lists of choices begin with the plainest, which is what shrinking moves 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Protocol, TypeVar
 
@@ -130,7 +130,7 @@ BUSY = Shape(
     same=3,
     long=1,
     late=2,
-    ancient=1,
+    ancient=2,
     repeated=5,
 )
 """Like a day at a help desk."""
@@ -363,14 +363,18 @@ def stream(
     seed: int, events: int = 20_000, *, shape: Shape = BUSY, hours: float = 8, tenant: str | None = None
 ) -> list[Row]:
     """About `events` wire events of one tenant in order of arrival, `at` in ms: conversations interleaved over `hours`
-    (those that come back after days run on), with disorder within the lateness, some late, and repeats.
+    (one in twenty went on over days before), with disorder within the lateness, some late, a few too late, and repeats.
     """
     chance = Dice(Random(seed))
     made = shifts(chance, shape, START, min(events // 100, 200))
+    end = START + round(hours * HOUR)
     for number in range(events):
         if len(made) * (100 + shape.repeated) >= events * 100:
             break
+        pace = shape if number % 20 else replace(shape, long=35)
         begin = START + chance.number(0, round(hours * HOUR))
-        made += conversation(chance, shape, f"c{number:05d}", begin, chance.number(2, 16))
+        one = conversation(chance, pace, f"c{number:05d}", begin, chance.number(2, 16))
+        over = max(0, one[-1]["at"] - end + chance.number(0, HOUR))
+        made += [{**event, "at": event["at"] - over // MINUTE * MINUTE} for event in one]
     arrived = arriving(chance, shape, made)
     return arrived if tenant is None else [{**event, "tenant": tenant} for event in arrived]
