@@ -114,9 +114,7 @@ class Feed:
         if self._labels_version > version:
             parts.append(_field("labels", self._labels))
         parts.append(b'"keys":[' + b",".join((*watched, *self._gone(held, version))) + b"]")
-        for name in LISTS:
-            if any(lists.versions[name] > version for lists in self._lists(held)):
-                parts.append(_field(name, self._list(held, name)))
+        parts += [_field(name, self._list(held, name)) for name in LISTS if self._listed(held, name, version)]
         return b"{" + b",".join(parts) + b"}"
 
     def _look(self, held: Held, now: Now) -> None:
@@ -161,6 +159,9 @@ class Feed:
 
     def _lists(self, held: Held) -> Iterator[Lists]:
         return (lists for tenant, lists in sorted(held.lists.items()) if self._scope.sees(tenant))
+
+    def _listed(self, held: Held, name: str, version: int) -> bool:
+        return any(lists.versions[name] > version for lists in self._lists(held))
 
     def _list(self, held: Held, name: str) -> list[dict[str, Any]]:
         return [item for lists in self._lists(held) for item in lists.values[name]]

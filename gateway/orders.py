@@ -17,7 +17,8 @@ from gateway.held import Held
 MOST_BYTES = 64 * 1024
 _MOST_NAMES = 2_000
 _MOST_MINUTES = 7 * 24 * 60
-_MATCHED = ("tenant", "queue", "channel", "rule", "severity")
+_MOST_LABELS = 16
+_MOST_REASON = 500
 _NEEDS = {"ack": "ack", "grade": "ack", "silence": "silence", "unsilence": "silence"}
 """Order → the right it needs."""
 
@@ -109,17 +110,17 @@ def _silence(frame: Mapping[str, Any], scope: Scope, held: Held) -> dict[str, An
     if not isinstance(wish, dict):
         raise Refused("silence: an object with match, minutes and reason is expected")
     match, minutes, reason = wish.get("match"), wish.get("minutes", 60), wish.get("reason")
-    if not isinstance(match, dict) or not match or not all(_pattern(name, value) for name, value in match.items()):
-        raise Refused(f"silence.match: patterns for some of {', '.join(_MATCHED)} are expected")
+    if not isinstance(match, dict) or not 0 < len(match) <= _MOST_LABELS or not all(map(_pattern, match.values())):
+        raise Refused('silence.match: labels with patterns are expected, such as {"queue": "billing*"}')
     if isinstance(minutes, bool) or not isinstance(minutes, int) or not 1 <= minutes <= _MOST_MINUTES:
         raise Refused(f"silence.minutes: 1 to {_MOST_MINUTES} is expected")
-    if not isinstance(reason, str) or not reason.strip() or len(reason) > 200:
-        raise Refused("silence.reason: 1 to 200 characters are expected")
+    if not isinstance(reason, str) or not reason.strip() or len(reason) > _MOST_REASON:
+        raise Refused(f"silence.reason: 1 to {_MOST_REASON} characters are expected")
     return {"tenant": _whose(match, scope, held), "match": match, "minutes": minutes, "reason": reason.strip()}
 
 
-def _pattern(name: Any, value: Any) -> bool:
-    return name in _MATCHED and isinstance(value, str) and 0 < len(value) <= 128
+def _pattern(value: Any) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= 128
 
 
 def _whose(match: Mapping[str, str], scope: Scope, held: Held) -> str:

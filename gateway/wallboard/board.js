@@ -9,7 +9,7 @@ import { Feed } from "./feed.js";
 import { LANGS, words } from "./words.js";
 
 const root = document.documentElement, app = document.getElementById("app"), dialogs = document.getElementById("dialogs");
-const WINDOWS = ["1m", "5m", "30m", "today"], HUGE = 60, FEW = 12, ROW = 44, SILENT = 5e3;
+const WINDOWS = ["1m", "5m", "30m", "today"], HUGE = 60, FEW = 12, ROW = 44, SILENT = 4500;
 
 /* ── what was chosen: in the link, so that it can be passed on; likings of this screen in its storage ─────────── */
 
@@ -45,7 +45,7 @@ function choose(change) {
 /* ── what came in ────────────────────────────────────────────────────────────────────────────────────────────── */
 
 let state = m.nothing(), attempt = 0, refused = root.dataset.signed === "no" ? "signin" : root.dataset.signed === "role" ? "norole" : null;
-let heard = null, elapsedFrom = null, wasAt = null, tenant = null, watched = "", notice = "", selected = null, held = false, settled = { order: [], since: new Map() }, settledFor = "", tvPage = 0, soundState = "off", started = performance.now(), lost = null;
+let heard = null, elapsedFrom = null, wasAt = null, tenant = null, watched = "", notice = "", selected = asked.get("alert"), held = false, settled = { order: [], since: new Map() }, settledFor = "", tvPage = 0, soundState = "off", started = performance.now(), lost = null;
 const pending = new Set(), sizes = new Map();
 
 const feed = new Feed({
@@ -96,7 +96,7 @@ function context() {
     state, ui, lang: ui.lang, zh, t, view, at, tenant, stale, attempt, notice, pending, selected, many: m.tenants(state).length > 1, sound: soundState,
     zone: m.zoneOf(state, tenant), today: server, key: tenant === null ? null : m.keyAt(state, tenant, ui.queue, ui.channel), U: unit(),
     elapsed: stale || elapsedFrom === null ? 0 : Math.min(now - elapsedFrom, SILENT), staleFor: at === null || server === null || server - at > 864e5 ? null : Math.max(0, server - at),
-    size: (id) => sizes.get(id) ?? { width: guess(id, view) }, can: (right) => !stale && (state.viewer?.can ?? []).includes(right), link, follow: (change) => (event) => { event.preventDefault(); choose(change); }, do: actions,
+    size: (id) => sizes.get(id) ?? { width: guess(id, view) }, can: (right) => (state.viewer?.can ?? []).includes(right), link, follow: (change) => (event) => { event.preventDefault(); choose(change); }, do: actions,
   };
 }
 const guess = (id, view) => (view === "tv" ? innerWidth * (id === "tide" ? 0.57 : 0.38) : view === "phone" ? innerWidth - 32 : id === "tide" ? innerWidth - 432 : innerWidth - 48);
@@ -110,7 +110,10 @@ function order(c, rows) {
 }
 
 function filters(c, rows) {
-  const select = (id, word, options) => h("label.filter", { key: id }, h("span.sub", word), h("select", { value: ui[id] ?? tenant, "aria-label": word, onchange: (e) => choose({ [id]: e.target.value }) }, options.map(([value, text]) => h("option", { key: value, value, selected: (ui[id] ?? tenant) === value }, text))), d.icon("down"));
+  const select = (id, word, all) => {
+    const now = ui[id] ?? tenant, options = all.some(([x]) => x === now) ? all : [...all, [now, p.label(c, id, now)]];
+    return h("label.filter", { key: id }, h("span.sub", word), h("select", { value: now, "aria-label": word, onchange: (e) => choose({ [id]: e.target.value }) }, options.map(([value, text]) => h("option", { key: value, value, selected: now === value }, text))), d.icon("down"));
+  };
   const byName = [...rows].sort((a, b) => p.label(c, "queue", a.queue).localeCompare(p.label(c, "queue", b.queue)));
   const formula = c.key?.windows?.[ui.window]?.formula_id ?? "tidewatch-1";
   return h("section.filters", { "aria-label": c.t("filters") }, c.many ? select("tenant", c.t("tenant"), m.tenants(state).map((x) => [x, x])) : null,
@@ -137,7 +140,7 @@ function desk(c) {
 function tv(c) {
   const k = p.tiles(c), stop = m.alertsOf(state, tenant).some((a) => a.severity === "critical" && a.state === "firing"), page = stop ? 0 : tvPage % 3, xl = ui.size === "xl";
   const strip = p.tvStrip(c), quiet = strip.key === "quiet", rib = ["rib_queues", "rib_topics", "rib_agents"][page];
-  return h("main.tv", { id: "main", key: "tv" }, strip, h("div.tvmain", p.tidePanel(c, { height: xl ? 250 : quiet ? 386 : 332, minutes: 90, every: 15, font: 26, left: 66, right: 236, top: 40, stroke: 3.5, dot: 8, big: 92 }), p.backlogPanel(c, { height: xl ? 140 : quiet ? 232 : 178, font: 26 })),
+  return h("main.tv", { id: "main", key: "tv" }, strip, h("div.tvmain", p.tidePanel(c, { height: xl ? (quiet ? 335 : 275) : quiet ? 386 : 332, minutes: 90, every: 15, font: 26, left: 66, right: 236, top: 40, stroke: 3.5, dot: 8, big: 92 }), p.backlogPanel(c, { height: xl ? (quiet ? 190 : 130) : quiet ? 232 : 178, font: 26 })),
     h("div.tvkpis", k.frt, k.sl, k.abandon, xl ? null : [k.slots, k.csat]), xl ? null : [p.ribbon(c, page), h("div.pager", h("span", `${c.t(rib)} · ${c.t("page_of", page + 1, 3)}`), h("span.gap"), dots(page), stop ? h("span", c.t("rib_stop")) : null)]);
 }
 const dots = (page) => h("span.dots", { "aria-hidden": "true" }, [0, 1, 2].map((i) => h("i" + (i === page ? ".on" : ""))));
@@ -158,7 +161,7 @@ function loading(c) {
   return h("main.desk", { id: "main", key: "loading", "aria-busy": "true" }, h("div.kpis", c.view === "phone" ? [k.backlog, k.oldest, k.frt, k.sl] : [k.backlog, k.oldest, k.frt, k.sl, k.abandon, k.csat]), performance.now() - started > 300 ? h("p.sub", c.t("loading"), attempt ? ` ${c.t("r_gateway")}${c.t("retry_n", attempt)}` : "") : null);
 }
 
-const door = (c) => h("main.door", { id: "main", key: "door" }, h("div.stilltext", d.icon("stale"), h("h2", c.t(refused)), h("p", c.t(refused + "_2"))));
+const door = (c) => h("main.door", { id: "main", key: "door" }, h("div.stilltext", h("h2", c.t(refused)), h("p", c.t(refused + "_2"))));
 
 function draw() {
   drawn = performance.now();
@@ -171,7 +174,7 @@ function draw() {
   document.title = title(c);
   document.querySelector(".skip").textContent = c.t("skip");
   const body = refused ? door(c) : !state.ready ? loading(c) : tenant === null ? empty(c) : ui.page === "alerts" && c.view !== "tv" ? h("main.desk.alertspage", { id: "main", key: "alerts" }, h("section.panel.alertsp", p.alertsPanel(c, { all: true }))) : { tv, desk, phone }[c.view](c);
-  show(app, p.top(c), refused ? null : p.banner(c), p.notice(c), body, c.view === "phone" && !refused ? p.tabs(c) : null);
+  show(app, p.top(c, refused), refused ? null : p.banner(c), p.notice(c), body, c.view === "phone" && !refused ? p.tabs(c) : null);
   if (was !== !!c.stale && state.ready) say("polite", c.stale ? (c.at === null ? c.t("stopped_none") : c.t("stopped", f.clock(c.at, c.zone, { seconds: true }))) : c.t("live_again"));
   measure();
 }
@@ -269,7 +272,7 @@ const current = () => { const open = m.alertsOf(state, tenant).filter((a) => a.s
 let go = 0;
 const KEYS = {
   "/": () => document.getElementById("filter")?.focus(), j: () => move(1), k: () => move(-1), t: actions.tv, d: actions.theme, e: actions.lang, m: () => actions.sound(), "?": help, g: () => { go = performance.now(); },
-  a: () => { const a = current(); if (a?.state === "firing" && (state.viewer?.can ?? []).includes("ack") && !staleness()) actions.ack(a.alert); }, s: () => { const a = current(); if (a && (state.viewer?.can ?? []).includes("silence") && !staleness()) ask_reason(a); },
+  a: () => { const a = current(); if (a?.state === "firing" && (state.viewer?.can ?? []).includes("ack")) actions.ack(a.alert); }, s: () => { const a = current(); if (a && (state.viewer?.can ?? []).includes("silence")) ask_reason(a); },
   r: () => read(), 1: () => choose({ window: "1m" }), 2: () => choose({ window: "5m" }), 3: () => choose({ window: "30m" }), 4: () => choose({ window: "today" }),
 };
 addEventListener("keydown", (event) => {
@@ -348,6 +351,7 @@ setInterval(() => {
   soon();
   if (tenant !== null && performance.now() - toned > 120e3 && toned && m.alertsOf(state, tenant).some((a) => a.severity === "critical" && a.state === "firing" && !pending.has(a.alert))) tones();
 }, 1000);
+setInterval(() => { if (!root.classList.contains("stalled") && staleness()) draw(); }, 250);
 setInterval(() => { tvPage += 1; }, 12e3);
 addEventListener("resize", () => { draw(); });
 addEventListener("scroll", () => { if (state.ready && m.rowsOf(state, tenant, ui.channel).length > HUGE) { soon(); scrolled(); } }, { passive: true });

@@ -73,11 +73,10 @@ export function tide(data, o) {
 }
 
 function restated(data, o, kids, { x, y, fs, U, x0, x1 }) {
-  const told = new Set((o.restated ?? []).map((r) => Math.floor(Date.parse(r.minute) / 60e3)));
-  const marks = data.filter((p) => p.v !== null && ((p.version ?? 1) > 1 || told.has(Math.floor(p.t / 60e3)))).slice(-24);
+  const told = new Map((o.restated ?? []).map((r) => [r.minute, r])), marks = data.filter((p) => p.v !== null && told.has(p.t)).slice(-24);
   for (const p of marks) {
-    const r = 5 * U, known = (o.restated ?? []).find((m) => Math.floor(Date.parse(m.minute) / 60e3) === Math.floor(p.t / 60e3));
-    const word = known ? o.t("restated_line", f.clock(p.t, o.zone), f.rate(known.old), f.rate(known.new)) : `${o.t("restated")} ${f.clock(p.t, o.zone)}`;
+    const r = 5 * U, known = told.get(p.t);
+    const word = o.t("restated_line", f.clock(p.t, o.zone), f.rate(known.old), f.rate(known.new));
     kids.push(s("path", { class: "restated", d: `M${x(p.t).toFixed(1)} ${(y(p.v) - r).toFixed(1)}l${r} ${r}l${-r} ${r}l${-r} ${-r}Z` }, s("title", {}, word)));
   }
   const p = marks[marks.length - 1];

@@ -5,6 +5,9 @@ const COLUMNS = ["customer_messages", "arrivals", "expected", "low", "high", "ve
 const LISTS = ["agents", "silences", "events", "alerts"];
 const HEAD = ["as_of", "clocks", "server_time", "zone", "zones", "ingest_lag_ms", "stale", "stale_reason", "partitions"];
 
+/** An instant of the feed in ms. */
+export const time = (x) => (x === null || x === undefined ? null : typeof x === "number" ? x : Date.parse(x));
+
 export const idOf = (tenant, queue, channel) => JSON.stringify([tenant, queue, channel]);
 
 /** Before the first frame. */
@@ -192,13 +195,27 @@ export function matches(pattern, text) {
 }
 const whole = (pattern, text) => (pattern.includes("*") ? matches(pattern, text) : pattern === text);
 
-/** The silence over an alert, or null. */
-export const silenceOf = (state, alert, now) => state.silences.find((s) => (s.tenant === alert.tenant || s.tenant === "*") && Date.parse(s.until) > now && (s.id === alert.silenced_by || Object.entries(s.match ?? {}).every(([name, pattern]) => typeof alert[name] === "string" && whole(pattern, alert[name])))) ?? null;
+/** The silence over an alert, or null. A new one counts at once, before the alert itself says so. */
+export function silenceOf(state, alert, now) {
+  const over = state.silences.filter((s) => (s.tenant === alert.tenant || s.tenant === "*") && time(s.until) > now && Object.entries(s.match ?? {}).every(([name, pattern]) => whole(pattern, String(alert[name] ?? alert.labels?.[name] ?? ""))));
+  return over.find((s) => s.by === alert.silenced_by) ?? over[0] ?? (alert.silenced_by ? { id: null, until: null, by: alert.silenced_by, reason: "" } : null);
+}
+
+/** "surge" or "lull" where that is what an alert is about, else null. */
+export const volumeKind = (alert) => ["surge", "lull"].find((kind) => (alert.metric ?? alert.rule) === kind) ?? null;
+
+/** Whole numbers that add up to the whole total, as the parts do. */
+export function addUp(parts) {
+  const total = Math.round(parts.reduce((sum, x) => sum + x, 0)), down = parts.map(Math.floor), order = parts.map((x, i) => [x - Math.floor(x), i]).sort((a, b) => b[0] - a[0] || a[1] - b[1]);
+  let missing = total - down.reduce((sum, x) => sum + x, 0);
+  for (const [, i] of order) if (missing > 0) { down[i] += 1; missing -= 1; }
+  return { parts: down, total };
+}
 
 /** The queue whose tide is worth drawing: the one chosen, else the worst volume alert's, else all. */
 export function tideKey(state, tenant, queue, channel) {
   if (queue !== "*") return keyAt(state, tenant, queue, channel);
-  const alert = alertsOf(state, tenant).find((a) => a.state !== "resolved" && ["surge", "lull"].includes(a.rule) && keyAt(state, tenant, a.queue, channel));
+  const alert = alertsOf(state, tenant).find((a) => a.state !== "resolved" && volumeKind(a) && keyAt(state, tenant, a.queue, channel));
   const surging = alert ? null : sorted(rowsOf(state, tenant, channel).filter((k) => k.volume?.surge), "rate", "30m")[0];
   return (alert && keyAt(state, tenant, alert.queue, channel)) ?? surging ?? keyAt(state, tenant, "*", channel);
 }

@@ -9,7 +9,7 @@ const LEVEL = [null, null, "warning", "critical"];
 const tone = (n) => ["", "", "tone-warning", "tone-critical"][n];
 const cls = (...names) => names.filter(Boolean).join(" ");
 
-export const label = (c, kind, id) => c.state.labels?.[kind]?.[id]?.[c.lang] || (kind === "queue" && id === "*" ? c.t("all_queues") : kind === "channel" && id === "*" ? c.t("all_channels") : kind === "topic" && id === "other" ? c.t("other") : id);
+export const label = (c, kind, id) => c.state.labels?.[kind]?.[id]?.[c.lang] || (kind === "queue" && id === "*" ? c.t("all_queues") : kind === "channel" && id === "*" ? c.t("all_channels") : id === "other" ? c.t("other") : id);
 const dur = (c, ms) => f.span(ms, c.zh);
 const clock = (c, ms, seconds) => f.clock(ms, c.zone, { zh: c.zh, seconds, today: c.today });
 /** An age that goes on while the page is live, from the moment the numbers are of. */
@@ -39,9 +39,9 @@ function nav(c, spec) {
 }
 export const tabs = (c) => nav(c, "nav.tabs");
 
-export function top(c) {
+export function top(c, shut) {
   const scope = [c.many ? c.tenant : null, label(c, "queue", c.ui.queue), label(c, "channel", c.ui.channel)].filter(Boolean).join(" · ");
-  return h("header.top", d.wordmark(), c.view === "tv" ? h("span.scope", scope) : nav(c, "nav.nav"), h("span.gap"), strip(c), c.view === "tv" ? null : tools(c));
+  return h("header.top", d.wordmark(), c.view === "tv" ? h("span.scope", scope) : shut ? null : nav(c, "nav.nav"), h("span.gap"), shut ? null : strip(c), c.view === "tv" ? null : tools(c));
 }
 
 /** Since when and why the numbers stand still. */
@@ -111,7 +111,7 @@ function worstWaiter(c) {
 
 function restatedOf(c, key) {
   const last = (key?.restated ?? []).filter((r) => r.field === "service_level").pop();
-  return last ? c.t("restated_line", clock(c, Date.parse(last.minute)), f.percent(last.old), f.percent(last.new)) : null;
+  return last ? c.t("restated_line", clock(c, m.time(last.minute)), f.percent(last.old), f.percent(last.new)) : null;
 }
 
 /* ── the tide and the backlog ────────────────────────────────────────────────────────────────────────────────── */
@@ -122,7 +122,7 @@ function volumeMark(c, v, short) {
   const since = v.since ? dur(c, Math.max(0, c.at + c.elapsed - Date.parse(v.since))) : "";
   if (v.surge) return d.mark("critical", short ? c.t("surge") : `${c.t("surge")} ${since}`);
   if (v.lull) return d.mark("warning", short ? c.t("lull") : `${c.t("lull")} ${since}`);
-  if (v.learning) return d.mark("learning", v.learned_days === null || v.learned_days === undefined ? c.t("learning") : c.t(short ? "learn_day" : "learn_long", v.learned_days));
+  if (v.learning) return d.mark("learning", short && !v.learned_days ? c.t("learning") : v.expected === null || v.expected === undefined ? c.t("learn_none") : c.t(short ? "learn_day" : "learn_long", v.learned_days ?? 0));
   return null;
 }
 
@@ -131,8 +131,8 @@ export function tidePanel(c, o) {
   const odd = v.surge || v.lull, state = v.surge ? c.t("surge") : v.lull ? c.t("lull") : v.expected === null || v.expected === undefined ? c.t("unknown_range") : c.t("normal");
   const since = odd && v.since ? Date.parse(v.since) : null, spoken = c.t("tide_label", name, f.rate(v.rate_per_min), f.rate(v.expected), state);
   const legend = [["lg-seen", "l_seen", true], ["lg-usual", "l_usual", v.expected !== null && v.expected !== undefined], ["lg-band", "range", v.low !== null && v.low !== undefined], ["lg-over", "l_over", v.surge], ["lg-arr", "l_arrivals", c.ui.arrivals]];
-  const drawing = d.tide(data, { ...o, U: c.U, width: size.width, t: c.t, zh: c.zh, zone: c.zone, label: spoken, over: v.surge, since, sinceText: since ? `${v.surge ? c.t("surge") : c.t("lull")} ${c.t("since", clock(c, since))}` : null, restated: (key?.restated ?? []).filter((r) => r.field === "customer_messages"), value: v.rate_per_min, expected: v.expected, low: v.low, high: v.high, learning: v.learning, arrivals: c.ui.arrivals });
-  const silent = key && !odd && (v.expected === null || v.expected === undefined) ? h("span.sub", v.learning ? c.t("learn_none") : c.t("unknown_range")) : null;
+  const drawing = d.tide(data, { ...o, U: c.U, width: size.width, t: c.t, zh: c.zh, zone: c.zone, label: spoken, over: v.surge, since, sinceText: since ? `${v.surge ? c.t("surge") : c.t("lull")} ${c.t("since", clock(c, since))}` : null, restated: (key?.restated ?? []).filter((r) => r.field === "customer_messages").map((r) => ({ ...r, minute: m.time(r.minute) })), value: v.rate_per_min, expected: v.expected, low: v.low, high: v.high, learning: v.learning, arrivals: c.ui.arrivals });
+  const silent = key && !odd && !v.learning && (v.expected === null || v.expected === undefined) ? h("span.sub", c.t("unknown_range")) : null;
   return h("section.panel.tidepanel", h("div.phead", h("h2", `${name} · ${c.t("messages_min")}`, h("small", ` ${c.t("per_min")}`)), volumeMark(c, v), silent, h("span.gap"),
     o.legend ? h("ul.legend", legend.filter(([, , on]) => on).map(([k, id]) => h("li", { key: id }, h("i." + k), c.t(id)))) : null,
     o.legend ? [h("button.plain", { key: "arr", type: "button", "aria-pressed": String(!!c.ui.arrivals), onclick: c.do.arrivals }, c.t("l_arrivals")), h("button.plain", { key: "tab", type: "button", "aria-pressed": String(!!c.ui.table), onclick: c.do.table }, c.t(c.ui.table ? "chart" : "table"))] : null),
@@ -159,39 +159,40 @@ export function backlogPanel(c, o) {
 /* ── alerts ──────────────────────────────────────────────────────────────────────────────────────────────────── */
 
 const inUnit = (c, unit, x) => (x === null || x === undefined ? f.NONE : unit === "ms" ? dur(c, x) : unit === "s" ? dur(c, x * 1000) : unit === "ratio" ? f.percent(x) : unit === "per_min" ? `${f.rate(x)} ${c.t("per_min")}` : f.rate(x));
-const title = (c, a) => (["surge", "lull"].includes(a.rule) ? `${c.t(a.rule)} · ${label(c, "queue", a.queue)}` : a.summary?.[c.lang] || `${a.rule} · ${label(c, "queue", a.queue)}`);
+const title = (c, a) => (m.volumeKind(a) ? [c.t(m.volumeKind(a)), a.queue === "*" && a.channel !== "*" ? null : label(c, "queue", a.queue), a.channel === "*" ? null : label(c, "channel", a.channel)].filter(Boolean).join(" · ") : a.summary?.[c.lang] || `${a.rule} · ${label(c, "queue", a.queue)}`);
 const safe = (url) => (/^https?:\/\//i.test(url ?? "") ? url : null);
 
 /** An alert as the page shows it: what was just asked for counts at once, until the gateway says otherwise. */
 const seen = (c, a) => (c.pending.has(a.alert) && a.state === "firing" ? { ...a, state: "acknowledged", acknowledged_by: c.t("mine") } : a);
 
 export function alertsPanel(c, o = {}) {
-  const all = m.alertsOf(c.state, c.tenant).map((a) => seen(c, a)), open = all.filter((a) => a.state !== "resolved"), most = o.all ? Infinity : 5, cards = open.slice(0, most), rest = open.slice(most), same = rest.length > 0 && rest.every((a) => a.group === cards[0]?.group && a.group);
+  const all = m.alertsOf(c.state, c.tenant).map((a) => seen(c, a)), open = all.filter((a) => a.state !== "resolved"), most = o.all ? Infinity : 5, own = o.all ? open : open.filter((a) => !a.inhibited_by), cards = own.slice(0, most), rest = open.filter((a) => !cards.includes(a)), same = rest.length > 0 && rest.every((a) => a.inhibited_by || (a.group && a.group === cards[0]?.group));
   return [h("div.phead", h("h2", c.t("alerts")), h("span.gap"), h("small.sub", c.t("alerts_sub", open.length, all.length - open.length))),
     !all.length ? h("p.sub", c.t("no_alerts")) : null, cards.map((a) => card(c, a)), rest.length ? h("p.sub.folded", { key: "rest" }, h("a", { href: c.link({ page: "alerts" }), onclick: c.follow({ page: "alerts" }) }, c.t(same ? "more_same" : "more", rest.length))) : null, (c.view === "phone" && !o.all ? [] : all.filter((a) => a.state === "resolved").slice(0, most)).map((a) => card(c, a))];
 }
 
 function card(c, a) {
-  const silence = a.state === "resolved" ? null : m.silenceOf(c.state, a, c.at ?? 0), folded = a.state !== "firing" || silence || a.severity === "info", state = silence ? c.t("silenced", clock(c, Date.parse(silence.until)), silence.reason ? `${silence.by ?? ""}${c.zh ? "：" : ": "}${silence.reason}` : silence.by ?? "") : a.state === "acknowledged" ? `${c.t("acknowledged")} · ${a.acknowledged_by ?? ""}` : a.state === "firing" ? c.t("firing") : "";
+  const silence = a.state === "resolved" ? null : m.silenceOf(c.state, a, c.at ?? 0), folded = a.state !== "firing" || silence || a.severity === "info", state = silence ? c.t("silenced", silence.until ? clock(c, m.time(silence.until)) : f.NONE, silence.reason ? `${silence.by ?? ""}${c.zh ? "：" : ": "}${silence.reason}` : silence.by ?? "") : a.state === "acknowledged" ? `${c.t("acknowledged")} · ${a.acknowledged_by ?? ""}` : a.state === "firing" ? c.t("firing") : "";
   const times = a.state === "resolved" ? `${clock(c, Date.parse(a.since))}–${clock(c, Date.parse(a.resolved_at ?? a.at))} · ${dur(c, lasted(c, a))}` : `${clock(c, Date.parse(a.since))} · ${dur(c, lasted(c, a))}`;
   const shape = a.state === "resolved" ? "ok" : silence ? "silenced" : a.severity, on = c.selected === a.alert;
   const head = h("div.ahead", d.mark(shape, a.state === "resolved" ? c.t("resolved") : c.t(a.severity)), h("span.astate", state), h("span.gap"), h("time", { datetime: a.since }, times));
   return h("article.alert.sev-" + (a.state === "resolved" || silence ? "quiet" : a.severity) + (folded ? ".quietcard" : "") + (on ? ".chosen" : ""), { key: a.alert, "data-alert": a.alert, tabindex: "0", "aria-label": `${c.t(a.severity)} ${title(c, a)}`, onfocus: () => c.do.select(a.alert) },
-    head, folded ? h("p.asum", short(c, a)) : whole_card(c, a), folded ? grade(c, a) : null, silence && c.can("silence") ? h("div.abtns", h("button", { type: "button", onclick: () => c.do.order({ unsilence: silence.id }) }, c.t("unsilence"))) : null);
+    head, folded ? h("p.asum", short(c, a)) : whole_card(c, a), folded ? grade(c, a) : null, silence?.id && c.can("silence") ? h("div.abtns", h("button", { type: "button", onclick: () => c.do.order({ unsilence: silence.id }) }, c.t("unsilence"))) : null);
 }
 
 function short(c, a) {
   const worst = a.peak !== null && a.peak !== undefined && a.peak !== a.value ? ` · ${c.t(a.low !== null && a.low !== undefined && (a.high === null || a.high === undefined) ? "lowest" : "peak")} ${inUnit(c, a.unit, a.peak)}` : "";
+  const said = !m.volumeKind(a) && a.summary?.[c.lang] ? "" : ` · ${inUnit(c, a.unit, a.value)}`;
   const cause = a.state === "resolved" ? (a.drivers ?? []).filter((x) => x.dimension === "topic" && x.value !== "other").slice(0, 1).map((x) => ` · ${label(c, "topic", x.value)}`) : [];
-  return [title(c, a), " · ", inUnit(c, a.unit, a.value), worst, cause];
+  return [title(c, a), said, worst, cause];
 }
 
 function whole_card(c, a) {
-  const volume = ["surge", "lull"].includes(a.rule), ratio = volume && a.expected ? a.value / a.expected : null, dims = ["topic", "queue", "segment", "channel"].filter((x) => (a.drivers ?? []).some((y) => y.dimension === x)), first = dims.find((x) => x !== "channel") ?? dims[0], i = a.impact ?? {};
+  const volume = m.volumeKind(a), ratio = volume && a.expected ? a.value / a.expected : null, dims = ["topic", "queue", "segment", "channel"].filter((x) => (a.drivers ?? []).some((y) => y.dimension === x)), first = dims.find((x) => x !== "channel") ?? dims[0], i = a.impact ?? {};
   return [
     h("h3", title(c, a)),
     volume ? h("p.afig", h("b", f.rate(a.value)), h("span", ` ${c.t("per_min")}${ratio ? (c.zh ? "，" : ", ") + f.times(ratio, c.zh) : ""}`), a.expected === null || a.expected === undefined ? null : h("span.afaint", `${c.t("usual")} ${f.rate(a.expected)}${a.low === null || a.low === undefined ? "" : `${c.zh ? "，" : ", "}${c.t("range")} ${f.rate(a.low)}–${f.rate(a.high)}`}`)) : h("p.afig", h("b", inUnit(c, a.unit, a.value)), a.peak !== null && a.peak !== undefined ? h("span.afaint", `${c.t("peak")} ${inUnit(c, a.unit, a.peak)}`) : null),
-    first ? [h("h4", c.t("why")), drivers(c, a, first), dims.includes("channel") && first !== "channel" ? h("p.achan", a.drivers.filter((x) => x.dimension === "channel").map((x) => h("span", { key: x.value }, `${label(c, "channel", x.value)} ${f.signed(x.excess)}`))) : null] : null,
+    first ? [h("h4", c.t("why")), drivers(c, a, first), dims.includes("channel") && first !== "channel" ? h("p.achan", a.drivers.filter((x) => x.dimension === "channel").map((x) => h("span", { key: x.value }, `${label(c, "channel", x.value) === "other" ? c.t("other") : label(c, "channel", x.value)} ${f.signed(Math.round(x.excess))}`))) : null] : null,
     c.view !== "phone" && (a.keywords ?? []).length ? h("p.akeys", a.keywords.slice(0, 8).map((x) => h("span.chip", { key: x }, x))) : null,
     (a.samples ?? []).length ? h("blockquote", c.zh ? `“${a.samples[0]}”` : `“${a.samples[0]}”`) : null,
     h("h4", c.t("impact")), h("dl.impact", [[c.t("backlog"), f.count(i.backlog)], [c.t("oldest"), dur(c, i.oldest_ms)], [c.t("frt90"), dur(c, i.frt_p90_ms)]].map(([k, x]) => h("div", { key: k }, h("dt", k), h("dd", x)))),
@@ -200,8 +201,9 @@ function whole_card(c, a) {
 
 function drivers(c, a, dimension) {
   const list = a.drivers.filter((x) => x.dimension === dimension), rows = [...list.filter((x) => x.value !== "other"), ...list.filter((x) => x.value === "other")], most = Math.max(1e-9, ...list.map((x) => Math.abs(x.excess)));
-  return h("ul.drivers", rows.map((x) => h("li", { key: x.value }, h("span.dname", { title: label(c, dimension, x.value) }, x.value === "other" ? c.t("other") : label(c, dimension, x.value)), d.bar(Math.abs(x.excess) / most, true), h("span.dnum", f.signed(x.excess)), h("span.dshare", f.percent(x.share, 0)))),
-    h("li.total", { key: "\u0000total" }, h("span.dname", c.t("total_excess")), h("span.dbar"), h("span.dnum", f.signed(list.reduce((sum, x) => sum + x.excess, 0))), h("span.dshare", c.t("per_min"))));
+  const sums = m.addUp(rows.map((x) => x.excess));
+  return h("ul.drivers", rows.map((x, i) => h("li", { key: x.value }, h("span.dname", { title: label(c, dimension, x.value) }, x.value === "other" ? c.t("other") : label(c, dimension, x.value)), d.bar(Math.abs(x.excess) / most, true), h("span.dnum", f.signed(sums.parts[i])), h("span.dshare", f.percent(x.share, 0)))),
+    h("li.total", { key: "\u0000total" }, h("span.dname", c.t("total_excess")), h("span.dbar"), h("span.dnum", f.signed(sums.total)), h("span.dshare", c.t("per_min"))));
 }
 
 /** How many people it takes, and what happens with and without them, in one sentence. */
@@ -231,9 +233,9 @@ export function tvStrip(c) {
     const last = all.find((x) => x.state === "resolved");
     return h("div.tvquiet", { key: "quiet" }, d.icon("ok"), h("span", c.t("no_alerts")), last ? h("span.faint", `${c.t("last_alert")}${c.zh ? "：" : ": "}${title(c, last)} ${clock(c, Date.parse(last.since))}–${clock(c, Date.parse(last.resolved_at ?? last.at))}`) : null);
   }
-  const volume = ["surge", "lull"].includes(a.rule), causes = (a.drivers ?? []).filter((x) => x.dimension === "topic").map((x) => `${label(c, "topic", x.value)} ${f.signed(x.excess)}`), need = a.impact?.agents_needed;
+  const volume = m.volumeKind(a), causes = (a.drivers ?? []).filter((x) => x.dimension === (["topic", "queue", "segment", "channel"].find((y) => a.drivers.some((z) => z.dimension === y)))).map((x) => `${label(c, x.dimension, x.value)} ${f.signed(Math.round(x.excess))}`), need = a.impact?.agents_needed;
   return h("div.tvalert.tv-" + a.severity, { key: a.alert, role: "group" },
-    h("div.tva1", d.icon(a.severity), h("b", volume ? `${c.t(a.severity)} · ${c.t(a.rule)}` : c.t(a.severity)), h("b.tvq", volume ? label(c, "queue", a.queue) : title(c, a)), h("span.tvv", volume ? `${f.rate(a.value)} ${c.t("per_min")}${a.expected ? sep + f.times(a.value / a.expected, c.zh) : ""}` : inUnit(c, a.unit, a.value)), h("span.gap"), h("span", `${c.t("lasting")} ${dur(c, lasted(c, a))}`)),
+    h("div.tva1", d.icon(a.severity), h("b", volume ? `${c.t(a.severity)} · ${c.t(volume)}` : c.t(a.severity)), h("b.tvq", volume ? label(c, "queue", a.queue) : title(c, a)), h("span.tvv", volume ? `${f.rate(a.value)} ${c.t("per_min")}${a.expected ? sep + f.times(a.value / a.expected, c.zh) : ""}` : ""), h("span.gap"), h("span", `${c.t("lasting")} ${dur(c, lasted(c, a))}`)),
     h("div.tva2", h("span.tvv", causes.length ? `${c.t("cause")}${c.zh ? "：" : ": "}${causes.join(sep)}` : open.length > 1 ? c.t("more", open.length - 1) : ""), h("span.gap"), h("span", [need ? c.t("need", need) : null, a.state === "firing" ? c.t("firing") : `${c.t("acknowledged")} ${a.acknowledged_by ?? ""}`].filter(Boolean).join(" · "))));
 }
 

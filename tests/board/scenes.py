@@ -1,4 +1,4 @@
-"""Presents to look at: plausible numbers in the form the gateways read from Redis, each a pure function of the moment."""
+"""Presents to look at: plausible numbers as the gateways read them from Redis, each a function of the moment."""
 
 from __future__ import annotations
 
@@ -202,7 +202,8 @@ def _window(
         "abandoned": abandoned, "short_abandoned": short, "closed_unanswered": unanswered, "waiting": waiting,
         "undecided": undecided, "dropped": 1, "frt_n": answered, "frt_sum_ms": answered * 41_000, "frt_hist": {},
         "reopen_frt_n": 0, "reopen_frt_sum_ms": 0, "resolved": closed * 8 // 10, "ratings": ratings, "csat_good": good,
-        "score_sum": ratings * 4, "sentiment_sum": 0, "negative": messages // 8, "formula_id": "tidewatch-1", "version": 1,
+        "score_sum": ratings * 4, "sentiment_sum": 0, "negative": messages // 8,
+        "formula_id": "tidewatch-1", "version": 1,
         "frt_avg_ms": 41_000 if answered else None, "frt_p50_ms": p50 * 1000, "frt_p90_ms": p90 * 1000,
         "frt_p50_km_ms": p50 * 1350, "frt_p50_km_censored": False, "frt_p90_km_ms": km * 1000,
         "frt_p90_km_censored": censored, "frt_km_n": offered,
@@ -259,9 +260,10 @@ def _key(tenant: str, row: tuple[Any, ...], now: int) -> dict[str, Any]:
         "windows": {name: dict(window) for name in ("1m", "5m", "30m", "today")},
         "volume": {
             "rate_per_min": rate, "expected": expected, "low": low, "high": high, "surge": hot, "lull": False,
-            "since": instant(now - 381_000) if hot else None, "learning": learning, "learned_days": 5 if learning else 14,
+            "since": instant(now - 381_000) if hot else None, "learning": learning,
+            "learned_days": 5 if learning else 14,
         },
-        "restated": [{"minute": instant((now // MINUTE - 78) * MINUTE), "field": "customer_messages", "old": 28, "new": 30}]
+        "restated": [{"minute": (now // MINUTE - 78) * MINUTE, "field": "customer_messages", "old": 28, "new": 30}]
         if queue == "returns" else [],
         "topics": [dict(zip(("topic", "count", "share", "change"), topic, strict=True)) for topic in topics],
         "keywords": ["没到账", "银行"] if queue == "returns" else [], "sentiment": mood, "sentiment_n": rate * 26,
@@ -328,17 +330,21 @@ def _alerts(now: int, tenant: str) -> list[dict[str, Any]]:
     def driver(dimension: str, value: str, excess: int) -> dict[str, Any]:
         return {"dimension": dimension, "value": value, "excess": excess, "share": excess / 65}
 
-    common = {"v": 1, "tenant": tenant, "channel": "*", "at": instant(now), "drivers": [], "keywords": [], "samples": [],
+    common = {"v": 1, "tenant": tenant, "channel": "*", "at": instant(now), "drivers": [], "keywords": [],
+              "samples": [],
               "acknowledged_by": None, "acknowledged_at": None, "silenced_by": None, "grade": None, "resolved_at": None,
               "reason": None, "expected": None, "low": None, "high": None}  # fmt: skip
     return [
         common | {
             "alert": "9f3c51", "rule": "surge", "state": "firing", "severity": "critical", "queue": "returns",
-            "since": instant(now - 381_000), "value": 96, "peak": 98, "expected": 31, "low": 24, "high": 39, "unit": "per_min",
+            "since": instant(now - 381_000), "value": 96, "peak": 98, "expected": 31, "low": 24, "high": 39,
+            "unit": "per_min",
             "summary": {"zh": "退货退款 客户消息突增", "en": "Surge of customer messages in Returns"},
-            "drivers": [driver("topic", "refund_missing", 44), driver("topic", "pickup_late", 14), driver("topic", "other", 7),
+            "drivers": [driver("topic", "refund_missing", 44), driver("topic", "pickup_late", 14),
+                        driver("topic", "other", 7),
                         driver("channel", "app", 41), driver("channel", "web", 20), driver("channel", "wechat", 4)],
-            "keywords": ["没到账", "原路退回", "银行", "三天了"], "samples": ["退款说原路退回，三天了还没到账，订单 ［编号］"],
+            "keywords": ["没到账", "原路退回", "银行", "三天了"],
+            "samples": ["退款说原路退回，三天了还没到账，订单 ［编号］"],
             "impact": {"backlog": 58, "oldest_ms": 406_000, "frt_p90_ms": 228_000, "agents_needed": 4, "drain_s": None,
                        "drain_plus": {"1": None, "2": 2280, "4": 900}},
             "group": "returns", "runbook": "https://example.invalid/runbook/surge", "board": "/?queue=returns",
@@ -348,7 +354,8 @@ def _alerts(now: int, tenant: str) -> list[dict[str, Any]]:
             "since": instant(now - 488_000), "value": 848_000, "peak": 848_000, "high": 600_000, "unit": "ms",
             "summary": {"zh": "技术支持：最长等待超过 10 分", "en": "Tech: oldest wait over 10 min"},
             "impact": {"backlog": 7, "oldest_ms": 848_000, "frt_p90_ms": 139_000, "agents_needed": 0},
-            "acknowledged_by": "李敏", "acknowledged_at": instant(now - 351_000), "group": "tech", "runbook": "", "board": "",
+            "acknowledged_by": "李敏", "acknowledged_at": instant(now - 351_000), "group": "tech",
+            "runbook": "", "board": "",
         },
         common | {
             "alert": "1b20de", "rule": "service_level", "state": "resolved", "severity": "warning", "queue": "billing",

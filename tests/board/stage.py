@@ -11,15 +11,17 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import redis.asyncio
 from pydantic import SecretStr
+from redis.exceptions import RedisError
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
@@ -65,9 +67,8 @@ async def running_redis(folder: Path) -> AsyncIterator[str]:
         await child.wait()
 
 
-async def until(true: object, within_s: float = 10.0) -> None:
+async def until(true: Callable[[], bool], within_s: float = 10.0) -> None:
     """Wait until `true()` holds. Raises: TimeoutError."""
-    assert callable(true)
     async with asyncio.timeout(within_s):
         while not true():
             await asyncio.sleep(0.02)
@@ -85,16 +86,15 @@ class Feeder:
         """Write all of it, publish what differs from the last one."""
         self._seq += 1
         meta = {"seq": self._seq} | present["meta"]
-        fields = {_field(key): json.dumps(key, ensure_ascii=False) for key in present["keys"]}
         async with self._client.pipeline(transaction=True) as ask:
             for name, mapping in (
-                ("tw:keys", fields),
-                ("tw:series", {json.dumps(list(key)): json.dumps(part) for key, part in present["series"].items()}),
-                ("tw:lists", {tenant: json.dumps(lists) for tenant, lists in present["lists"].items()}),
+                ("tw:keys", {_field(key): key for key in present["keys"]}),
+                ("tw:series", {json.dumps(list(key)): part for key, part in present["series"].items()}),
+                ("tw:lists", present["lists"]),
             ):
                 ask.delete(name)
                 if mapping:
-                    ask.hset(name, mapping=mapping)
+                    ask.hset(name, mapping={field: json.dumps(value) for field, value in mapping.items()})
             ask.set("tw:meta", json.dumps(meta))
             ask.publish("tw:changes", json.dumps(self._change(present, meta), ensure_ascii=False))
             await ask.execute()
@@ -125,7 +125,7 @@ def _field(key: dict[str, str]) -> str:
 
 
 class Stage:
-    """A small gateway on a free port: the page, and the feed. `?as=ROLE` on the page decides who looks; `none`: nobody."""
+    """A small gateway: the page, and the feed. `?as=ROLE` on the page decides who looks; `none`: nobody."""
 
     def __init__(self, url: str) -> None:
         self.settings = Settings(redis=Redis(url=SecretStr(url)))
@@ -136,14 +136,8 @@ class Stage:
 
     async def start(self, port: int = 0) -> Server:
         """Listen; the port is in the server's sockets."""
-        return await serve(
-            self._live,
-            "127.0.0.1",
-            port,
-            process_request=self._http,
-            compression=None,
-            subprotocols=[Subprotocol("tidewatch.v1")],
-        )
+        how = {"process_request": self._http, "compression": None, "select_subprotocol": _tidewatch}
+        return await serve(self._live, "127.0.0.1", port, **how)  # type: ignore[arg-type]
 
     async def _http(self, connection: ServerConnection, request: Request) -> Response | None:
         parts = urlsplit(request.path)
@@ -167,6 +161,10 @@ class Stage:
         self.orders.append(order)
 
 
+def _tidewatch(_: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+    return next((name for name in offered if name == "tidewatch.v1"), None)
+
+
 async def _play(scene: str, port: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         async with running_redis(Path(folder)) as url, asyncio.TaskGroup() as group:
@@ -178,7 +176,8 @@ async def _play(scene: str, port: int) -> None:
                 current = Path(os.environ.get("SCENE_FILE", "/nonexistent"))
                 name = current.read_text().strip() if current.exists() else scene
                 if name != "stop":
-                    await feeder.write(SCENES[name](time.time_ns() // 1_000_000))
+                    with contextlib.suppress(RedisError, OSError):
+                        await feeder.write(SCENES[name](time.time_ns() // 1_000_000))
                 await asyncio.sleep(1)
 
 
@@ -187,5 +186,6 @@ if __name__ == "__main__":
     parser.add_argument("--scene", choices=sorted(SCENES), default="surge")
     parser.add_argument("--port", type=int, default=0)
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(_play(options.scene, options.port))

@@ -1,0 +1,178 @@
+"""A browser before a stage: the real page, fed by a real Redis through the real feed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis.exceptions import RedisError
+from selenium import webdriver
+from selenium.webdriver.chrome.options import Options
+from selenium.webdriver.chrome.service import Service
+
+from tests.board.scenes import Present, surge
+from tests.board.stage import Claims, Feeder, Stage, running_redis, until
+from tests.conftest import require
+
+_FLAGS = (
+    "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--hide-scrollbars", "--force-device-scale-factor=1",
+    "--disable-dev-shm-usage", "--lang=en-US",
+)  # fmt: skip
+
+
+class Theatre:
+    """A stage in a thread of its own. What it plays is written every half second."""
+
+    def __init__(self) -> None:
+        self.stage: Stage
+        self.port = 0
+        self._loop = asyncio.new_event_loop()
+        self._open = threading.Event()
+        self._scene: Callable[[int], Present] | None = surge
+        self._played = 0
+        self._end: asyncio.Event
+
+    def run(self) -> None:
+        """Play until `close`."""
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_until_complete(self._run())
+
+    async def _run(self) -> None:
+        self._end = asyncio.Event()
+        with tempfile.TemporaryDirectory() as folder:
+            async with running_redis(Path(folder)) as url:
+                self.stage, feeder = Stage(url), Feeder(url)
+                following = asyncio.create_task(self.stage.mirror.run())
+                playing = asyncio.create_task(self._play(feeder))
+                server = await self.stage.start()
+                self.port = server.sockets[0].getsockname()[1]
+                await until(lambda: self.stage.mirror.stale is None)
+                self._open.set()
+                await self._end.wait()
+                for task in (playing, following):
+                    task.cancel()
+                server.close()
+                await feeder.close()
+
+    async def _play(self, feeder: Feeder) -> None:
+        while True:
+            scene = self._scene
+            if scene is not None:
+                with contextlib.suppress(RedisError, OSError):
+                    await feeder.write(scene(time.time_ns() // 1_000_000))
+                self._played += 1
+            await asyncio.sleep(0.5)
+
+    def opened(self) -> None:
+        """Returns when the stage is up."""
+        assert self._open.wait(20)
+
+    def close(self) -> None:
+        """End it."""
+        self._loop.call_soon_threadsafe(self._end.set)
+
+    def play(self, scene: Callable[[int], Present] | None, **claims: Any) -> None:
+        """From now on this is played (None: nothing is written any more), to somebody with these claims."""
+        self.stage.claims, self.stage.refuse = Claims(**claims), False
+        self.stage.orders.clear()
+        self._scene, seen = scene, self._played
+        while scene is not None and self._played < seen + 2:
+            time.sleep(0.02)
+
+    def address(self, query: str = "") -> str:
+        """Where the board is."""
+        return f"http://127.0.0.1:{self.port}/?{query}"
+
+
+class Page:
+    """The board in a browser."""
+
+    def __init__(self, driver: webdriver.Chrome, theatre: Theatre) -> None:
+        self.driver = driver
+        self.theatre = theatre
+
+    def open(self, query: str = "lang=en&theme=dark", width: int = 1440, height: int = 1000) -> None:
+        """Open it at a size, and wait for the first numbers (or the message in place of them)."""
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        self.driver.get_log("browser")
+        self.driver.get(self.theatre.address(query))
+        self.wait("return !document.querySelector('[aria-busy]') && !!document.querySelector('main')")
+        self.settle()
+
+    def settle(self) -> None:
+        """Let drawings take the room they found."""
+        self.do(
+            "const done = arguments[0]; requestAnimationFrame(() => requestAnimationFrame(() => done()))", later=True
+        )
+
+    def do(self, script: str, *values: Any, later: bool = False) -> Any:
+        """Run a script in the page."""
+        run = self.driver.execute_async_script if later else self.driver.execute_script
+        return run(script, *values)
+
+    def wait(self, script: str, *values: Any, within_s: float = 10) -> Any:
+        """Wait until a script says something true; returns it."""
+        end = time.monotonic() + within_s
+        while time.monotonic() < end:
+            found = self.do(script, *values)
+            if found:
+                return found
+            time.sleep(0.03)
+        raise AssertionError(f"never true: {script}")
+
+    def text(self, selector: str = "body") -> str:
+        """What a part of the page says."""
+        return str(self.do("return document.querySelector(arguments[0])?.innerText ?? ''", selector))
+
+    def press(self, keys: str) -> None:
+        """Type on the keyboard, wherever the focus is."""
+        webdriver.ActionChains(self.driver).send_keys(keys).perform()
+
+    def complaints(self) -> list[str]:
+        """What the browser had to say: errors, refused scripts and styles."""
+        told = self.driver.get_log("browser")
+        return [entry["message"] for entry in told if entry["level"] in ("SEVERE", "WARNING")]
+
+
+@pytest.fixture(scope="session", name="theatre")
+def _theatre() -> Iterator[Theatre]:
+    require("chromium", "chromedriver")
+    theatre = Theatre()
+    thread = threading.Thread(target=theatre.run, name="theatre")
+    thread.start()
+    theatre.opened()
+    yield theatre
+    theatre.close()
+    thread.join(20)
+
+
+@pytest.fixture(scope="session", name="_driver")
+def _browser(theatre: Theatre) -> Iterator[webdriver.Chrome]:
+    options = Options()
+    for flag in _FLAGS:
+        options.add_argument(flag)
+    options.binary_location = str(shutil.which("chromium"))
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    with tempfile.TemporaryDirectory() as profile:
+        options.add_argument(f"--user-data-dir={profile}")
+        driver = webdriver.Chrome(options=options, service=Service(str(shutil.which("chromedriver"))))
+        try:
+            yield driver
+        finally:
+            driver.quit()
+
+
+@pytest.fixture(name="page")
+def _page(_driver: webdriver.Chrome, theatre: Theatre) -> Page:
+    theatre.play(surge)
+    return Page(_driver, theatre)

@@ -1,0 +1,247 @@
+"""The board as a reader meets it: every view at every width, in both languages; its states; its keys."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from tests.board.conftest import Page
+from tests.board.scenes import calm, empty, hostile, huge, surge, unlearned
+
+pytestmark = pytest.mark.slow
+
+CLIPPED = """
+  const bad = [];
+  for (const node of document.querySelectorAll('.value, .tile .label > span, .top .strip > *, .tool, .abtns button, .num, .dnum')) {
+    if (!node.getClientRects().length || getComputedStyle(node).clipPath !== 'none') continue;
+    if (node.scrollWidth > node.clientWidth + 1 && getComputedStyle(node).overflow !== 'visible') bad.push(node.className + ': ' + node.textContent);
+    const r = node.getBoundingClientRect();
+    if (r.right > innerWidth + 1 && !node.closest('.scrollx')) bad.push('out: ' + node.className + ': ' + node.textContent);
+  }
+  return bad;
+"""
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+@pytest.mark.parametrize("lang", ["zh", "en"])
+def test_every_view_fits_every_width_in_both_languages(page: Page, lang: str, theme: str) -> None:
+    for scene, views in (
+        (surge, ("", "page=alerts", "view=tv", "view=tv&size=xl")),
+        (unlearned, ("", "view=tv")),
+        (empty, ("",)),
+    ):
+        page.theatre.play(scene)
+        for view in views:
+            for width in (390, 1180, 1440, 1920):
+                if "tv" in view and width < 1180:
+                    continue
+                page.open(f"lang={lang}&theme={theme}&{view}", width, 1080)
+                where = (scene.__name__, view, width)
+                assert page.do("return document.documentElement.scrollWidth") <= width, where
+                assert page.do(CLIPPED) == [], where
+                assert page.complaints() == [], where
+
+
+def test_the_figures_are_those_of_the_feed(page: Page) -> None:
+    page.open("lang=zh")
+    assert page.text('[data-of="backlog"]') == "91"
+    assert page.text('[data-of="sl"]').replace("\n", "") == "62.7%"
+    assert page.text('[data-of="frt"]').replace("\n", "") == "3分42秒"
+    assert page.text('[data-of="csat"]').replace("\n", "") == "82%"
+    assert "n 1,068" in page.text(".kpis")
+    assert "平时的 3.1 倍" in page.text(".alertsp")
+    assert "退货退款" in page.text(".queues")
+
+
+def test_the_worst_volume_alert_has_the_tide(page: Page) -> None:
+    page.open("lang=en")
+    assert page.text(".tidepanel h2").startswith("Returns")
+    label = page.do("return document.querySelector('svg.tide').getAttribute('aria-label')")
+    assert label == "Returns: 96 customer messages a minute, usual 31, Surge"
+    page.theatre.play(calm)
+    page.wait("return document.querySelector('.tidepanel h2').innerText.startsWith('All queues')")
+
+
+def test_names_that_try_to_become_code_stay_text(page: Page) -> None:
+    page.theatre.play(hostile)
+    for query, width in (("lang=en", 1440), ("lang=zh&view=tv", 1920), ("lang=zh", 390), ("page=alerts", 1440)):
+        page.open(query, width)
+        assert page.do("return document.querySelectorAll('#app img, #app script, #app iframe').length") == 0
+        assert "Tidewatch" in page.do("return document.title")
+        links = page.do("return [...document.querySelectorAll('#app a[href]')].map((a) => a.protocol)")
+        assert set(links) <= {"http:", "https:"}
+        assert page.do("return document.documentElement.scrollWidth") <= width
+        assert page.complaints() == []
+
+
+def test_what_no_model_has_said_is_a_dash_and_never_guessed(page: Page) -> None:
+    page.theatre.play(unlearned)
+    page.open("lang=en")
+    assert page.do("return document.querySelectorAll('.bandfill, .water, .usual').length") == 0
+    assert "no usual level yet" in page.text(".tidepanel")
+    assert "no model yet" in page.text(".topics")
+    moods = page.do("return [...document.querySelectorAll('.queues tbody td:last-child')].map((td) => td.innerText)")
+    assert set(moods) == {"—"}
+    assert page.do("return document.querySelectorAll('.heat1, .heat2, .heat3').length") == 0
+
+
+def test_before_the_first_message_the_board_says_what_to_do(page: Page) -> None:
+    page.theatre.play(empty)
+    page.open("lang=zh")
+    assert "等待第一条消息" in page.text("main")
+    assert "tidewatch replay" in page.text("main pre")
+    assert page.text('[data-of="backlog"]') == "—"
+
+
+def test_without_a_sign_in_the_page_says_so(page: Page) -> None:
+    page.driver.get(page.theatre.address("as=none&lang=zh"))
+    page.wait("return document.querySelector('.door')?.innerText.includes('请登录')")
+    page.driver.get(page.theatre.address("as=ingest&lang=en"))
+    page.wait("return document.querySelector('.door')?.innerText.includes('No right to look')")
+
+
+def test_numbers_that_stand_still_turn_grey_with_the_reason_and_come_back(page: Page) -> None:
+    page.open("lang=en")
+    page.theatre.play(None)
+    stopped = time.monotonic()
+    page.wait("return document.documentElement.classList.contains('stalled')")
+    assert time.monotonic() - stopped < 7
+    page.wait("return document.querySelector('.banner')?.innerText.includes('The workers send no new numbers')")
+    grey = page.do("return getComputedStyle(document.querySelector('.kpis .value')).color")
+    assert grey == page.do(
+        "const x = document.createElement('i'); x.className = 'stalecolour'; return getComputedStyle(document.querySelector('main')).color"
+    )
+    oldest = page.text('[data-of="oldest"]')
+    time.sleep(1.2)
+    assert page.text('[data-of="oldest"]') == oldest
+    page.theatre.play(surge)
+    page.wait("return !document.documentElement.classList.contains('stalled')")
+    assert page.do("return document.querySelector('.banner')") is None
+
+
+def test_the_oldest_wait_goes_on_between_frames(page: Page) -> None:
+    page.open("lang=en")
+    seen = {page.text('[data-of="oldest"]')}
+    end = time.monotonic() + 5
+    while len(seen) < 2 and time.monotonic() < end:
+        seen.add(page.text('[data-of="oldest"]'))
+    assert len(seen) >= 2
+
+
+def test_to_acknowledge_takes_one_key_and_shows_at_once(page: Page) -> None:
+    page.open("lang=en")
+    page.press("a")
+    page.wait("return document.querySelector('[data-alert=\"9f3c51\"] .astate').innerText.startsWith('Acknowledged')")
+    assert page.theatre.stage.orders == [{"do": "ack", "by": "李敏", "tenant": "demo", "alert": "9f3c51"}]
+
+
+def test_an_order_that_is_refused_falls_back_and_says_why(page: Page) -> None:
+    page.open("lang=en")
+    page.theatre.stage.refuse = True
+    page.press("a")
+    page.wait("return document.querySelector('.notice')?.innerText.includes('could not be stored')")
+    assert page.text('[data-alert="9f3c51"] .astate') == "Not acknowledged"
+
+
+def test_to_silence_asks_for_a_reason(page: Page) -> None:
+    page.open("lang=zh")
+    page.press("s")
+    page.wait("return document.querySelector('dialog[open] input') === document.activeElement")
+    page.press("演练\n")
+    page.wait("return !document.querySelector('dialog')")
+    end = time.monotonic() + 5
+    while not page.theatre.stage.orders and time.monotonic() < end:
+        time.sleep(0.02)
+    (order,) = page.theatre.stage.orders
+    assert (order["do"], order["reason"], order["minutes"]) == ("silence", "演练", 60)
+    assert order["match"] == {"tenant": "demo", "rule": "surge", "queue": "returns", "channel": "*"}
+
+
+def test_who_may_only_look_has_no_buttons_at_all(page: Page) -> None:
+    page.theatre.play(surge, roles=("analyst",))
+    page.open("lang=en")
+    assert page.do("return document.querySelectorAll('[data-do]').length") == 0
+    page.press("a")
+    assert page.theatre.stage.orders == []
+
+
+def test_the_keys_of_the_design_work_and_stay_out_of_fields(page: Page) -> None:
+    page.open("lang=en&theme=dark")
+    page.press("1")
+    page.wait("return location.search.includes('window=1m')")
+    page.press("/")
+    page.press("te")
+    page.wait("return document.querySelectorAll('[data-row]').length === 1")
+    assert "filter=te" in page.do("return location.search")
+    assert page.do("return document.documentElement.dataset.view") == "desk"
+    page.press("\ue00c")
+    page.press("\ue00c")
+    page.wait("return document.querySelectorAll('[data-row]').length === 7")
+    page.press("d")
+    page.wait("return document.documentElement.dataset.theme === 'light'")
+    page.press("e")
+    page.wait("return document.documentElement.lang === 'zh-CN'")
+    page.press("j")
+    page.wait("return document.activeElement.matches('[data-alert], [data-row]')")
+    page.press("?")
+    page.wait("return !!document.querySelector('dialog[open]')")
+    page.press("\ue00c")
+    page.wait("return !document.querySelector('dialog')")
+    page.press("ga")
+    page.wait("return location.search.includes('page=alerts')")
+    page.press("gl")
+    page.wait("return !location.search.includes('page=')")
+    page.press("t")
+    page.wait("return document.documentElement.dataset.view === 'tv'")
+    page.press("t")
+    page.press("r")
+    page.wait("return document.querySelector('#polite').textContent.startsWith('待处理 91')")
+
+
+def test_focus_survives_every_frame(page: Page) -> None:
+    page.open("lang=en")
+    page.do("document.querySelector('[data-row=\"tech\"]').focus(); window.before = document.activeElement")
+    first = page.text(".strip")
+    page.wait("return document.querySelector('.strip').innerText !== arguments[0]", first)
+    assert page.do("return document.activeElement === window.before && document.activeElement.dataset.row") == "tech"
+
+
+def test_five_hundred_queues_are_one_picture_and_only_the_rows_in_sight(page: Page) -> None:
+    page.theatre.play(huge)
+    page.open("lang=en", 1440, 1180)
+    assert page.do("return document.querySelectorAll('.qmap rect').length") == 500
+    assert page.do("return document.querySelectorAll('[data-row]').length") < 60
+    assert "of 500" in page.text(".tablepanel .phead")
+    assert "Surge" in page.do("return document.querySelector('[data-row]').innerText")
+    first = page.do("return document.querySelector('[data-row]').dataset.row")
+    page.do("scrollTo(0, 9000)")
+    page.wait("return document.querySelector('[data-row]').dataset.row !== arguments[0]", first)
+    page.wait("const r = [...document.querySelectorAll('[data-row]')].find((x) => x.getBoundingClientRect().top > 100);"
+              "return r && r.querySelectorAll('.spark path').length > 0")  # fmt: skip
+    assert page.complaints() == []
+
+
+def test_the_page_speaks_the_browsers_language_unless_told_otherwise(page: Page) -> None:
+    page.open("")
+    assert page.do("return document.documentElement.lang") == "en"
+    page.open("lang=zh")
+    assert page.do("return document.documentElement.lang") == "zh-CN"
+
+
+def test_landmarks_and_live_regions_are_there(page: Page) -> None:
+    page.open("lang=en")
+    for selector in (
+        "header",
+        "nav[aria-label]",
+        "main#main",
+        "aside[aria-label]",
+        "[aria-live=polite]",
+        "[aria-live=assertive]",
+    ):
+        assert page.do("return !!document.querySelector(arguments[0])", selector), selector
+    unnamed = page.do(
+        "return [...document.querySelectorAll('svg[role=img]')].filter((x) => !x.getAttribute('aria-label')).length"
+    )
+    assert unnamed == 0
+    assert page.do("return [...document.querySelectorAll('[style]')].length") == 0

@@ -1,0 +1,158 @@
+"""The page's pure parts, asked in a browser: how numbers are written, how frames are merged, how rows settle."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.board.conftest import Page
+
+pytestmark = pytest.mark.slow
+
+MINUTE = 60_000
+
+
+def ask(page: Page, module: str, expression: str) -> Any:
+    script = f"const done = arguments[0]; import('/board/{module}.js').then((m) => done({expression}))"
+    return page.do(script, later=True)
+
+
+@pytest.fixture(name="still")
+def _still(page: Page) -> Page:
+    if "/board/" not in page.driver.current_url:
+        page.driver.get(page.theatre.address().replace("/?", "/board/board.css"))
+    return page
+
+
+FORMS = [
+    ("m.span(48999, true)", "48秒"),
+    ("m.span(48999, false)", "48s"),
+    ("m.span(80000, true)", "1分20秒"),
+    ("m.span(3900000, true)", "1小时05分"),
+    ("m.span(3900000, false)", "1h 05m"),
+    ("m.span(183600000, false)", "2d 3h"),
+    ("m.span(59999, false)", "59s"),
+    ("m.span(3599999, false)", "59m 59s"),
+    ("m.span(null, true)", "—"),
+    ("m.span(0, true)", "0秒"),
+    ("m.round(60000, true)", "60 秒"),
+    ("m.round(600000, false)", "10m"),
+    ("m.count(12480, true)", "12,480"),
+    ("m.count(128999, true, true)", "12.8万"),
+    ("m.count(128999, false, true)", "128k"),
+    ("m.count(undefined, false)", "—"),
+    ("m.count(0, false)", "0"),
+    ("m.percent(0.6629)", "66.2%"),
+    ("m.percent(0.99999)", ">99.9%"),
+    ("m.percent(1)", "100.0%"),
+    ("m.percent(0)", "0.0%"),
+    ("m.percent(0.0001)", "<0.1%"),
+    ("m.percent(0.829, 0)", "82%"),
+    ("m.percent(null)", "—"),
+    ("m.times(3.097, true)", "平时的 3.1 倍"),
+    ("m.times(3.097, false)", "3.1× usual"),
+    ("m.times(1.05, true)", "如常"),
+    ("m.times(1.05, false)", "as usual"),
+    ("m.signed(-3)", "−3"),
+    ("m.signed(44)", "+44"),
+    ("m.mood(-0.46)", "−0.46"),
+    ("m.mood(0.3)", "+0.30"),
+    ("m.clock(Date.UTC(2026, 10, 20, 1, 53), 'Asia/Shanghai', {today: Date.UTC(2026, 10, 20, 9)})", "09:53"),
+    (
+        "m.clock(Date.UTC(2026, 10, 20, 1, 53), 'Asia/Shanghai', {zh: true, today: Date.UTC(2026, 10, 21, 9)})",
+        "11 月 20 日 09:53",
+    ),
+    ("m.clock(Date.UTC(2026, 10, 20, 1, 53), 'Asia/Shanghai', {today: Date.UTC(2026, 10, 21, 9)})", "20 Nov 09:53"),
+    ("m.clock(0, 'No/Such', {})", "00:00"),
+    ("m.lag(120, false)", "0.1 s"),
+    ("m.lag(12900, true)", "12 秒"),
+]
+
+
+def test_every_form_of_a_number_is_the_one_of_the_design(still: Page) -> None:
+    said = ask(still, "forms", "[" + ",".join(expression for expression, _ in FORMS) + "]")
+    assert dict(zip((e for e, _ in FORMS), said, strict=True)) == dict(FORMS)
+
+
+def test_every_word_is_there_in_both_languages(still: Page) -> None:
+    used = still.do(
+        """const done = arguments[0];
+        Promise.all(["board", "parts", "draw"].map((x) => fetch(`/board/${x}.js`).then((r) => r.text())))
+          .then((texts) => done([...new Set(texts.flatMap((x) =>
+            [...x.matchAll(/\\bt\\("([a-z0-9_]+)"/g)].map((y) => y[1])))]))""",
+        later=True,
+    )
+    assert len(used) > 80
+    same = ask(
+        still, "words", f"{json.dumps(used)}.filter((id) => m.words('zh')(id) === id || m.words('en')(id) === id)"
+    )
+    assert same == []
+
+
+def frame(kind: str, *keys: dict[str, Any], **more: Any) -> str:
+    return json.dumps({"kind": kind, "keys": list(keys)} | more)
+
+
+def key(queue: str, **more: Any) -> dict[str, Any]:
+    return {"tenant": "demo", "queue": queue, "channel": "*", "series": None} | more
+
+
+def test_deltas_make_the_same_state_as_a_snapshot(still: Page) -> None:
+    run = {"from": "2026-11-21T10:00:00.000Z", "customer_messages": [1, 2, 3]}
+    more = {"from": "2026-11-21T10:02:00.000Z", "customer_messages": [9, 10]}
+    whole = {"from": "2026-11-21T10:00:00.000Z", "customer_messages": [1, 2, 9, 10]}
+    frames = [
+        frame("snapshot", key("a", series=run), key("b"), agents=[{"agent": "x"}]),
+        frame(
+            "delta", key("a", series=more, backlog=2), {"tenant": "demo", "queue": "b", "channel": "*", "gone": True}
+        ),
+        frame("delta", key("a", backlog=3)),
+    ]
+    merged = f"[{','.join(frames)}].reduce(m.merge, m.nothing())"
+    fresh = f"m.merge(m.nothing(), {frame('snapshot', key('a', series=whole, backlog=3), agents=[{'agent': 'x'}])})"
+    plain = "((s) => JSON.stringify([[...s.keys.entries()], s.agents]))"
+    left, right = ask(still, "model", f"[{plain}({merged}), {plain}({fresh})]")
+    assert json.loads(left) == json.loads(right)
+
+
+def test_a_row_moves_only_after_its_place_has_differed_for_ten_seconds(still: Page) -> None:
+    script = """(() => {
+      let s = m.settle({order: [], since: new Map()}, ["a", "b", "c"], 0, false);
+      const seen = [];
+      for (const [now, held] of [[1000, false], [9000, false], [11500, true], [12000, false]]) {
+        s = m.settle(s, ["c", "a", "b"], now, held);
+        seen.push(s.order.join(""));
+      }
+      s = m.settle(s, ["c", "n", "a"], 13000, true);
+      return [...seen, s.order.join("")];
+    })()"""
+    assert ask(still, "model", script) == ["abc", "abc", "abc", "cab", "cna"]
+
+
+@pytest.mark.parametrize("parts", [[43.6, 14.2, 7.2], [0.5, 0.5, 0.5], [-3.4, 10.1], [1, 2, 3]])
+def test_rounded_drivers_add_up_to_the_rounded_sum(still: Page, parts: list[float]) -> None:
+    made = ask(still, "model", f"m.addUp({parts})")
+    assert sum(made["parts"]) == made["total"]
+    assert all(abs(a - b) < 1 for a, b in zip(made["parts"], parts, strict=True))
+
+
+def test_the_minute_under_way_stands_with_the_rate_of_now(still: Page) -> None:
+    script = f"""(() => {{
+      const key = {{volume: {{rate_per_min: 30}}}}, pane = (t, v) => ({{t, v}});
+      const data = [pane(0, 31), pane({MINUTE}, 29), pane({2 * MINUTE}, 4)];
+      return [m.flowing(data, key, {2 * MINUTE + 8000}).map((p) => p.v), m.flowing(data, {{}}, {2 * MINUTE}).length];
+    }})()"""
+    assert ask(still, "model", script) == [[31, 29, 30], 2]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name", "fits"),
+    [
+        ("ret", "Returns", True), ("ret*", "Returns", True), ("*turn*", "Returns", True), ("ret*x", "Returns", False),
+        ("*s", "Returns", True), ("x", "Returns", False), ("", "Returns", True), ("cn-*-001", "cn-tech-001", True),
+    ],
+)  # fmt: skip
+def test_a_filter_takes_stars(still: Page, pattern: str, name: str, fits: bool) -> None:
+    assert ask(still, "model", f"m.matches({json.dumps(pattern)}, {json.dumps(name)})") is fits
