@@ -7,10 +7,12 @@ import os
 import shutil
 import threading
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
+from tidewatch import flow
 from tidewatch.access import Access
 from tidewatch.embedded import Stack
 
@@ -55,6 +57,12 @@ class RunningStack:
     def missing(self) -> list[str]:
         """Who is not ready."""
         return asyncio.run_coroutine_threadsafe(self._stack.missing(), self._loop).result(30)
+
+    def clock(self) -> datetime:
+        """As of when the numbers in Redis are complete, on the real clock; long ago where there are none."""
+        url = self._stack.roles_environment["TIDEWATCH_REDIS__URL"]
+        shown = asyncio.run_coroutine_threadsafe(flow.present(url), self._loop).result(30)
+        return datetime.fromisoformat((shown or {}).get("real") or "1970-01-01T00:00:00Z")
 
     def start(self) -> None:
         """Returns when it is ready."""

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Self
 
 from config.logs import printable
 from config.settings import Settings, load
-from tidewatch import servers
+from tidewatch import flow, servers
 from tidewatch.directory import CannotStart, Directory, mend, write_private
 from tidewatch.processes import Child, Log, Nursery
 
@@ -89,6 +89,10 @@ class Stack:
         self._config = config.absolute() if config else None
         self._env = _chosen(os.environ if environ is None else environ, port, host)
         self._command = command
+        self._flows = command is role_command
+        """Whether these are the real roles, which must also be seen at work."""
+        self._stored: dict[int, int] = {}
+        """How far the sink had come when it was started."""
         self._say = say
         self._nursery = Nursery()
         self._children: dict[str, Child] = {}
@@ -119,6 +123,11 @@ class Stack:
         child = self._children.get(name)
         return child.pid if child and child.alive else None
 
+    @property
+    def roles_environment(self) -> Mapping[str, str]:
+        """What the roles are given: settings, addresses, secrets."""
+        return self._env
+
     def kill(self, name: str) -> None:
         """SIGKILL it; the supervisor sees to the rest."""
         self._children[name].kill()
@@ -136,7 +145,12 @@ class Stack:
             status, said = await servers.get(self._host(door), port, path) if port else (0, "no port yet")
             if role not in found and status != 200:
                 found.append(f"{role} ({printable(said)[:200]})")
-        return found
+        return found or (await self._not_flowing() if self._flows else [])
+
+    async def _not_flowing(self) -> list[str]:
+        late = flow.behind(await flow.present(self._env["TIDEWATCH_REDIS__URL"]), flow.now())
+        moved = flow.all_moved(self._stored, flow.inserted(self.directory.path), self._settings.kafka.partitions)
+        return [*filter(None, [late]), *([] if moved else ["sink (has stored nothing yet)"])]
 
     def _is_up(self, name: str) -> bool:
         child = self._children.get(name)
@@ -233,6 +247,8 @@ class Stack:
         self._write_run()
 
     async def _serve_role(self, role: str) -> None:
+        if role == "sink":
+            self._stored = flow.inserted(self.directory.path)
         doors = {f"TIDEWATCH_{door.upper()}__PORT": str(self._port(door)) for door in DOORS}
         await self._spawn(role, self._command(role, self._config), self._env | doors)
 
