@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from alerts import policy, rules
-from alerts.notifiers import Console, Notifier, Producer, Topic, Webhook
+from alerts.mail import Mail
+from alerts.notifiers import Console, Notes, Notifier, Producer, Topic, Webhook
 from alerts.outbox import TOPIC, Store
 from alerts.policy import CONSOLE
+from alerts.robots import PagerDuty, Robot
+from alerts.slack import Slack
 from alerts.tell import Tell
 from alerts.watch import Watch
-from config.settings import Channel, Settings, SettingsError
+from config.settings import Channel, Settings
 from streams.events import ALERTS
 
 FILE = "notifier.db"
@@ -30,25 +33,31 @@ class Desk:
     tell: Tell
 
 
-def doors(channels: list[Channel]) -> dict[str, Notifier]:
+def doors(channels: Sequence[Channel], notes: Notes) -> dict[str, Notifier]:
     """A door for each channel; the console stands by for what no route matches.
 
     Raises:
         SettingsError: a channel lacks something, or may not be spoken to.
     """
-    found: dict[str, Notifier] = {channel.name: _door(channel) for channel in channels}
+    found: dict[str, Notifier] = {channel.name: _door(channel, notes) for channel in channels}
     found.setdefault(CONSOLE, Console())
     return found
 
 
-def _door(channel: Channel) -> Notifier:
+def _door(channel: Channel, notes: Notes) -> Notifier:
     match channel.type:
         case "console":
             return Console()
         case "webhook":
             return Webhook(channel)
-        case other:
-            raise SettingsError(f"channels: {channel.name}: type {other} is not there (allowed: console, webhook)")
+        case "slack":
+            return Slack(channel, notes)
+        case "email":
+            return Mail(channel)
+        case "pagerduty":
+            return PagerDuty(channel)
+        case "wecom" | "dingtalk" | "feishu":
+            return Robot(channel, channel.type)
 
 
 def set_up(settings: Settings, store: Store, producer: Producer, board_base: str = "") -> Desk:
@@ -57,7 +66,7 @@ def set_up(settings: Settings, store: Store, producer: Producer, board_base: str
     Raises:
         SettingsError, RulesError: a setting or a rule is wrong.
     """
-    notifiers: Mapping[str, Notifier] = {**doors(settings.channels), TOPIC: Topic(producer, ALERTS)}
+    notifiers: Mapping[str, Notifier] = {**doors(settings.channels, store), TOPIC: Topic(producer, ALERTS)}
     told = policy.load(settings.rules, settings.channels, settings.routes)
     base = settings.board_base or board_base
     watch = Watch(store, rules.load(settings.rules), told, settings.labels, base)

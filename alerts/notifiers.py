@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import aiohttp
 import msgspec
@@ -56,6 +56,8 @@ class Notifier(Protocol):
     """How many rows it can tell of at once."""
     gap_ms: int
     """Least time between two sendings."""
+    steady: bool
+    """Whether a retry must be of the same rows as the first try."""
 
     async def send(self, rows: Sequence[Row]) -> None:
         """Return once all rows are taken.
@@ -69,10 +71,25 @@ class Notifier(Protocol):
         """Let go of what it holds."""
 
 
+class Notes(Protocol):
+    """What a door remembers between sendings (the outbox's file)."""
+
+    def note(self, channel: str, key: str) -> str | None:
+        """What was noted."""
+
+    def take_note(self, channel: str, key: str, value: str | None) -> None:
+        """Note it; None: forget it."""
+
+
+def language_of(fragment: str, default: Literal["zh", "en"]) -> Literal["zh", "en"]:
+    """The language that a URL's fragment names (`#lang=en`); a fragment is never sent."""
+    return "en" if fragment == "lang=en" else "zh" if fragment == "lang=zh" else default
+
+
 class Console:
     """One log line an alert: ids and numbers."""
 
-    batch, gap_ms = 1, 0
+    batch, gap_ms, steady = 1, 0, False
 
     async def send(self, rows: Sequence[Row]) -> None:
         """Write the lines."""
@@ -178,10 +195,10 @@ def signature(secret: str, body: bytes, now_s: int) -> str:
 class Webhook:
     """Posts the alert object, signed. One post an alert and state."""
 
-    batch, gap_ms = 1, 0
+    batch, gap_ms, steady = 1, 0, False
 
     def __init__(self, channel: Channel, resolver: AbstractResolver | None = None) -> None:
-        self._url = _url(channel)
+        self._url = checked_url(channel)
         self._secret = channel.secret.get_secret_value() if channel.secret else None
         self._http = Http(channel.timeout_s, channel.allow_private, resolver)
 
@@ -212,7 +229,7 @@ class Producer(Protocol):
 class Topic:
     """Publishes every change of state on a Kafka topic."""
 
-    batch, gap_ms = 100, 0
+    batch, gap_ms, steady = 100, 0, False
 
     def __init__(self, producer: Producer, topic: str, timeout_s: float = 10) -> None:
         self._producer, self._topic, self._timeout_s = producer, topic, timeout_s
@@ -230,7 +247,7 @@ class Topic:
         """The producer belongs to its maker."""
 
 
-def _url(channel: Channel) -> str:
+def checked_url(channel: Channel) -> str:
     """The channel's URL, checked.
 
     Raises:

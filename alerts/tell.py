@@ -68,12 +68,17 @@ class Tell:
     async def _serve(self, name: str, notifier: Notifier) -> None:
         while True:
             self._wake[name].clear()
-            rows = self._store.due(name, now_ms(), notifier.batch)
+            rows = self._batch(name, notifier)
             if rows:
                 await self._try(name, notifier, rows)
                 await asyncio.sleep(notifier.gap_ms / 1000)
             else:
                 await self._rest(name)
+
+    def _batch(self, name: str, notifier: Notifier) -> list[Row]:
+        """What to send now: after a failure of a steady door, the very rows that failed."""
+        rows = self._store.due(name, now_ms(), notifier.batch)
+        return [row for row in rows if row.attempts == rows[0].attempts] if notifier.steady else rows
 
     async def _rest(self, name: str) -> None:
         next_at = self._store.next_at(name)

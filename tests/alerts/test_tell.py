@@ -46,7 +46,7 @@ class Broker:
 class Fake:
     """A door that does as it is told, and notes what it was given."""
 
-    batch, gap_ms = 1, 0
+    batch, gap_ms, steady = 1, 0, False
 
     def __init__(self, *answers: Exception | None) -> None:
         self.answers, self.got = list(answers), list[tuple[str, str]]()
@@ -434,6 +434,7 @@ def test_a_kill_around_a_sending_loses_none_and_repeats_at_most_one_with_the_sam
 
 
 def test_a_webhook_door_is_what_a_webhook_channel_gets() -> None:
-    made = notifier.doors([hook("http://127.0.0.1:1")])
+    with Store(":memory:") as store:
+        made = notifier.doors([hook("http://127.0.0.1:1")], store)
     assert isinstance(made["ops"], Webhook)
     assert CONSOLE in made

@@ -1,0 +1,183 @@
+"""Alerts in words, for a person: a letter of one alert, or of many. No surface's syntax: escaping is the door's.
+
+What customers wrote (`said`) is kept apart from our own words, so that each door can treat it as what it is: the one
+part that somebody hostile may have written.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from alerts.render import amount, headline, span
+
+Language = Literal["zh", "en"]
+MOST_LISTED = 20
+"""Alerts named in one letter; the rest is a number: nobody reads a hundred lines on a telephone."""
+MOST_SAID = 200
+"""Graphemes of one sample."""
+JOINER = "\u2060"
+"""Takes no room, and keeps what looks like a link from becoming one."""
+
+Body = Mapping[str, Any]
+"""An alert object."""
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """What to tell a person."""
+
+    title: str
+    lines: tuple[str, ...]
+    said: tuple[str, ...]
+    """Masked words of customers."""
+    links: tuple[tuple[str, str], ...]
+    severity: str
+    resolved: bool
+
+
+def collapse(bodies: Iterable[Body]) -> list[Body]:
+    """The last word on each alert, in the order in which they were first spoken of."""
+    last: dict[str, Body] = {}
+    for body in bodies:
+        last[str(body["alert"])] = body
+    return list(last.values())
+
+
+def letter(bodies: Sequence[Body], language: Language) -> Letter:
+    """A letter about alerts, at least one."""
+    alerts = collapse(bodies)
+    return _about_one(alerts[0], language) if len(alerts) == 1 else _about_many(alerts, language)
+
+
+def _about_one(body: Body, language: Language) -> Letter:
+    links = [("看板" if language == "zh" else "Board", body.get("board"))]
+    links.append(("处置手册" if language == "zh" else "Runbook", body.get("runbook")))
+    over = body["state"] == "resolved"
+    return Letter(
+        title=plain(headline(body, language)),
+        lines=tuple(plain(line) for line in (_duration(body, language) if over else _details(body, language))),
+        said=() if over else tuple(_said(body)),
+        links=tuple((name, str(url)) for name, url in links if _is_link(url)),
+        severity=str(body["severity"]),
+        resolved=over,
+    )
+
+
+def _about_many(bodies: Sequence[Body], language: Language) -> Letter:
+    going = [body for body in bodies if body["state"] != "resolved"]
+    over = len(bodies) - len(going)
+    title = (
+        f"{len(bodies)} 条告警：{len(going)} 条未恢复，{over} 条已恢复"
+        if language == "zh"
+        else f"{len(bodies)} alerts: {len(going)} open, {over} resolved"
+    )
+    ranked = sorted(bodies, key=lambda body: (body["state"] == "resolved", _RANK[str(body["severity"])]))
+    lines = [plain(headline(body, language)) for body in ranked[:MOST_LISTED]]
+    if len(ranked) > MOST_LISTED:
+        more = len(ranked) - MOST_LISTED
+        lines.append(f"另有 {more} 条" if language == "zh" else f"and {more} more")
+    worst = min((str(body["severity"]) for body in going or bodies), key=lambda name: _RANK[name])
+    return Letter(title, tuple(lines), (), (), worst, not going)
+
+
+_RANK = {"critical": 0, "warning": 1, "info": 2}
+
+
+def _details(body: Body, language: Language) -> Iterable[str]:
+    zh, impact, unit = language == "zh", body.get("impact") or {}, str(body["unit"])
+    yield f"{'开始于' if zh else 'Since'} {str(body['since'])[:19].replace('T', ' ')} UTC"
+    if body.get("peak") is not None and body["peak"] != body.get("value"):
+        yield f"{'峰值' if zh else 'Worst'}{'：' if zh else ': '}{amount(body['peak'], unit, language)}"
+    for dimension in ("topic", "channel", "queue", "segment"):
+        parts = [d for d in body.get("drivers") or () if d["dimension"] == dimension]
+        if parts:
+            shares = ", ".join(f"{d['value']} {d['excess']:+.0f}" for d in parts)
+            yield f"{_DIMENSIONS[dimension][0 if zh else 1]}{'：' if zh else ': '}{shares}"
+    waits = [
+        ("待处理" if zh else "backlog", impact.get("backlog"), "count"),
+        ("最长等待" if zh else "oldest", impact.get("oldest_ms"), "ms"),
+        ("首次响应 P90" if zh else "first response P90", impact.get("frt_p90_ms"), "ms"),
+        ("需增加人手" if zh else "people needed", impact.get("agents_needed"), "count"),
+    ]
+    told = [f"{name} {amount(value, kind, language)}" for name, value, kind in waits if value is not None]
+    if told:
+        yield ("，" if zh else ", ").join(told)
+
+
+_DIMENSIONS = {
+    "topic": ("话题", "Topics"),
+    "channel": ("渠道", "Channels"),
+    "queue": ("队列", "Queues"),
+    "segment": ("客群", "Segments"),
+}
+
+
+def _duration(body: Body, language: Language) -> Iterable[str]:
+    if body.get("resolved_at") and body.get("since"):
+        lasted = datetime.fromisoformat(body["resolved_at"]) - datetime.fromisoformat(body["since"])
+        took = span(round(lasted.total_seconds() * 1000), language)
+        yield f"{'持续' if language == 'zh' else 'Lasted'} {took}"
+    if body.get("peak") is not None:
+        worst = amount(body["peak"], str(body["unit"]), language)
+        yield f"{'峰值' if language == 'zh' else 'Worst'} {worst}"
+
+
+def _said(body: Body) -> Iterable[str]:
+    words = [str(word) for word in body.get("keywords") or () if word]
+    if words:
+        yield tame(" · ".join(words))
+    for sample in list(body.get("samples") or ())[:3]:
+        yield tame(str(sample))
+
+
+def _is_link(url: object) -> bool:
+    return isinstance(url, str) and url.startswith(("https://", "http://")) and url.isprintable() and " " not in url
+
+
+def plain(text: str) -> str:
+    """One line of ours: no control characters, however a queue may be named."""
+    return "".join(" " if unicodedata.category(char) in _UNSEEN else char for char in text)
+
+
+def tame(text: str) -> str:
+    """What a customer wrote, as one short line: no link, no mention, nothing unseen, nothing that turns text around."""
+    shown = plain("".join("" if unicodedata.category(char) == "Cf" and char != "\u200d" else char for char in text))
+    shown = " ".join(shown.split())
+    for sign in ("://", "@", "www."):
+        shown = shown.replace(sign, sign[0] + JOINER + sign[1:])
+    return cut(shown, MOST_SAID)
+
+
+_UNSEEN = frozenset({"Cc", "Cs", "Zl", "Zp"})
+
+
+def cut(text: str, most: int) -> str:
+    """At most so many graphemes, and eight times as many characters; what is longer ends in an ellipsis."""
+    if len(text) <= most:
+        return text
+    ends: list[int] = []
+    flags = 0
+    for at, char in enumerate(text):
+        flags = flags + 1 if _is_flag(char) else 0
+        if at and not _joins(char, text[at - 1]) and not (flags and flags % 2 == 0):
+            ends.append(at)
+        if len(ends) >= most or at >= 8 * most:
+            break
+    else:
+        return text
+    room = [end for end in ends[: most - 1] if end < 8 * most]
+    return text[: room[-1] if room else 0] + "…"
+
+
+def _is_flag(char: str) -> bool:
+    return 0x1F1E6 <= ord(char) <= 0x1F1FF
+
+
+def _joins(char: str, before: str) -> bool:
+    """Whether a character belongs to the grapheme before it. Flags are pairs, which the caller counts."""
+    mark = unicodedata.category(char) in ("Mn", "Me", "Mc") or 0x1F3FB <= ord(char) <= 0x1F3FF
+    return mark or char == "\u200d" or before == "\u200d"

@@ -1,0 +1,146 @@
+"""E-mail: `url = "smtp://USER@HOST:PORT/?from=…&to=…,…"` (`smtps://` for TLS from the start), `secret` the password.
+
+All letters about an alert are one thread (`References`), and a retry carries the same `Message-ID`, so that a mailbox
+shows each once. No word of a customer stands in a header. A password is only sent over TLS.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import socket
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from email.message import EmailMessage
+from email.policy import SMTP as MAIL_POLICY
+from email.utils import format_datetime
+from urllib.parse import SplitResult, parse_qs, unquote
+
+import aiosmtplib
+import msgspec
+from aiohttp.abc import AbstractResolver
+
+from alerts.addresses import Forbidden, GuardedResolver, check_address, check_url
+from alerts.letters import JOINER, Body, Letter, letter
+from alerts.notifiers import MOST_TIMEOUT_S, Rejected, Unavailable, language_of
+from alerts.outbox import Row
+from config.settings import Channel, SettingsError
+
+MOST_SUBJECT = 200
+
+
+def compose(told: Letter, ids: Sequence[str], message_id: str, sender: str, to: Sequence[str], at: int) -> EmailMessage:
+    """The letter as a message. `ids`: the alerts it is about; `at` (ms) dates it, the same on every retry."""
+    mail = EmailMessage(policy=MAIL_POLICY)
+    mail["Subject"] = _one_header(told.title)
+    mail["From"], mail["To"] = sender, ", ".join(to)
+    mail["Date"] = format_datetime(datetime.fromtimestamp(at / 1000, UTC))
+    mail["Message-ID"] = message_id
+    if len(ids) == 1:
+        root = f"<{ids[0]}@alerts.tidewatch>"
+        mail["In-Reply-To"], mail["References"] = root, root
+    mail["Auto-Submitted"] = "auto-generated"
+    links = [f"{name}: {url}" for name, url in told.links]
+    mail.set_content("\n".join((told.title, "", *told.lines, "", *told.said, "", *links)) + "\n", cte="base64")
+    return mail
+
+
+def _one_header(text: str) -> str:
+    """Text for a header. What looks like an encoded word is broken up: Python 3.11 decodes it, line ends included."""
+    return text[:MOST_SUBJECT].replace("=?", f"={JOINER}?").replace("?=", f"?{JOINER}=")
+
+
+def message_id(rows: Sequence[Row]) -> str:
+    """The same for the same rows."""
+    text = "\x00".join(f"{row.alert} {row.state} {row.kind} {row.created_at}" for row in rows)
+    return f"<{hashlib.sha256(text.encode()).hexdigest()[:32]}@alerts.tidewatch>"
+
+
+class Mail:
+    """One mailbox, or several. Many alerts at once are one message."""
+
+    batch, gap_ms, steady = 1_000, 1_000, True
+
+    def __init__(self, channel: Channel, resolver: AbstractResolver | None = None) -> None:
+        self._parts = _checked(channel)
+        query = parse_qs(self._parts.query)
+        self._sender, self._to = query["from"][0], query["to"][0].split(",")
+        self._language = language_of(self._parts.fragment, "en")
+        self._password = channel.secret.get_secret_value() if channel.secret else None
+        self._timeout_s = min(channel.timeout_s, MOST_TIMEOUT_S)
+        self._allow_private = channel.allow_private
+        self._guard = GuardedResolver(channel.allow_private, resolver)
+
+    async def send(self, rows: Sequence[Row]) -> None:
+        """One message for all rows."""
+        bodies: list[Body] = [msgspec.json.decode(row.body) for row in rows]
+        ids = list(dict.fromkeys(row.alert for row in rows))
+        told = letter(bodies, self._language)
+        mail = compose(told, ids, message_id(rows), self._sender, self._to, rows[-1].created_at)
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await self._deliver(mail)
+        except TimeoutError:
+            raise Unavailable("no answer within the time limit") from None
+        except Forbidden as error:
+            raise Rejected(str(error)) from None
+        except aiosmtplib.SMTPRecipientsRefused as error:
+            codes = {refused.code for refused in error.recipients}
+            raise (Unavailable if any(400 <= code < 500 for code in codes) else Rejected)(f"answered {codes}") from None
+        except aiosmtplib.SMTPResponseException as error:
+            kind = Rejected if 500 <= error.code < 600 else Unavailable
+            raise kind(f"answered {error.code}") from None
+        except (aiosmtplib.SMTPException, OSError, ValueError) as error:
+            raise Unavailable(f"cannot be reached: {type(error).__name__}") from None
+
+    async def _deliver(self, mail: EmailMessage) -> None:
+        host, tls = str(self._parts.hostname), self._parts.scheme == "smtps"
+        client = aiosmtplib.SMTP(
+            hostname=host,
+            sock=await self._connected(host, self._parts.port or (465 if tls else 587)),
+            use_tls=tls,
+            start_tls=False,
+            timeout=self._timeout_s,
+        )
+        async with client:
+            if not tls and (self._password is not None or client.supports_extension("starttls")):
+                await client.starttls(server_hostname=host)
+            if self._password is not None:
+                await client.login(unquote(self._parts.username or ""), self._password)
+            await client.send_message(mail, sender=self._sender, recipients=self._to)
+
+    async def _connected(self, host: str, port: int) -> socket.socket:
+        """A connection to an address of the host that was checked."""
+        found = await self._guard.resolve(host, port)
+        loop, last = asyncio.get_running_loop(), OSError("no address")
+        for entry in found:
+            check_address(entry["host"], self._allow_private)
+            sock = socket.socket(entry["family"], socket.SOCK_STREAM)
+            sock.setblocking(False)
+            try:
+                await loop.sock_connect(sock, (entry["host"], port))
+            except OSError as error:
+                sock.close()
+                last = error
+            except asyncio.CancelledError:
+                sock.close()
+                raise
+            else:
+                return sock
+        raise last
+
+    async def close(self) -> None:
+        """Nothing stays open."""
+        await self._guard.close()
+
+
+def _checked(channel: Channel) -> SplitResult:
+    try:
+        parts = check_url(channel.url or "", channel.allow_private, ("smtp", "smtps"))
+    except Forbidden as error:
+        raise SettingsError(f"channels: {channel.name}: url: {error}") from None
+    query = parse_qs(parts.query)
+    for name in ("from", "to"):
+        if not query.get(name, [""])[0].count("@"):
+            raise SettingsError(f"channels: {channel.name}: url: {name} is missing (allowed: ?from=a@b.c&to=d@e.f)")
+    return parts

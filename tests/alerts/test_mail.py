@@ -1,0 +1,248 @@
+"""E-mail against a real SMTP server: headers without chat text, one thread an alert, and every way it can say no."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import email
+import ssl
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from email.message import EmailMessage
+from email.policy import default as modern
+from typing import Any
+
+import pytest
+from aiosmtpd.smtp import SMTP, Envelope, Session
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import SecretStr
+
+from alerts.letters import letter
+from alerts.mail import Mail, compose, message_id
+from alerts.notifiers import Rejected, Unavailable
+from alerts.outbox import Row
+from config.settings import Channel, SettingsError
+from tests.alerts.receiver import drips, hangs, raw, resets, row, run
+from tests.alerts.test_letters import body
+
+SECRET = "canary-mail-password"
+
+
+@dataclass
+class Mailbox:
+    """Takes mail, or says no with `answers` first."""
+
+    port: int = 0
+    got: list[EmailMessage] = field(default_factory=list)
+    raw: list[bytes] = field(default_factory=list)
+    answers: list[str] = field(default_factory=list)
+    at: str = "DATA"
+
+    def _say(self, at: str) -> str | None:
+        return self.answers.pop(0) if self.answers and at == self.at else None
+
+    async def handle_RCPT(self, _server: Any, _session: Session, envelope: Envelope, to: str, _options: Any) -> str:  # noqa: N802  # aiosmtpd's name
+        no = self._say("RCPT")
+        if no is None:
+            envelope.rcpt_tos.append(to)
+        return no or "250 OK"
+
+    async def handle_DATA(self, _server: Any, _session: Session, envelope: Envelope) -> str:  # noqa: N802  # the same
+        no = self._say("DATA")
+        if no is None:
+            assert isinstance(envelope.content, bytes)
+            self.raw.append(envelope.content)
+            self.got.append(email.message_from_bytes(envelope.content, policy=modern))
+        return no or "250 OK"
+
+
+@contextlib.asynccontextmanager
+async def mailbox(**options: Any) -> AsyncIterator[Mailbox]:
+    """A mail server on a free port."""
+    box = Mailbox()
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: SMTP(box, hostname="mx.example", loop=loop, **options), "127.0.0.1", 0)
+    box.port = server.sockets[0].getsockname()[1]
+    try:
+        yield box
+    finally:
+        server.close()
+
+
+def channel(port: int | str, timeout_s: float = 5, secret: str | None = None, scheme: str = "smtp") -> Channel:
+    return Channel(
+        name="mail",
+        type="email",
+        url=f"{scheme}://tide@127.0.0.1:{port}/?from=tide@shop.example&to=a@ops.example,b@ops.example",
+        secret=SecretStr(secret) if secret else None,
+        allow_private=True,
+        timeout_s=timeout_s,
+    )
+
+
+async def send(port: int | str, *rows: Row, timeout_s: float = 5, secret: str | None = None) -> None:
+    door = Mail(channel(port, timeout_s, secret))
+    await door.send(rows or [row()])
+    await door.close()
+
+
+def test_a_letter_arrives_whole_for_everybody() -> None:
+    async def story() -> None:
+        async with mailbox() as box:
+            await send(box.port, row(samples=["退款三天了"]))
+            (mail,) = box.got
+            assert mail["Subject"] == "◆ Alert Returns: Backlog 30 (limit 20)"
+            assert (mail["From"], mail["To"]) == ("tide@shop.example", "a@ops.example, b@ops.example")
+            text = mail.get_content()
+            assert "退款三天了" in text
+            assert "https://board.example/?queue=returns" in text
+
+    run(story())
+
+
+def test_all_letters_about_an_alert_are_one_thread_and_a_retry_is_the_same_letter() -> None:
+    async def story() -> None:
+        async with mailbox() as box:
+            fired = row(created_at=1)
+            for one in (fired, fired, row(state="resolved", created_at=2)):
+                await send(box.port, one)
+            first, again, over = box.got
+            assert first["Message-ID"] == again["Message-ID"] != over["Message-ID"]
+            assert first["Date"] == again["Date"]
+            assert first["References"] == over["References"] == over["In-Reply-To"]
+
+    run(story())
+
+
+def test_many_alerts_are_one_letter() -> None:
+    async def story() -> None:
+        async with mailbox() as box:
+            await send(box.port, *(row(f"a{n}") for n in range(500)))
+            (mail,) = box.got
+            assert mail["Subject"] == "500 alerts: 500 open, 0 resolved"
+            assert mail["References"] is None
+
+    run(story())
+
+
+@pytest.mark.parametrize(
+    ("at", "answer", "error"),
+    [
+        ("DATA", "451 try later", Unavailable), ("DATA", "452 full", Unavailable), ("DATA", "550 no", Rejected),
+        ("DATA", "554 spam", Rejected), ("RCPT", "450 greylisted", Unavailable), ("RCPT", "550 unknown", Rejected),
+    ],
+)  # fmt: skip
+def test_a_4xx_is_tried_again_and_a_5xx_is_not(at: str, answer: str, error: type[Exception]) -> None:
+    async def story() -> None:
+        async with mailbox() as box:
+            box.at, box.answers = at, [answer] * (2 if at == "RCPT" else 1)  # one a recipient
+            with pytest.raises(error, match=answer[:3]):
+                await send(box.port)
+            await send(box.port)  # greylisting: the same letter later
+            assert len(box.got) == 1
+
+    run(story())
+
+
+def test_one_that_never_answers_drips_or_hangs_up_is_given_up_within_the_time_limit() -> None:
+    async def story() -> None:
+        for behave in (hangs, drips, resets):
+            async with raw(behave) as url:
+                began = time.monotonic()
+                with pytest.raises(Unavailable):
+                    await send(url.rpartition(":")[2], timeout_s=0.5)
+                assert time.monotonic() - began < 1.5
+
+    run(story())
+
+
+def test_a_password_never_crosses_a_wire_in_the_clear() -> None:
+    async def story() -> None:
+        async with mailbox() as box:  # offers no TLS
+            with pytest.raises(Unavailable) as told:
+                await send(box.port, secret=SECRET)
+            assert SECRET not in repr(told.value)
+            assert box.got == []
+
+    run(story())
+
+
+def test_a_certificate_nobody_signed_is_not_trusted(tmp_path: Any) -> None:
+    import subprocess
+
+    made = subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=mx.example",
+         "-keyout", tmp_path / "k.pem", "-out", tmp_path / "c.pem"],
+        capture_output=True, check=False,
+    )  # fmt: skip
+    if made.returncode:
+        pytest.skip("openssl is not there")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(tmp_path / "c.pem", tmp_path / "k.pem")
+
+    async def story() -> None:
+        async with mailbox(tls_context=context) as box:
+            with pytest.raises(Unavailable):
+                await send(box.port, secret=SECRET)
+            assert box.got == []
+
+    run(story())
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("smtp://mx.example/?to=a@b.c", "from is missing"), ("smtp://mx.example/?from=a@b.c", "to is missing"),
+        ("https://mx.example/", "smtp://"), ("smtp://127.0.0.1/?from=a@b.c&to=d@e.f", "not public"), (None, "smtp://"),
+    ],
+)  # fmt: skip
+def test_a_wrong_address_stops_the_start_and_says_what_is_allowed(url: str | None, says: str) -> None:
+    with pytest.raises(SettingsError, match=says):
+        Mail(Channel(name="mail", type="email", url=url))
+
+
+HEADERS = [
+    "Subject", "From", "To", "Date", "Message-ID", "In-Reply-To", "References", "Auto-Submitted", "Content-Type",
+    "Content-Transfer-Encoding", "MIME-Version",
+]  # fmt: skip
+HOSTILE = [
+    "x\r\nBcc: all@evil.example\r\n\r\nhello", "a\rb", "a\nb", "=?utf-8?q?=0d=0aBcc:_x@evil.example?=",
+    "=?utf-8?b?DQpCY2M6IHhAZXZpbC5leGFtcGxl?=", "a\u2028b\u2029c", "x" * 5_000, "\n.\n", ".\r\n.", "\x00\x08", "\u202e",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+@pytest.mark.parametrize("where", ["samples", "queue"])
+def test_no_text_adds_or_changes_a_header_or_ends_the_letter(text: str, where: str) -> None:
+    """Neither what a customer wrote, nor a queue that a source named badly."""
+    fields: dict[str, Any] = {"samples": [text], "keywords": [text]}
+    if where == "queue":
+        fields = {"queue": text, "summary": {"zh": text, "en": text}}
+
+    async def story() -> None:
+        async with mailbox() as box:
+            await send(box.port, row(**fields))
+            (mail,) = box.got
+            assert sorted(mail.keys()) == sorted(HEADERS)
+            assert "Bcc" not in mail
+            assert mail["To"] == "a@ops.example, b@ops.example"
+            assert "Board: https://board.example" in mail.get_content()
+            assert max(len(line) for line in box.raw[0].split(b"\r\n")) <= 998
+
+    run(story())
+
+
+@given(st.text(max_size=300), st.text(max_size=300))
+@settings(max_examples=60)
+def test_the_header_set_is_the_same_whatever_was_written(name: str, said: str) -> None:
+    text = name.encode("utf-8", "replace").decode()
+    told = letter([body(summary={"zh": text, "en": text}, samples=[said.encode("utf-8", "replace").decode()])], "en")
+    mail = compose(told, ["a1"], "<x@y>", "a@b.c", ["d@e.f"], 0)
+    assert sorted(mail.keys()) == sorted(HEADERS)
+    assert email.message_from_bytes(mail.as_bytes(), policy=modern).keys() == mail.keys()
+
+
+def test_a_letters_id_is_that_of_its_rows() -> None:
+    assert message_id([row("a"), row("b")]) == message_id([row("a"), row("b")]) != message_id([row("a")])
