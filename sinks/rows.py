@@ -17,6 +17,7 @@ import msgspec
 
 from streams.events import (
     READINGS,
+    Amendment,
     DeadLetter,
     EpisodeRow,
     Event,
@@ -64,6 +65,7 @@ EVENTS = _table(
     "tenant subject id",
     "version",
 )
+AMENDMENTS = _table("amendments_base", "tenant subject id version episode", "tenant subject id", "version")
 EPISODES = _table(
     "episodes_base",
     "tenant conversation episode version is_deleted channel queue credit_queue customer agent opened_at demand_at "
@@ -97,7 +99,7 @@ ALERTS = _table(
     "tenant alert at state",
 )
 
-TABLES = (EVENTS, EPISODES, MINUTES, STATUSES, DEAD_LETTERS, LATE, ALERTS, TENANTS, CLOCKS)
+TABLES = (EVENTS, AMENDMENTS, EPISODES, MINUTES, STATUSES, DEAD_LETTERS, LATE, ALERTS, TENANTS, CLOCKS)
 """In the order of storing: a clock moves only when all that it stands for is there."""
 
 
@@ -115,12 +117,13 @@ def _segment(segment: Segment, reading: Reading, partitions: int) -> list[tuple[
     part, pos = reading.partition, reading.pos
     return [
         (EVENTS, [event_row(row) for row in segment.events]),
+        (AMENDMENTS, [amendment_row(row) for row in segment.amendments]),
         (EPISODES, [episode_row(row) for row in segment.episodes]),
         (MINUTES, [pane_row(row, part) for row in segment.panes]),
         (STATUSES, [status_row(row) for row in segment.statuses]),
         (DEAD_LETTERS, [dead_letter_row(row) for row in segment.dead_letters]),
         (LATE, [(tenant, part, pos, total) for tenant, total in segment.late.items()]),
-        (CLOCKS, clock_rows(segment, part, pos, partitions)),
+        (CLOCKS, [] if reading.base else clock_rows(segment, part, pos, partitions)),
     ]
 
 
@@ -139,6 +142,11 @@ def event_row(row: EventRow) -> Row:
 
 def _subject(event: Event) -> str:
     return f"a:{event.agent}" if event.conversation is None else f"c:{event.conversation}"
+
+
+def amendment_row(row: Amendment) -> Row:
+    """The episode of an event of before."""
+    return row.tenant, f"c:{row.conversation}", row.id, row.version, row.episode
 
 
 def episode_row(row: EpisodeRow) -> Row:
@@ -174,7 +182,10 @@ def dead_letter_row(row: DeadLetter) -> Row:
 
 
 def clock_rows(segment: Segment, partition: int, pos: int, partitions: int) -> list[Row]:
-    """How far this partition is, where the segment ends with a tick; and who left its replay."""
+    """How far this partition is, where the segment ends with a tick; and who left its replay.
+
+    Not of a base reading: what it stands on may still be on its way, in readings said before and said again after it.
+    """
     rows: list[Row] = []
     if segment.tick is not None:
         rows.append((segment.clock, partition, pos, segment.tick, False, partitions))

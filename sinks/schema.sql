@@ -56,6 +56,19 @@ ORDER BY (tenant, subject, id)
 SETTINGS fsync_after_insert = 1, fsync_part_directory = 1
 COMMENT 'Events as rows that replace themselves; read the view events';
 
+CREATE TABLE IF NOT EXISTS amendments_base
+(
+    tenant String COMMENT 'Tenant',
+    subject String COMMENT 'c: and the conversation: what an id is unique in',
+    id String COMMENT 'Id of the event',
+    version Int64 COMMENT 'Position in the stream that this row stands for; the greatest stands',
+    episode Nullable(UInt32) COMMENT 'Number of the episode it belongs to after all; NULL: none'
+)
+ENGINE = ReplacingMergeTree(version)
+ORDER BY (tenant, subject, id)
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1
+COMMENT 'Events that belong to another episode than was said at first; read the view events';
+
 CREATE TABLE IF NOT EXISTS episodes_base
 (
     tenant String COMMENT 'Tenant',
@@ -333,10 +346,12 @@ CREATE OR REPLACE VIEW events
     position Int64 COMMENT 'Position in the stream of its partition'
 )
 AS SELECT
-    tenant, conversation, agent, id, v, kind, at, seq, channel, queue, customer, author, author_id, text, type, private, by, resolved,
-    topic, score, comment, status, capacity, attrs, received_at, event_time, episode, model_topic, sentiment, keywords,
-    clock_suspect, late, replay, position
-FROM events_base FINAL
+    e.tenant AS tenant, conversation, agent, e.id AS id, v, kind, at, seq, channel, queue, customer, author, author_id, text, type,
+    private, by, resolved, topic, score, comment, status, capacity, attrs, received_at, event_time,
+    if(a.id != '', a.episode, e.episode) AS episode, model_topic, sentiment, keywords, clock_suspect, late, replay, position
+FROM (SELECT * FROM events_base FINAL) AS e
+LEFT JOIN (SELECT tenant, subject, id, episode FROM amendments_base FINAL) AS a
+    ON a.tenant = e.tenant AND a.subject = e.subject AND a.id = e.id
 COMMENT 'One row per (tenant, conversation or agent, id): every event as given, and what was made of it; the first to arrive stands';
 
 CREATE OR REPLACE VIEW episodes
@@ -800,7 +815,7 @@ AS WITH
         SELECT
             tenant, assumeNotNull(author_id) AS agent, intDiv(toUnixTimestamp64Milli(event_time), hour_ms) AS h,
             0, 0, toInt64(count()), 0, 0, 0, 0, 0, 0, 0
-        FROM events
+        FROM events_base FINAL
         WHERE kind = 'message' AND author = 'agent' AND NOT private AND NOT late AND author_id IS NOT NULL
         GROUP BY tenant, author_id, h
         UNION ALL
