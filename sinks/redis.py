@@ -141,7 +141,9 @@ class Show:
                 write.keys.append(view.key(key, now))
             for key, panes in self._changed_series(view, whole):
                 only = None if whole else panes
-                write.series.append(((name, *key), _instants(view.series(key, now)), _instants(view.series(key, now, only))))
+                write.series.append(
+                    ((name, *key), _instants(view.series(key, now)), _instants(view.series(key, now, only)))
+                )
             view.dirty.clear()
             view.changed_panes.clear()
             self._as_of[name] = now

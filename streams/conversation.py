@@ -36,7 +36,8 @@ FORGET = 90 * DAY
 AGES = (MINUTE, 5 * MINUTE, 15 * MINUTE, 60 * MINUTE, DAY)
 """Where the next age band begins."""
 
-ROUTING = frozenset({"handoff", "queued", "transferred", "assigned"})
+SPOKEN = frozenset({"customer", "agent", "bot", "system", "opened"})
+"""What may say who the customer is."""
 
 Key = tuple[str, str, int]
 """(queue, channel, minute)."""
@@ -387,12 +388,14 @@ class Fold:
         event.episode = episode.number if episode else None
         if event.what == "note":
             return None
+        self._know_customer(event)
         if episode is None:
             episode = self._outside(index, event)
             if episode is None:
                 return None
         event.episode = episode.number
         again = self._inside(episode, event)
+        episode.customer = self.conversation.memory.customer
         episode.last_at = event.at
         return again
 
@@ -412,6 +415,9 @@ class Fold:
         elif what in ("rated", "label") and last is not None:
             event.episode = last.number
             self._judge(last, event)
+        elif what in ("queued", "assigned", "transferred"):
+            memory = self.conversation.memory
+            memory.queue = event.queue or memory.queue
         return None
 
     def _is_goodbye(self, last: Episode, event: Entry) -> bool:
@@ -435,7 +441,6 @@ class Fold:
             opened_at=event.at,
             reopen=not outbound and last is not None and event.at - (last.closed_at or 0) < REOPEN,
             outbound=outbound,
-            customer=memory.customer,
         )
         self._hints = Hints()
         conversation.episodes.append(episode)
@@ -464,7 +469,6 @@ class Fold:
             case "system":
                 self._count_message(episode, event)
             case "opened":
-                self._know_customer(episode, event)
                 self._move(episode, event)
             case "handoff" | "queued" | "transferred" | "assigned":
                 self._route(episode, event)
@@ -482,7 +486,6 @@ class Fold:
         again = self._return(episode, event)
         if again is not None:
             return again
-        self._know_customer(episode, event)
         self._count_message(episode, event)
         if episode.first_customer_at is None:
             episode.first_customer_at = event.at
@@ -634,9 +637,9 @@ class Fold:
             return
         if episode.gone:
             episode.leavings.append(event.id)
-        elif episode.reply_at is not None:
+        elif episode.reply_at is not None or (episode.demand_at is None and episode.spoken):
             self._drop(episode, event.at)
-        elif episode.demand_at is not None or not episode.spoken:
+        else:
             episode.gone_at = event.at
             episode.leavings = [event.id]
             episode.stay = None
@@ -685,13 +688,13 @@ class Fold:
 
     # -- counting ----------------------------------------------------------------------------------------------------
 
-    def _know_customer(self, episode: Episode, event: Entry) -> None:
+    def _know_customer(self, event: Entry) -> None:
+        """The id given last; before one is given, the first author of a customer's message."""
         memory = self.conversation.memory
-        if event.customer is not None:
+        if event.customer is not None and event.what in SPOKEN:
             memory.customer = event.customer
         elif event.what == "customer" and memory.customer is None:
             memory.customer = event.who
-        episode.customer = memory.customer
 
     def _count_message(self, episode: Episode, event: Entry) -> None:
         self._mark(episode, event.at, "messages")
@@ -785,13 +788,12 @@ def _cohort(episode: Episode, pane: Key, tick: int) -> list[tuple[Key, str, int]
 
 
 def _ended_wait(episode: Episode) -> tuple[Key, int, bool] | None:
-    """The wait for the first response, in the pane in which it ended; half open, so one that ends with a pane is in it."""
+    """The wait for the first response, in the pane in which it ended: it touches every window from there back to `d`."""
     ends = [at for at in (episode.reply_at, episode.gone_at, episode.closed_at) if at is not None]
     if not ends:
         return None
     end, demand = ends[0], episode.demand_at or 0
-    pane = pane_of(end - 1 if end > demand else end)
-    return (credit(episode), episode.channel, pane), end - demand, episode.reply_at is not None
+    return (credit(episode), episode.channel, pane_of(end)), end - demand, episode.reply_at is not None
 
 
 def stance(episode: Episode, tick: int) -> Stance:

@@ -90,7 +90,9 @@ class View:
         self.gauges: dict[LeafKey, dict[int, GaugeRow]] = {}
         self.agents: dict[str, dict[int, AgentRow]] = {}
         self.late: dict[int, int] = {}
-        self.keys: dict[LeafKey, _Key] = {}
+        self.heard_at: int | None = None
+        """When an event of it was last received."""
+        self.keys: dict[LeafKey, _Key] = {(ALL, ALL): _Key()}
         self.dirty: set[LeafKey] = set()
         self.changed_panes: dict[LeafKey, set[int]] = {}
         self.agents_changed = False
@@ -104,6 +106,8 @@ class View:
         if old is not None and old.version > row.version:
             return
         parts[partition] = row
+        if self.heard_at is None and row.counts.get("messages"):
+            self.heard_at = row.minute
         restated = old is not None and row.restated > old.restated
         for key in _above(row.queue, row.channel):
             one = self._key(key)
@@ -349,6 +353,9 @@ class Present:
 
     def take(self, partition: int, segment: Segment) -> None:
         """Add what one partition says."""
+        for row in segment.events:
+            view = self._of(row.event.tenant, segment)
+            view.heard_at = max(view.heard_at or 0, row.event.received_at)
         for pane in segment.panes:
             self._of(pane.tenant, segment).take_pane(partition, pane)
         for gauge in segment.gauges:

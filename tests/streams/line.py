@@ -22,7 +22,6 @@ class Shelf:
     """Durable state, in memory."""
 
     rows: dict[tuple[str, str, str, int], Changed] = field(default_factory=dict)
-    clock: bytes | None = None
 
     def keep(self, changes: Sequence[Changed]) -> None:
         """Take the changed rows."""
@@ -34,12 +33,13 @@ class Shelf:
         row = self.rows.get((kind, tenant, key, at))
         return row.value if row else None
 
-    def live(self) -> Iterator[tuple[str, bytes]]:
-        """What a start needs."""
-        for kind in ("clock", "tenant", "agent", "conversation", "pane"):
-            for row in list(self.rows.values()):
-                if row.kind == kind and row.live:
-                    yield kind, row.value
+    def live(self, kind: str) -> Iterator[bytes]:
+        """What a start needs of a kind."""
+        return iter([row.value for row in self.rows.values() if row.kind == kind and row.live])
+
+    def panes(self, tenant: str, since: int) -> Iterator[bytes]:
+        """A tenant's panes from a minute on."""
+        return iter([row.value for row in self.rows.values() if row.kind == "pane" and row.tenant == tenant and row.at >= since])
 
 
 def event_of(wire: Row, tenant: str, received_at: int = 0, replay: bool = True) -> Event:
