@@ -96,7 +96,7 @@ function context() {
     state, ui, lang: ui.lang, zh, t, view, at, tenant, stale, attempt, notice, pending, selected, many: m.tenants(state).length > 1, sound: soundState,
     zone: m.zoneOf(state, tenant), today: server, key: tenant === null ? null : m.keyAt(state, tenant, ui.queue, ui.channel), U: unit(),
     elapsed: stale || elapsedFrom === null ? 0 : Math.min(now - elapsedFrom, SILENT), staleFor: at === null || server === null || server - at > 864e5 ? null : Math.max(0, server - at),
-    size: (id) => sizes.get(id) ?? { width: guess(id, view) }, can: (right) => (state.viewer?.can ?? []).includes(right), link, follow: (change) => (event) => { event.preventDefault(); choose(change); }, do: actions,
+    size: (id) => sizes.get(id) ?? { width: guess(id, view), height: 330 * unit() }, can: (right) => (state.viewer?.can ?? []).includes(right), link, follow: (change) => (event) => { event.preventDefault(); choose(change); }, do: actions,
   };
 }
 const guess = (id, view) => (view === "tv" ? innerWidth * (id === "tide" ? 0.57 : 0.38) : view === "phone" ? innerWidth - 32 : id === "tide" ? innerWidth - 432 : innerWidth - 48);
@@ -139,8 +139,8 @@ function desk(c) {
 
 function tv(c) {
   const k = p.tiles(c), stop = m.alertsOf(state, tenant).some((a) => a.severity === "critical" && a.state === "firing"), page = stop ? 0 : tvPage % 3, xl = ui.size === "xl";
-  const strip = p.tvStrip(c), quiet = strip.key === "quiet", rib = ["rib_queues", "rib_topics", "rib_agents"][page];
-  return h("main.tv", { id: "main", key: "tv" }, strip, h("div.tvmain", p.tidePanel(c, { height: xl ? (quiet ? 335 : 275) : quiet ? 386 : 332, minutes: 90, every: 15, font: 26, left: 66, right: 236, top: 40, stroke: 3.5, dot: 8, big: 92 }), p.backlogPanel(c, { height: xl ? (quiet ? 190 : 130) : quiet ? 232 : 178, font: 26 })),
+  const rib = ["rib_queues", "rib_topics", "rib_agents"][page];
+  return h("main.tv", { id: "main", key: "tv" }, p.tvStrip(c), h("div.tvmain", p.tidePanel(c, { minutes: 90, every: 15, font: 26, left: 66, right: 236, top: 40, stroke: 3.5, dot: 8, big: 92 }), p.backlogPanel(c, { font: 26, bare: xl })),
     h("div.tvkpis", k.frt, k.sl, k.abandon, xl ? null : [k.slots, k.csat]), xl ? null : [p.ribbon(c, page), h("div.pager", h("span", `${c.t(rib)} · ${c.t("page_of", page + 1, 3)}`), h("span.gap"), dots(page), stop ? h("span", c.t("rib_stop")) : null)]);
 }
 const dots = (page) => h("span.dots", { "aria-hidden": "true" }, [0, 1, 2].map((i) => h("i" + (i === page ? ".on" : ""))));
@@ -188,8 +188,8 @@ function title(c) {
 function measure() {
   let changed = false;
   for (const node of document.querySelectorAll("[data-measure]")) {
-    const width = node.clientWidth;
-    if (width && sizes.get(node.dataset.measure)?.width !== width) { sizes.set(node.dataset.measure, { width }); changed = true; }
+    const width = node.clientWidth, height = node.clientHeight, known = sizes.get(node.dataset.measure);
+    if (width && (known?.width !== width || (viewOf() === "tv" && known.height !== height))) { sizes.set(node.dataset.measure, { width, height }); changed = true; }
   }
   if (changed) requestAnimationFrame(draw);
 }
@@ -269,7 +269,7 @@ function move(step) {
 }
 const current = () => { const open = m.alertsOf(state, tenant).filter((a) => a.state !== "resolved"); return open.find((a) => a.alert === selected) ?? open[0] ?? null; };
 
-let go = 0;
+let go = -1e9;
 const KEYS = {
   "/": () => document.getElementById("filter")?.focus(), j: () => move(1), k: () => move(-1), t: actions.tv, d: actions.theme, e: actions.lang, m: () => actions.sound(), "?": help, g: () => { go = performance.now(); },
   a: () => { const a = current(); if (a?.state === "firing" && (state.viewer?.can ?? []).includes("ack")) actions.ack(a.alert); }, s: () => { const a = current(); if (a && (state.viewer?.can ?? []).includes("silence")) ask_reason(a); },
@@ -286,7 +286,7 @@ addEventListener("keydown", (event) => {
   const name = event.key.toLowerCase();
   if (event.key === "Enter" && event.target.matches?.("[data-row]")) return actions.queue(event.target.dataset.row);
   if (!single() && /^[a-z]$/.test(name)) return;
-  if (performance.now() - go < 1500 && ["l", "a"].includes(name)) { go = 0; event.preventDefault(); return choose({ page: name === "a" ? "alerts" : "live" }); }
+  if (performance.now() - go < 1500 && ["l", "a"].includes(name)) { go = -1e9; event.preventDefault(); return choose({ page: name === "a" ? "alerts" : "live" }); }
   const act = KEYS[name];
   if (act) { event.preventDefault(); act(); }
 });

@@ -131,7 +131,7 @@ export function tidePanel(c, o) {
   const odd = v.surge || v.lull, state = v.surge ? c.t("surge") : v.lull ? c.t("lull") : v.expected === null || v.expected === undefined ? c.t("unknown_range") : c.t("normal");
   const since = odd && v.since ? Date.parse(v.since) : null, spoken = c.t("tide_label", name, f.rate(v.rate_per_min), f.rate(v.expected), state);
   const legend = [["lg-seen", "l_seen", true], ["lg-usual", "l_usual", v.expected !== null && v.expected !== undefined], ["lg-band", "range", v.low !== null && v.low !== undefined], ["lg-over", "l_over", v.surge], ["lg-arr", "l_arrivals", c.ui.arrivals]];
-  const drawing = d.tide(data, { ...o, U: c.U, width: size.width, t: c.t, zh: c.zh, zone: c.zone, label: spoken, over: v.surge, since, sinceText: since ? `${v.surge ? c.t("surge") : c.t("lull")} ${c.t("since", clock(c, since))}` : null, restated: (key?.restated ?? []).filter((r) => r.field === "customer_messages").map((r) => ({ ...r, minute: m.time(r.minute) })), value: v.rate_per_min, expected: v.expected, low: v.low, high: v.high, learning: v.learning, arrivals: c.ui.arrivals });
+  const drawing = d.tide(data, { height: size.height / c.U, ...o, U: c.U, width: size.width, t: c.t, zh: c.zh, zone: c.zone, label: spoken, over: v.surge, since, sinceText: since ? `${v.surge ? c.t("surge") : c.t("lull")} ${c.t("since", clock(c, since))}` : null, restated: (key?.restated ?? []).filter((r) => r.field === "customer_messages").map((r) => ({ ...r, minute: m.time(r.minute) })), value: v.rate_per_min, expected: v.expected, low: v.low, high: v.high, learning: v.learning, arrivals: c.ui.arrivals });
   const silent = key && !odd && !v.learning && (v.expected === null || v.expected === undefined) ? h("span.sub", c.t("unknown_range")) : null;
   return h("section.panel.tidepanel", h("div.phead", h("h2", `${name} · ${c.t("messages_min")}`, h("small", ` ${c.t("per_min")}`)), volumeMark(c, v), silent, h("span.gap"),
     o.legend ? h("ul.legend", legend.filter(([, , on]) => on).map(([k, id]) => h("li", { key: id }, h("i." + k), c.t(id)))) : null,
@@ -153,7 +153,7 @@ export function backlogPanel(c, o) {
   const key = c.key, g = m.figures(key, c.ui.window), oldest = aging(c, g.oldest.value), T = f.round(key?.targets?.target_ms, c.zh), facts = [[c.t("oldest"), dur(c, oldest), m.level(key, "oldest_ms", oldest)], [c.t("over_t", T), f.count(key?.over_target), 0], [c.t("unassigned"), f.count(key?.unassigned), g.unassigned.level]];
   return h("section.panel.backlog", h("div.phead", h("h2", c.t("backlog")), h("small.sub", c.t("waiting_for")), h("span.gap"), crossed(c, key, "backlog", g.backlog.level, (x) => f.count(x))),
     h("div.brow", h("div.value" + (g.backlog.level > 1 ? "." + tone(g.backlog.level) : ""), { "data-of": "backlog" }, value(key ? [[f.count(g.backlog.value, c.zh, true), null]] : null, { loading: !c.state.ready })), h("dl.facts", facts.map(([a, b, n]) => h("div" + (n > 1 ? "." + tone(n) : ""), { key: a }, h("dt", a), h("dd", n > 1 ? d.icon(LEVEL[n]) : null, b))))),
-    h("div.draw", { key: "ages", "data-measure": "ages" }, d.ages(key?.ages ?? [0, 0, 0, 0, 0, 0], { ...o, U: c.U, width: c.size("ages").width, zh: c.zh, t: c.t })));
+    o.bare ? null : h("div.draw", { key: "ages", "data-measure": "ages" }, d.ages(key?.ages ?? [0, 0, 0, 0, 0, 0], { height: c.size("ages").height / c.U, ...o, U: c.U, width: c.size("ages").width, zh: c.zh, t: c.t })));
 }
 
 /* ── alerts ──────────────────────────────────────────────────────────────────────────────────────────────────── */

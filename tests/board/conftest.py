@@ -104,7 +104,7 @@ class Page:
         """Open it at a size, and wait for the first numbers (or the message in place of them)."""
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-        self.driver.get_log("browser")
+        self.complaints()
         self.driver.get(self.theatre.address(query))
         self.wait("return !document.querySelector('[aria-busy]') && !!document.querySelector('main')")
         self.settle()
@@ -140,7 +140,7 @@ class Page:
 
     def complaints(self) -> list[str]:
         """What the browser had to say: errors, refused scripts and styles."""
-        told = self.driver.get_log("browser")
+        told = self.driver.get_log("browser")  # type: ignore[no-untyped-call]  # selenium gives it no types
         return [entry["message"] for entry in told if entry["level"] in ("SEVERE", "WARNING")]
 
 

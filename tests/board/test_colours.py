@@ -12,7 +12,8 @@ import gateway.pages
 CSS = (Path(gateway.pages.__file__).parent / "wallboard" / "board.css").read_text(encoding="utf-8")
 
 PAIRS = [
-    *((f, b, 4.5) for f in ("ink", "ink-2", "ink-3", "critical", "warning", "info", "water-line") for b in ("bg", "surface")),
+    *((f, "bg", 4.5) for f in ("ink", "ink-2", "ink-3", "critical", "warning", "info", "water-line")),
+    *((f, "surface", 4.5) for f in ("ink", "ink-2", "ink-3", "critical", "warning", "info", "water-line")),
     ("on-critical", "critical-fill", 4.5), ("on-critical-2", "critical-fill", 4.5), ("on-warning", "warning-fill", 4.5),
     ("on-action", "action", 4.5), ("ink", "heat-1", 4.5), ("ink", "heat-2", 4.5), ("on-heat-3", "heat-3", 4.5),
     ("ink-2", "raised", 4.5), ("ink-3", "raised", 4.5), ("ink-2", "heat-1", 4.5), ("critical", "raised", 4.5),
