@@ -1,64 +1,79 @@
-"""What people ask of alerts: acknowledge, silence, grade. Pure, but for what the command line asks of files."""
+"""What the command line asks of rules, of the notifier's file and of the channels."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from alerts.state import Change, Refused, Silence, State, acknowledge, grade, silence, unsilence
+import msgspec
 
-MOST_MINUTES = 7 * 24 * 60
-"""Who wants quiet for longer changes the rule."""
-MOST_REASON = 500
-LABELS_MATCHED = 16
-
-
-def obey(state: State, order: Mapping[str, Any], now: int) -> tuple[State, list[Change]]:
-    """The state after an order (`{"do", "tenant", "by", …}`: ack, silence, unsilence, grade), and what it changed.
-
-    Raises:
-        Refused: it cannot be done; the message is for the person who asked.
-    """
-    tenant, by = str(order.get("tenant") or ""), str(order.get("by") or "")
-    if not tenant or not by:
-        raise Refused("an order needs its tenant and who asks")
-    match order.get("do"):
-        case "ack":
-            return acknowledge(state, _text(order, "alert"), tenant, by, now)
-        case "grade":
-            return grade(state, _text(order, "alert"), tenant, _text(order, "as"))
-        case "silence":
-            return silence(state, silence_of(order, tenant, by, now)), []
-        case "unsilence":
-            return unsilence(state, _text(order, "id"), tenant), []
-        case _:
-            raise Refused("unknown: one of ack, silence, unsilence, grade is expected")
+from alerts import policy, rules
+from alerts.notifiers import Notifier, Rejected, Unavailable
+from alerts.outbox import Row, read_only
+from alerts.rehearsal import rehearse
+from alerts.render import to_object
+from alerts.state import FIRING, Alert, Slot, everything
+from config.settings import Labels, Settings
+from streams.events import REAL
 
 
-def silence_of(order: Mapping[str, Any], tenant: str, by: str, now: int) -> Silence:
-    """The silence that an order asks for. The same order at the same time is the same silence.
+def rules_check(path: Path | None, settings: Settings) -> list[str]:
+    """A line for each mistake of a rules file (None: the shipped one), the telling included; none: it is right."""
+    problems: list[str] = []
+    for read in (rules.load, lambda file: policy.load(file, settings.channels, settings.routes)):
+        try:
+            read(path)
+        except rules.RulesError as error:
+            problems += [line for line in error.problems if line not in problems]
+    return problems
+
+
+def rules_test(path: Path | None, tests: Path) -> list[str]:
+    """A line for each test of a file (`alerts.rehearsal`) that came out otherwise.
 
     Raises:
-        Refused: it says too little, or too much.
+        RulesError: one of the files cannot be read.
     """
-    match, minutes, reason = order.get("match"), order.get("minutes", 60), order.get("reason")
-    if not isinstance(match, Mapping) or not 0 < len(match) <= LABELS_MATCHED:
-        raise Refused('silence: match is missing (allowed: labels with patterns, such as {"queue": "billing*"})')
-    if not all(isinstance(part, str) and part for pair in match.items() for part in pair):
-        raise Refused("silence: match is pairs of a label and a pattern")
-    if isinstance(minutes, bool) or not isinstance(minutes, int) or not 1 <= minutes <= MOST_MINUTES:
-        raise Refused(f"silence: minutes is a whole number from 1 to {MOST_MINUTES}")
-    if not isinstance(reason, str) or not 0 < len(reason.strip()) <= MOST_REASON:
-        raise Refused(f"silence: a reason of 1 to {MOST_REASON} characters is needed")
-    text = json.dumps([tenant, sorted(match.items()), minutes, by, now], ensure_ascii=True)
-    id_ = hashlib.sha256(text.encode()).hexdigest()[:16]
-    return Silence(id_, tenant, dict(match), now, now + minutes * 60_000, by, reason.strip())
+    try:
+        text = tests.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise rules.RulesError([f"{tests.name}: cannot be read: {type(error).__name__}"]) from None
+    return rehearse(rules.load(path), text, tests.name)
 
 
-def _text(order: Mapping[str, Any], name: str) -> str:
-    found = order.get(name)
-    if not isinstance(found, str) or not found:
-        raise Refused(f"{name} is missing")
+def alert_list(file: Path, labels: Labels, tenant: str = "*") -> list[dict[str, Any]]:
+    """The alert objects, open ones first, from a notifier's file, which may be in use.
+
+    Raises:
+        StoreError: there is none.
+    """
+    state = read_only(file)
+    return [to_object(alert, labels) for alert in everything(state) if tenant in ("*", alert.slot.tenant)]
+
+
+async def alert_test(notifiers: Mapping[str, Notifier], now: int) -> dict[str, str]:
+    """Send a test alert through each channel, and resolve it; channel → `sent`, or what went wrong."""
+    found: dict[str, str] = {}
+    for name, door in notifiers.items():
+        rows = [_trial(name, state, now) for state in ("firing", "resolved")]
+        try:
+            for row in rows:
+                await door.send([row])
+            found[name] = "sent"
+        except (Unavailable, Rejected) as error:
+            found[name] = str(error)
+        finally:
+            await door.close()
     return found
+
+
+def _trial(name: str, state: str, now: int) -> Row:
+    words = {"zh": "测试告警，无需处理", "en": "A test, nothing to do"}
+    alert = Alert(
+        Slot("test", "default", "*", "*"), "delivery", FIRING, REAL, now, now, now, severity="info", summary=words,
+        id=f"test-{hashlib.sha256(f'{name} {now}'.encode()).hexdigest()[:11]}", fired_at=now,
+    )  # fmt: skip
+    body = {**to_object(alert, Labels()), "state": state}
+    return Row(name, alert.id, state, msgspec.json.encode(body), now)

@@ -131,10 +131,7 @@ class Store:
 
     def load(self) -> State:
         """What was remembered."""
-        found: dict[str, dict[str, bytes]] = {kind: {} for kind in _KINDS}
-        for kind, key, body in self._db.execute("SELECT kind, key, body FROM memory"):
-            found.setdefault(kind, {})[key] = body
-        return _decoded(found)
+        return _decoded(_grouped(self._db))
 
     def commit(
         self, before: State, after: State, rows: Iterable[Row] = (), deeds: Sequence[Deed] = (), now: int = 0
@@ -244,6 +241,29 @@ def chain_broken_at(deeds: Iterable[Mapping[str, Any]]) -> int | None:
 
 def _digest(previous: str, row: tuple[Any, ...]) -> str:
     return hashlib.sha256(json.dumps([previous, *row], ensure_ascii=True).encode()).hexdigest()
+
+
+def read_only(path: Path) -> State:
+    """What a notifier remembers, while it may be at work.
+
+    Raises:
+        StoreError: there is no such file, or it is not one of these.
+    """
+    try:
+        db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5)
+        try:
+            return _decoded(_grouped(db))
+        finally:
+            db.close()
+    except (sqlite3.Error, msgspec.DecodeError) as error:
+        raise StoreError(f"{path}: {error}") from None
+
+
+def _grouped(db: sqlite3.Connection) -> dict[str, dict[str, bytes]]:
+    found: dict[str, dict[str, bytes]] = {kind: {} for kind in _KINDS}
+    for kind, key, body in db.execute("SELECT kind, key, body FROM memory"):
+        found.setdefault(kind, {})[key] = body
+    return found
 
 
 class _Transaction:

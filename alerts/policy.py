@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 import yaml
 
 from alerts.notices import Escalation, Inhibition, Maintenance, Policy, Route
-from alerts.rules import SEVERITIES, SHIPPED, RulesError, compose, duration_ms, line_of
-from config.settings import CalendarSettings, Channel
+from alerts.rules import SEVERITIES, SHIPPED, RulesError, compose, duration_ms, line_of, schedule_of
+from config.settings import Channel
 from config.settings import Route as RouteSettings
 
 T = TypeVar("T")
@@ -164,7 +164,7 @@ def _maintenance(value: Any) -> Maintenance:
     match, reason, owner = _match(entry["match"]), str(entry["reason"]), str(entry["owner"])
     if "weekly" not in entry:
         return Maintenance(match, reason, owner, _instant(entry["from"]), _instant(entry["to"]))
-    calendar = CalendarSettings.model_validate({"zone": entry.get("zone", "UTC"), "weekly": entry["weekly"]})
+    calendar = schedule_of({"zone": entry.get("zone", "UTC"), "weekly": entry["weekly"]})
     weekly = {str(day): tuple(spans) for day, spans in calendar.weekly.items()}
     return Maintenance(match, reason, owner, zone=calendar.zone, weekly=weekly)
 

@@ -52,7 +52,8 @@ def to_object(alert: Alert, labels: Labels, board_base: str = "") -> dict[str, A
         "queue": queue,
         "channel": channel,
         "since": instant(alert.since),
-        "at": instant(alert.at),
+        "at": instant(alert.changed_at),
+        "as_of": instant(alert.at),
         "fired_at": instant(alert.fired_at),
         "value": alert.value,
         "peak": alert.peak,
@@ -94,7 +95,8 @@ def summary(alert: Alert, labels: Labels, language: str) -> str:
         what = alert.summary[language]
     else:
         metric = METRICS.get(alert.metric)
-        what = getattr(metric, language) if metric else alert.metric
+        what = str(getattr(metric, language)) if metric else alert.metric
+        what = what[:1].upper() + what[1:]
     return f"{where(alert, labels, language)}{'：' if language == 'zh' else ': '}{what}{_how_much(alert, language)}"
 
 

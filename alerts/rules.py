@@ -394,7 +394,7 @@ class _Reader:
             runbook=self.read("runbook", _text, None),
             min_n=self._min_n(metric),
             labels=self.read("labels", _labels, {}),
-            schedule=self.read("schedule", _schedule, None),
+            schedule=self.read("schedule", schedule_of, None),
             summary=self.read("summary", _summary, None),
         )
 
@@ -474,7 +474,12 @@ def _scope(value: Any) -> Scope:
     return Scope(**value)
 
 
-def _schedule(value: Any) -> CalendarSettings:
+def schedule_of(value: Any) -> CalendarSettings:
+    """Hours of the week, in a zone.
+
+    Raises:
+        ValueError: with what is allowed.
+    """
     try:
         schedule = CalendarSettings.model_validate(value)
     except ValidationError as error:
@@ -494,5 +499,5 @@ def _summary(value: Any) -> dict[str, str]:
 
 _PLAIN: Mapping[str, Callable[[Any], Any]] = {
     "window": _window, "severity": _severity, "for": duration_ms, "keep_firing_for": duration_ms, "labels": _labels,
-    "scope": _scope, "min_n": _count, "schedule": _schedule, "runbook": _text, "summary": _summary, "enabled": _bool,
+    "scope": _scope, "min_n": _count, "schedule": schedule_of, "runbook": _text, "summary": _summary, "enabled": _bool,
 }  # fmt: skip

@@ -104,6 +104,8 @@ class Alert:
     """The tick since which the condition has held."""
     at: int
     """The tick that value and facts are as of."""
+    changed_at: int = 0
+    """The tick at which it took its state."""
     severity: Severity = "warning"
     unit: str = "count"
     upward: bool = True
@@ -287,8 +289,10 @@ def samples(
         for rule in rules.of_tenants:
             if matches(rule.scope.tenant, tenant) and (clock == REAL or rule.metric.name not in REAL_ONLY):
                 value = _of_tenant(rule, tenant, reading, counters, as_of)
-                if value is not None:
-                    yield Sample(rule, tenant, SUM, SUM, value if on_duty(rule, as_of) else None, "off_duty")
+                if value is not None and on_duty(rule, as_of):
+                    yield Sample(rule, tenant, SUM, SUM, value)
+                elif value is not None:
+                    yield Sample(rule, tenant, SUM, SUM, None, "off_duty")
 
 
 def _of_key(rule: Rule, key: Key, where: tuple[str, str, str], as_of: int) -> Sample:
@@ -324,12 +328,12 @@ def breaches(sample: Sample, alert: Alert | None) -> bool:
     """
     if sample.value is None:
         return False
-    standing = alert is not None and alert.state in OPEN
-    if sample.rule.min_n and sample.key is not None:
-        cases = cases_of(sample.rule.metric, sample.key, sample.rule.window) or 0
-        if cases < (sample.rule.min_n / 2 if standing else sample.rule.min_n):
-            return False
-    return not sample.rule.clear.holds(sample.value) if standing else sample.rule.fire.holds(sample.value)
+    rule, standing = sample.rule, alert is not None and alert.state in OPEN
+    beyond = not rule.clear.holds(sample.value) if standing else rule.fire.holds(sample.value)
+    if not beyond or not rule.min_n or sample.key is None:
+        return beyond
+    cases = cases_of(rule.metric, sample.key, rule.window) or 0
+    return cases >= (rule.min_n / 2 if standing else rule.min_n)
 
 
 def step(alert: Alert | None, sample: Sample, clock: str, as_of: int, siblings: Siblings) -> Alert | None:
@@ -355,7 +359,8 @@ def _unopened(
     begun = _about(Alert(sample.slot, sample.rule.metric.name, state, clock, since, as_of), sample.rule)
     if state is PENDING:
         return begun
-    opened = replace(begun, id=identity(begun.slot, as_of), fired_at=as_of, ground=tuple(_ground(sample)))
+    ground, id_ = tuple(_ground(sample)), identity(begun.slot, as_of)
+    opened = replace(begun, id=id_, fired_at=as_of, changed_at=as_of, ground=ground)
     return _with_numbers(opened, sample, as_of, siblings)
 
 
@@ -392,7 +397,7 @@ def withdraw(alert: Alert, reason: str, as_of: int) -> Alert | None:
     state = NEXT[alert.state][Signal.CLEAR]
     if state is not RESOLVED:
         return None
-    return replace(alert, state=state, at=as_of, resolved_at=as_of, reason=reason)
+    return replace(alert, state=state, at=as_of, changed_at=as_of, resolved_at=as_of, reason=reason)
 
 
 def _about(alert: Alert, rule: Rule) -> Alert:
@@ -474,7 +479,7 @@ def channel_down(state: State, name: str, reason: str | None, now: int) -> tuple
         return state, []
     if before is None:
         after = Alert(
-            slot, "delivery", FIRING, REAL, now, now, severity="critical", id=identity(slot, now), fired_at=now,
+            slot, "delivery", FIRING, REAL, now, now, now, severity="critical", id=identity(slot, now), fired_at=now,
             reason=reason, outside=True,
         )  # fmt: skip
         return replace(state, alerts={**state.alerts, slot: after}), [Change(after, OK)]
@@ -553,7 +558,8 @@ def acknowledge(state: State, alert_id: str, tenant: str, by: str, now: int) -> 
         if alert.acknowledged_by == by:
             return state, []
         raise Refused(f"{alert.acknowledged_by} has acknowledged it")
-    after = replace(alert, state=NEXT[alert.state][Signal.ACK], acknowledged_by=by, acknowledged_at=now)
+    state_after = NEXT[alert.state][Signal.ACK]
+    after = replace(alert, state=state_after, changed_at=alert.at, acknowledged_by=by, acknowledged_at=now)
     return _put(state, after), [Change(after, alert.state)]
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 import structlog
 
-from alerts.commands import obey
 from alerts.notices import Notice, Policy, plan
+from alerts.orders import obey
 from alerts.outbox import TOPIC, Deed, Row, Store
 from alerts.readings import Readings
 from alerts.render import instant, to_object

@@ -146,6 +146,7 @@ def test_a_4xx_is_tried_again_and_a_5xx_is_not(at: str, answer: str, error: type
     run(story())
 
 
+@pytest.mark.slow
 def test_one_that_never_answers_drips_or_hangs_up_is_given_up_within_the_time_limit() -> None:
     async def story() -> None:
         for behave in (hangs, drips, resets):
@@ -236,6 +237,7 @@ def test_no_text_adds_or_changes_a_header_or_ends_the_letter(text: str, where: s
 
 @given(st.text(max_size=300), st.text(max_size=300))
 @settings(max_examples=60)
+@pytest.mark.slow
 def test_the_header_set_is_the_same_whatever_was_written(name: str, said: str) -> None:
     text = name.encode("utf-8", "replace").decode()
     told = letter([body(summary={"zh": text, "en": text}, samples=[said.encode("utf-8", "replace").decode()])], "en")

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerts.commands import obey
 from alerts.notices import Escalation, Inhibition, Maintenance, Policy, Route, channels_for
+from alerts.orders import obey
 from alerts.readings import TenantReading
 from alerts.state import FIRING, RESOLVED, Refused, in_debt, judge
 from streams.events import REAL
@@ -88,12 +88,14 @@ def test_a_timeline_tells_exactly_this(policy: Policy, moves: dict[int, int], ex
     assert sorted(timeline(story(policy), moves, 60)) == sorted(expected)
 
 
+@pytest.mark.slow
 def test_a_hundred_flaps_are_told_at_most_once_a_group_interval() -> None:
     played = story(replace(LOUD, interval_ms=5 * M))
     told = timeline(played, {second: 30 * (second // 3 % 2) for second in range(0, 600, 3)}, 1200)
     assert len({second for second, _ in told}) <= 1200 // 300 + 1
 
 
+@pytest.mark.slow
 def test_flapping_is_damped_by_itself() -> None:
     played = story(Policy(("ops",)))
     told = timeline(played, {second: 30 * (second // 3 % 2) for second in range(0, 600, 3)}, 900)
@@ -101,6 +103,7 @@ def test_flapping_is_damped_by_itself() -> None:
     assert not any(in_debt(alert) for alert in played.state.recent.values())
 
 
+@pytest.mark.slow
 def test_a_storm_is_one_flush_a_group() -> None:
     played = story(replace(LOUD, wait_ms=30 * S))
     for second in range(10):

@@ -92,6 +92,7 @@ def test_what_will_not_pass_is_given_up_and_no_redirect_is_followed(status: int)
     run(story())
 
 
+@pytest.mark.slow
 def test_one_that_never_answers_or_drips_or_hangs_up_is_given_up_within_the_time_limit() -> None:
     async def story() -> None:
         for behave in (hangs, drips, resets):

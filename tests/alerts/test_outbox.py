@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alerts.commands import silence_of
 from alerts.notices import Policy
+from alerts.orders import silence_of
 from alerts.outbox import KEEP_MS, Deed, Store, StoreError, chain_broken_at
 from alerts.state import State, acknowledge, silence
 from tests.alerts.build import HELD, T0, M, S, Story, key, rules

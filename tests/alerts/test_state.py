@@ -255,6 +255,15 @@ def test_ingest_lag_and_no_data_leave_replays_out() -> None:
     assert [change.alert.slot.rule for change in changes] == ["lag", "quiet"]
 
 
+def test_what_is_told_of_a_tenant_keeps_firing_for_as_long_as_its_rule_says() -> None:
+    story = Story(rules("- {name: lag, metric: ingest_lag, fire: '> 30s', keep_firing_for: 1m}"))
+    lags: tuple[tuple[int, int, list[str]], ...]
+    lags = ((T0, 40 * S, ["firing"]), (T0 + S, 0, []), (T0 + M, 0, []), (T0 + M + S, 0, ["resolved"]))
+    for at, lag, expected in lags:
+        changes = story.tick(at, shop=TenantReading(ingest_lag_ms=lag))
+        assert [str(change.alert.state) for change in changes] == expected
+
+
 def test_dead_letters_are_counted_over_the_window_from_the_first_total_known() -> None:
     story = Story(rules(LAG))
 

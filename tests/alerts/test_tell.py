@@ -101,6 +101,7 @@ def test_what_fails_is_tried_again_until_it_is_taken_and_nothing_overtakes_it(tm
     run(story())
 
 
+@pytest.mark.slow
 def test_the_other_side_says_how_long_to_wait(tmp_path: Path) -> None:
     async def story() -> None:
         with Store(tmp_path / "n.db") as store:
@@ -335,6 +336,7 @@ def test_an_order_that_cannot_be_carried_out_is_answered_and_audited(tmp_path: P
     run(story())
 
 
+@pytest.mark.slow
 def test_a_stream_that_stops_is_told_though_no_tick_comes(tmp_path: Path) -> None:
     async def story() -> None:
         ruleset = "- {name: stopped, metric: stream_age, fire: '> 1s', severity: critical}"
