@@ -192,16 +192,27 @@ class Client:
     async def tick(self, at: int | None, tenant: str = "default") -> str | None:
         """Move a tenant's replay clock to `at` (ms; None: it goes live), behind everything handed in before.
 
-        Returns why the gateway refused it, or None. The tenant is named only where the token does not say it.
+        Returns why the gateway refused it, or None.
+
+        Raises:
+            Refused, Unreachable
+        """
+        answered = await self.tick_on(at, tenant)
+        await self.drain()
+        return answered.result()
+
+    async def tick_on(self, at: int | None, tenant: str = "default") -> asyncio.Future[str | None]:
+        """As `tick`, but returns when the tick is on its way; the future says why it was refused, or None.
+
+        Everything before it has been acked then; what is handed in next follows it on the same connection. The tenant
+        is named only where the token does not say it.
 
         Raises:
             Refused, Unreachable
         """
         await self.drain()
         named = f',"tenant":{json.dumps(tenant)}' if self._tenant in ("*", None) else ""
-        frame = await self._post(f'"tick":{json.dumps(at)}{named}', ())
-        await self.drain()
-        return frame.answered.result()
+        return (await self._post(f'"tick":{json.dumps(at)}{named}', ())).answered
 
     async def drain(self) -> None:
         """Return when everything handed in has been answered for.

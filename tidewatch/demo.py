@@ -7,8 +7,9 @@
     soon after   an alert, to a webhook receiver that runs here; some minutes later it resolves
 
 The conversations are real, the desk is not: their times are shifted so that the weave ends now, lanes lie side by side,
-questions nobody answered are mostly left out, and conversations are closed when we know that nothing more comes
-(`tidewatch.weave`, docs/data.md). Everything is in tenant `demo`, and every label says so.
+questions nobody answered are mostly left out, conversations are closed when we know that nothing more comes, and the
+many who answer are put on a few seats (`tidewatch.weave`, docs/data.md). Everything is in tenant `demo`, and every
+label says so.
 """
 
 from __future__ import annotations
@@ -22,11 +23,12 @@ import re
 import secrets
 import shutil
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -37,12 +39,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from tidewatch import data, datasets
 from tidewatch.client import FRAME_EVENTS, Client
-from tidewatch.datasets import MINUTE, Thread
+from tidewatch.datasets import MINUTE, Said, Thread
 from tidewatch.weave import Item, Stretch, flow, laid_out, lane, later, stretches, thinned, woven
 
 TENANT = "demo"
 UBUNTU_LANES = 4
 """With them, and a lane for each other desk, about 30 messages a minute come together."""
+SEATS = 12
+"""People of a lane's team. A chat room's many helpers, new ones in every stretch, are put on so many seats."""
 SURGE_AFTER_S = 120
 SURGE_MS = 3 * MINUTE
 SURGE_QUEUE = "ubuntu"
@@ -89,15 +93,31 @@ class Desk:
 
 def desk(ubuntu: Sequence[Stretch], helpdesks: Sequence[Stretch], dialogues: Sequence[Stretch]) -> Desk:
     """All of it: #ubuntu in four lanes, each other help desk and the information desk in one of its own."""
-    big = laid_out(ubuntu, UBUNTU_LANES)
+    big = [seated(parts, f"ubuntu-{n}") for n, parts in enumerate(laid_out(ubuntu, UBUNTU_LANES), 1)]
     reach = min(sum(part.length for part in parts) for parts in big)
-    lanes: dict[str, Sequence[Stretch]] = {f"u{n}": parts for n, parts in enumerate(big, 1)}
+    lanes = {f"u{n}": parts for n, parts in enumerate(big, 1)}
     for part in helpdesks:
         queue = part.threads[0].queue
-        lanes[queue] = [*lanes.get(queue, ()), part]
-    lanes |= {f"woz{n}": [thinned(part, reach / part.length)] for n, part in enumerate(dialogues, 1)}
+        lanes[queue] = [*lanes.get(queue, ()), *seated([part], queue)]
+    for n, part in enumerate(dialogues, 1):
+        lanes[f"info{n}"] = seated([thinned(part, reach / part.length)], "info")
     usual = customer_rate(ubuntu) * UBUNTU_LANES
-    return Desk(lanes, reach, surge([thread for part in ubuntu for thread in part.threads], usual))
+    return Desk(lanes, reach, surge([thread for parts in big for part in parts for thread in part.threads], usual))
+
+
+def seated(parts: Sequence[Stretch], team: str) -> list[Stretch]:
+    """The same with those who answer put on the team's few seats, stretch by stretch: the busiest on the first seat."""
+    return [replace(part, threads=_seated(part.threads, team)) for part in parts]
+
+
+def _seated(threads: Sequence[Thread], team: str) -> tuple[Thread, ...]:
+    answers = Counter(one.author_id for thread in threads for one in thread.said if one.author == "agent")
+    seat = {who: f"demo-{team}-{n % SEATS + 1:02}" for n, (who, _) in enumerate(answers.most_common())}
+
+    def moved(one: Said) -> Said:
+        return replace(one, author_id=seat[one.author_id]) if one.author == "agent" else one
+
+    return tuple(replace(thread, said=tuple(map(moved, thread.said))) for thread in threads)
 
 
 def customer_rate(parts: Sequence[Stretch]) -> float:
@@ -109,14 +129,14 @@ def customer_rate(parts: Sequence[Stretch]) -> float:
 def surge(threads: Sequence[Thread], usual: float) -> tuple[Thread, ...]:
     """Conversations about one cause that lift a queue's `usual` customer messages a minute to the surge's multiple.
 
-    They begin over the surge, half of them in its first minute, as many as it takes; where there are too few, they come again under other ids.
+    They begin over the surge, half of them in its first minute, as many as it takes; where there are too few, they
+    come again under other ids.
     """
     about = [
         thread for thread in threads if SURGE_CAUSE.search(thread.said[0].text) and len(thread.said) in SURGE_LENGTHS
     ]
     wanted = usual * (SURGE_FACTOR - 1) * SURGE_MS / MINUTE
     for n in range(1, 20 * len(about)):
-        starts = [round(SURGE_MS * (i / n) ** SURGE_ONSET) for i in range(n)]
         starts = [round(SURGE_MS * (i / n) ** SURGE_ONSET) for i in range(n)]
         made = [_begun(about[i % len(about)], at, f"demo-surge-{i}-") for i, at in enumerate(starts)]
         inside = sum(one.author == "customer" and one.at < SURGE_MS for thread in made for one in thread.said)
@@ -129,28 +149,14 @@ def _begun(thread: Thread, at: int, prefix: str) -> Thread:
     return datasets.moved(thread, at - thread.at, prefix)
 
 
-def named(parts: Sequence[Stretch], names: dict[str, str]) -> list[Stretch]:
-    """The same with short names for those who answer: demo-agent-1 and so on, one per person and stretch."""
-
-    def name(thread: Thread) -> Thread:
-        said = tuple(
-            replace(one, author_id=names.setdefault(one.author_id, f"demo-agent-{len(names) + 1}"))
-            if one.author == "agent"
-            else one
-            for one in thread.said
-        )
-        return replace(thread, said=said)
-
-    return [replace(part, threads=tuple(name(thread) for thread in part.threads)) for part in parts]
-
-
+@cache
 def shipped() -> Desk:
     """The desk made of what is shipped."""
-    names: dict[str, str] = {}
-    ubuntu = stretches(datasets.irc(datasets.rows(data.IRC_UBUNTU)))
-    helpdesks = stretches(datasets.irc(datasets.rows(data.IRC_HELPDESKS), guess=True))
-    dialogues = stretches(datasets.crosswoz(datasets.rows(data.CROSSWOZ)))
-    return desk(named(ubuntu, names), named(helpdesks, names), named(dialogues, names))
+    return desk(
+        stretches(datasets.irc(datasets.rows(data.IRC_UBUNTU))),
+        stretches(datasets.irc(datasets.rows(data.IRC_HELPDESKS), guess=True)),
+        stretches(datasets.crosswoz(datasets.rows(data.CROSSWOZ))),
+    )
 
 
 def outgoing(event: Mapping[str, Any], base: int) -> dict[str, Any]:
@@ -323,15 +329,15 @@ def usable_port(port: int | None) -> int | None:
     return None
 
 
-async def run(directory: Path, host: str | None = None, port: int | None = None, **_: object) -> None:
-    """Run the demo until cancelled.
+async def run(directory: Path, host: str | None = None, port: int | None = None, settings: object = None) -> None:  # noqa: ARG001 - see below
+    """Run the demo until cancelled. `settings` are ignored: the demo brings its own.
 
     Raises:
         DemoError, CannotStart, SettingsError, Refused, Unreachable: one line each.
     """
     from tidewatch.embedded import Stack
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     _greet(console)
     secret = secrets.token_hex(16)
     async with receiver(secret, lambda alert: _heard(console, alert)) as webhook:
@@ -344,7 +350,10 @@ async def run(directory: Path, host: str | None = None, port: int | None = None,
             )
             assert stack.access is not None  # noqa: S101 - entering the block promises it
             _link(console, stack.access["board_url"])
-            await _play(console, await loading, stack.access["url"], stack.access["ingest_token"])
+            try:
+                await _play(console, await loading, stack.access["url"], stack.access["ingest_token"])
+            finally:
+                console.print(f"\nstopping; what was written stays in {directory}/ until the next demo")
 
 
 async def _play(console: Console, desk: Desk, url: str, token: str) -> None:
@@ -386,7 +395,7 @@ def _greet(console: Console) -> None:
 
 
 def _link(console: Console, board: str) -> None:
-    console.print(f"\n   [bold]The wallboard:[/]  [link={board}][bold cyan]{board}[/][/link]", soft_wrap=True)
+    console.print(f"\n   [bold]The wallboard:[/]  [link={board}][bold cyan]{board}[/][/link]")
     console.print("   看板（跟随浏览器语言；加 &lang=zh 或 &lang=en 可切换）\n", style="dim")
 
 
@@ -402,7 +411,9 @@ def _announce(console: Console, live: float, queues: int) -> None:
     console.print(
         f"  {_at(surge)}  a surge on “Demo · Ubuntu help”: five times the usual, all about upgrades, for 3 min"
     )
-    console.print(f"  ≈ {_at(surge + 60)[:5]}   the alert fires, here (by webhook) and on the wallboard")
+    console.print(
+        f"  ≈ {_at(surge + 60)[:5]}   the alert fires: here (by webhook), on the wallboard, in logs/notifier.log"
+    )
     console.print(f"  ≈ {_at(surge + 330)[:5]}   it resolves; the desk goes on until Ctrl-C\n")
 
 

@@ -204,6 +204,11 @@ class Report:
     last_refused: dict[str, str] = field(default_factory=dict)
     """Tenant → why its last tick was refused."""
 
+    def ticked(self, answer: asyncio.Future[str | None]) -> None:
+        """Take note of what became of a tick on the way."""
+        if not answer.cancelled() and (why := answer.result()):
+            self.refused_ticks[why] += 1
+
     def good(self, tally: Tally) -> bool:
         """Everything was taken, and every tenant's clock stands where it should."""
         return not (self.bad or tally.rejected or self.last_refused)
@@ -229,8 +234,8 @@ async def _send(client: Client, portion: Iterable[Item], report: Report, pacer: 
         if batch and (tick or len(batch) >= FRAME_EVENTS or pacer.must_wait(item)):
             await _hand_over(client, batch, report)
         await pacer.until(item)
-        if tick and (why := await client.tick(tick[1], tick[0])):
-            report.refused_ticks[why] += 1
+        if tick:
+            (await client.tick_on(tick[1], tick[0])).add_done_callback(report.ticked)
         batch.append(item.out)
     await _hand_over(client, batch, report)
 
@@ -438,3 +443,5 @@ def _tell(out: Console, report: Report, tally: Tally, took_s: float) -> None:
         say(f"  {n:,} ticks on the way were not taken: {why}", "yellow")
     for tenant, why in report.last_refused.items():
         say(f"  the clock of tenant {tenant} was not taken: {why}", "red")
+    if report.last_refused:
+        say("  a recording that begins before a tenant's clock wants a tenant of its own (a token made with --tenant)")

@@ -102,7 +102,9 @@ def laid_out(parts: Sequence[Stretch], lanes: int) -> list[list[Stretch]]:
 def items(stretch: Stretch) -> list[Item]:
     """A stretch's conversations, and the shifts of those who answered regularly in its chat room, by their start."""
     rooms = [thread for thread in stretch.threads if thread.channel == "irc"]
-    return sorted([*stretch.threads, *shifts(rooms)], key=lambda item: item.at)
+    name = stretch.threads[0].id.partition(":")[0]
+    there = [replace(shift, id=f"{name}:{shift.agent}") for shift in shifts(rooms)]
+    return sorted([*stretch.threads, *there], key=lambda item: item.at)
 
 
 def later(item: Item, by: int, prefix: str) -> Item:

@@ -66,7 +66,13 @@ async def test_at_most_sixty_four_frames_are_unanswered() -> None:
     assert 32 <= door.most_unanswered <= 64
 
 
-@pytest.mark.parametrize("trouble", ["lose", "retry", 1012, 1013, 4429, 1011])
+SLOW = pytest.mark.slow
+"""A gateway that is overloaded is left alone for a second or two."""
+
+
+@pytest.mark.parametrize(
+    "trouble", ["lose", "retry", 1012, 1011, pytest.param(1013, marks=SLOW), pytest.param(4429, marks=SLOW)]
+)
 @in_a_loop
 async def test_trouble_loses_nothing_and_doubles_nothing(trouble: int | str) -> None:
     door = Door(trouble=lambda n: trouble if n in (2, 3) else None)

@@ -151,6 +151,7 @@ def test_what_happens_at_one_instant_is_numbered() -> None:
 # --- the guess, measured ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_guessed_threads_agree_with_the_annotators_on_the_help_desks_as_far_as_we_say() -> None:
     right = of = 0
     by_file: dict[str, list[dict[str, Any]]] = defaultdict(list)
@@ -192,6 +193,7 @@ def test_the_shipped_cut_is_small_and_says_where_it_comes_from() -> None:
         assert needed in told
 
 
+@pytest.mark.slow
 def test_the_shipped_cut_holds_what_its_page_says(
     helpdesks: datasets.Mapped, ubuntu: datasets.Mapped, dialogues: datasets.Mapped
 ) -> None:
@@ -204,7 +206,7 @@ def test_the_shipped_cut_holds_what_its_page_says(
     assert numbers(dialogues) == (500, 500, 8_458)
 
 
-@pytest.mark.parametrize("name", ["helpdesks", "ubuntu", "dialogues"])
+@pytest.mark.parametrize("name", ["helpdesks", pytest.param("ubuntu", marks=pytest.mark.slow), "dialogues"])
 def test_events_keep_to_the_contract_and_to_the_order_of_time(name: str, request: pytest.FixtureRequest) -> None:
     made = events(request.getfixturevalue(name))
     assert [event["at"] for event in made] == sorted(event["at"] for event in made)
@@ -221,7 +223,7 @@ def test_events_keep_to_the_contract_and_to_the_order_of_time(name: str, request
         assert datetime.fromisoformat(event["at"]).tzinfo is not None
 
 
-@pytest.mark.parametrize("name", ["helpdesks", "ubuntu", "dialogues"])
+@pytest.mark.parametrize("name", ["helpdesks", pytest.param("ubuntu", marks=pytest.mark.slow), "dialogues"])
 def test_every_conversation_opens_in_a_queue_and_ends_with_its_closing(
     name: str, request: pytest.FixtureRequest
 ) -> None:
@@ -241,6 +243,7 @@ def test_two_readings_give_the_same_events(dialogues: datasets.Mapped) -> None:
     assert events(datasets.crosswoz(datasets.rows(data.CROSSWOZ))) == events(dialogues)
 
 
+@pytest.mark.slow
 def test_the_first_answers_of_ubuntu_are_those_that_can_be_counted_in_the_rows(ubuntu: datasets.Mapped) -> None:
     """Against an independent count: per annotated thread the first line of another author, by the log's own minutes."""
     opened: dict[tuple[str, int], dict[str, Any]] = {}

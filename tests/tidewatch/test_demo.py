@@ -42,6 +42,7 @@ async def filled(door: Door, show: Show, progress: list[int]) -> None:
         assert client.tally.accepted == progress[-1]
 
 
+@pytest.mark.slow
 def test_history_ends_now_with_one_tick_and_goes_live(desk: demo.Desk) -> None:
     door, progress = Door(), [0]
     filled(door, Show.ending(desk, NOW), progress)
@@ -53,6 +54,7 @@ def test_history_ends_now_with_one_tick_and_goes_live(desk: demo.Desk) -> None:
     assert progress[-1] == len(door.events) > 60_000
 
 
+@pytest.mark.slow
 def test_what_is_live_follows_history_without_gap_or_repeat(desk: demo.Desk) -> None:
     show = Show.ending(desk, NOW)
     before = list(show.until(NOW))
@@ -63,6 +65,7 @@ def test_what_is_live_follows_history_without_gap_or_repeat(desk: demo.Desk) -> 
     assert list(show.until(NOW)) == []
 
 
+@pytest.mark.slow
 def test_the_surge_is_five_times_the_queues_usual(desk: demo.Desk) -> None:
     calm, stormy = Show.ending(desk, NOW), Show.ending(desk, NOW)
     assert list(calm.until(NOW)) == list(stormy.until(NOW))
@@ -77,6 +80,7 @@ def test_the_surge_is_five_times_the_queues_usual(desk: demo.Desk) -> None:
     assert sum(told[m] - usual[m] for m in (7, 8)) < 30
 
 
+@pytest.mark.slow
 @in_a_loop
 async def test_live_traffic_goes_through_the_ordinary_door_without_end() -> None:
     show, door, heard = Show.ending(demo.shipped(), NOW), Door(), [0]
@@ -157,6 +161,7 @@ def test_the_demos_settings_and_rules_are_good_ones(tmp_path: Path) -> None:
     assert config.stat().st_mode & 0o077 == 0
 
 
+@pytest.mark.slow
 def test_every_queue_channel_and_topic_of_the_demo_has_a_label_that_says_demo_in_both_languages(
     desk: demo.Desk,
 ) -> None:
