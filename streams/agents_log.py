@@ -85,15 +85,14 @@ class AgentLog(msgspec.Struct, array_like=True):
 
     def now(self) -> tuple[str, int | None, int] | None:
         """(status, capacity, since when the status holds), or None before the first."""
-        spans = self.spans()
-        if not spans:
+        if not self.statuses:
             return None
-        since = spans[-1].since
-        for span in reversed(spans):
-            if span.status != spans[-1].status:
-                break
-            since = span.since
-        return spans[-1].status, spans[-1].capacity, since
+        capacity, since, status = None, self.statuses[0].at, self.statuses[0].status
+        for one in self.statuses:
+            capacity = capacity if one.capacity is None else one.capacity
+            if one.status != status:
+                since, status = one.at, one.status
+        return status, capacity, since
 
     def rows(self) -> list[StatusRow]:
         """The spans as table `agent_status` has them."""

@@ -179,13 +179,14 @@ def _add(counts: dict, key: object, n: int) -> None:  # type: ignore[type-arg]  
 class _Said:
     """What of one tenant has changed since the last reading."""
 
-    __slots__ = ("agents", "amendments", "deleted", "episodes", "events", "gauges", "late", "panes", "statuses")
+    __slots__ = ("agents", "amendments", "built", "episodes", "events", "gauges", "late", "panes", "statuses")
 
     def __init__(self) -> None:
         self.events: list[EventRow] = []
         self.amendments: list[Amendment] = []
         self.episodes: set[tuple[str, int]] = set()
-        self.deleted: dict[tuple[str, int], EpisodeRow] = {}
+        self.built: dict[tuple[str, int], EpisodeRow] = {}
+        """Rows of episodes that are not there any more: withdrawn, or forgotten."""
         self.panes: set[PaneKey] = set()
         self.gauges: set[tuple[str, str]] = set()
         self.agents: set[str] = set()
@@ -303,6 +304,9 @@ class Shard:
         if last is not None and last.closed_at is not None and max(event.at, self._now(line)) - last.closed_at >= FORGET:
             if conversation.id in line.touched:
                 self._settle_all(line)
+            for name in [name for name in line.said.episodes if name[0] == conversation.id]:
+                line.said.episodes.discard(name)
+                line.said.built[name] = self._episode_row(line, *name)
             Fold(conversation, line.policy).forget()
 
     def _count_late(self, line: _Line) -> None:
@@ -451,12 +455,8 @@ class Shard:
                 self._apply(line, old, -1, restated)
                 self._apply(line, new, 1, restated)
             number = conversation.forgotten + index + 1
-            if index < len(episodes):
-                if old != new or fold.refolded or index == len(episodes) - 1:
-                    line.said.episodes.add((conversation.id, number))
-            else:
-                gone = EpisodeRow(line.name, conversation.id, number, self.position, deleted=True)
-                line.said.deleted[conversation.id, number] = gone
+            if old != new or fold.refolded or index == len(episodes) - 1:
+                line.said.episodes.add((conversation.id, number))
             if index < len(standings):
                 standings[index] = new
             else:
@@ -569,18 +569,21 @@ class Shard:
     def _fill(self, segment: Segment, line: _Line, said: _Said) -> None:
         segment.events += said.events
         segment.amendments += said.amendments
-        segment.episodes += said.deleted.values()
-        for name, number in said.episodes:
-            conversation = line.conversations[name]
-            index = number - conversation.forgotten - 1
-            if 0 <= index < len(conversation.episodes):
-                segment.episodes.append(row(conversation, conversation.episodes[index], line.policy))
+        segment.episodes += said.built.values()
+        segment.episodes += [self._episode_row(line, *name) for name in said.episodes]
         segment.panes += [_copy(line.panes[key]) for key in said.panes]
         segment.gauges += [line.gauges[key].row(line.name, *key, self.position) for key in said.gauges]
         segment.agents += [self._agent_row(line, agent) for agent in said.agents]
         segment.statuses += said.statuses.values()
         if said.late:
             segment.late[line.name] = line.tenant.late
+
+    def _episode_row(self, line: _Line, name: str, number: int) -> EpisodeRow:
+        conversation = line.conversations[name]
+        index = number - conversation.forgotten - 1
+        if index >= len(conversation.episodes):
+            return EpisodeRow(line.name, name, number, conversation.version, deleted=True)
+        return row(conversation, conversation.episodes[index], line.policy)
 
     def _agent_row(self, line: _Line, agent: str) -> AgentRow:
         queues = dict(line.held.get(agent, {}))
@@ -676,8 +679,10 @@ class Shard:
 
 def _late(conversation: Conversation, event: Event) -> bool:
     """METRICS §1: over 24 h behind receipt; in a replay, behind the greatest `at` of its conversation."""
-    if conversation.forgotten and not conversation.entries and event.kind in ("rated", "label"):
-        return True
+    if conversation.forgotten and event.kind in ("rated", "label"):
+        first = conversation.episodes[0].opened_at if conversation.episodes else event.at + 1
+        if event.at < first:
+            return True  # what it judges is forgotten
     return (conversation.greatest_at if event.replay else event.received_at) - event.at > DAY
 
 
