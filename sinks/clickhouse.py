@@ -135,8 +135,9 @@ class History:
 
 def statements() -> list[str]:
     """The statements of schema.sql, in order."""
-    text = files("sinks").joinpath("schema.sql").read_text(encoding="utf-8")
-    return [statement for part in text.split(";\n") if (statement := part.strip())]
+    lines = files("sinks").joinpath("schema.sql").read_text(encoding="utf-8").splitlines()
+    text = "\n".join(line for line in lines if not line.startswith("--"))
+    return [statement for part in (text + "\n").split(";\n") if (statement := part.strip())]
 
 
 def _types(client: Client, table: Table) -> list[str]:

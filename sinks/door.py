@@ -44,15 +44,16 @@ QUERY_S = 30
 """A query that takes longer is ended."""
 RESULT_BYTES = 256 * 2**20
 RESULT_ROWS = 5_000_000
-MEMORY_BYTES = 2 * 2**30
+MEMORY_BYTES = 768 * 2**20
+"""Of one query, its answer included."""
 STATEMENT_BYTES = 2 * 2**20
 THREADS = 2
 """Threads of one query."""
 
-READONLY, UNKNOWN_DATABASE, TOO_MANY, BAD_ARGUMENTS, DENIED, NOT_IMPLEMENTED = 164, 81, 202, 36, 516, 48
+READONLY, UNKNOWN_DATABASE, TOO_MANY, TOO_BIG, BAD_ARGUMENTS, DENIED, NOT_IMPLEMENTED = 164, 81, 202, 396, 36, 516, 48
 _STATUS = {
     36: 400, 41: 400, 42: 400, 43: 400, 44: 400, 46: 404, 47: 404, 48: 501, 53: 400, 60: 404, 62: 400, 73: 404, 81: 404,
-    115: 404, 159: 408, 164: 403, 202: 503, 396: 413, 456: 400, 457: 400, 516: 403,
+    115: 404, 159: 408, 241: 413, 164: 403, 202: 503, 396: 413, 456: 400, 457: 400, 516: 403,
 }  # fmt: skip
 """Codes whose HTTP status is not 500. Source: ClickHouse, exceptionCodeToHTTPStatus."""
 
@@ -201,6 +202,8 @@ class Engine:
         check(canonical, tree, self._database, current)
         wanted = format_of(canonical) or query.format
         result = session.query(canonical, wanted, query.parameters)
+        if result.size() > RESULT_BYTES:  # the engine's own bound counts a column of one value once
+            raise QueryError(TOO_BIG, "TOO_MANY_ROWS_OR_BYTES", "Limit for result exceeded")
         took = time.perf_counter_ns() - begun
         return Answer(result.bytes() or b"", wanted, result.rows_read(), result.bytes_read(), took)
 
@@ -273,10 +276,11 @@ class Door:
     async def _listen(self, port: int) -> None:
         app = web.Application(client_max_size=STATEMENT_BYTES)
         app.router.add_get("/ping", _ping)
-        app.router.add_route("*", "/", self._handle)
-        self._runner = web.AppRunner(app, access_log=None, handle_signals=False)
+        app.router.add_get("/", self._handle)
+        app.router.add_post("/", self._handle)
+        self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", port, shutdown_timeout=1.0).start()
+        await web.TCPSite(self._runner, "127.0.0.1", port).start()
         self.port = int(self._runner.addresses[0][1])
 
     async def close(self) -> None:

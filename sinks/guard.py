@@ -106,6 +106,8 @@ def _check_node(node: _Node, database: str, current: str) -> None:
         raise Refused("INTO OUTFILE is not allowed here")
     if node.kind == "ColumnsApplyTransformer":
         raise Refused("APPLY is not allowed here")
+    if node.kind == "Set" and node.parent != "Explain":
+        raise Refused("SETTINGS are not for a statement here: they go into the URL")
     if node.kind == "Function":
         _check_function(node)
     if node.kind == "TableIdentifier":

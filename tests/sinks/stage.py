@@ -68,9 +68,7 @@ class Base:
         for table, rows in blocks.items():
             self.wait(self.history.write(table, rows))
 
-    def store(
-        self, *readings: Reading, zone: Callable[[str], str] = lambda _: "UTC", partitions: int = 4
-    ) -> None:
+    def store(self, *readings: Reading, zone: Callable[[str], str] = lambda _: "UTC", partitions: int = 4) -> None:
         """Store readings as the sink does: one block."""
 
         async def go() -> None:

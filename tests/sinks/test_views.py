@@ -31,7 +31,9 @@ def answers(shared: Base) -> dict[str, Row]:
     """What the views say of every case, each a tenant of its own, all stored together."""
     lines = {case["name"]: line_of(case) for case in CASES}
     zones = {case["name"]: (case.get("settings") or {}).get("zone", "UTC") for case in CASES}
-    shared.store(*(reading for line in lines.values() for reading in line.readings), zone=lambda name: zones.get(name, "UTC"))
+    shared.store(
+        *(reading for line in lines.values() for reading in line.readings), zone=lambda name: zones.get(name, "UTC")
+    )
     found: dict[str, Row] = {name: {view: [] for view in (*VIEWS, "events", "service_level_by_day")} for name in lines}
     for view in (*VIEWS, "events", "service_level_by_day"):
         for row in shared.rows(view):
@@ -67,7 +69,15 @@ def test_every_worked_case_holds_in_the_views(answers: dict[str, Row], case: Row
 def test_the_sum_of_minutes_is_what_the_day_says(answers: dict[str, Row], name: str) -> None:
     answer = answers[name]
     (day,) = answer["service_level_by_day"]
-    cohort = ("offered", "answered", "answered_in_target", "abandoned", "short_abandoned", "closed_unanswered", "undecided")
+    cohort = (
+        "offered",
+        "answered",
+        "answered_in_target",
+        "abandoned",
+        "short_abandoned",
+        "closed_unanswered",
+        "undecided",
+    )
     for column in cohort:
         assert day[column] == sum(row[column] for row in answer["minutes"])
     judged = day["offered"] - day["short_abandoned"] - day["undecided"]
@@ -93,7 +103,11 @@ def test_any_stream_is_told_by_the_views_as_by_the_reference(shared: Base, strea
         for key, row in rows.items():
             for name, value in row.items():
                 if name not in keys:
-                    assert got[key][name] == (value if value is None else pytest.approx(value, abs=1e-9)), (view, key, name)
+                    assert got[key][name] == (value if value is None else pytest.approx(value, abs=1e-9)), (
+                        view,
+                        key,
+                        name,
+                    )
 
 
 @st.composite
