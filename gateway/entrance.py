@@ -89,14 +89,16 @@ class Entrance:
         self._checks = checks
         self._metrics = metrics
         self._said = Seldom()
-        self.room: Callable[[str], bool] = lambda _address: True
-        """Whether one more connection from this address may open."""
+        self.room: Callable[[str, str], bool] = lambda _address, _path: True
+        """Whether one more connection from this address may open at this path."""
 
     def judge(self, request: Request, address: str) -> auth.Verdict | Response:
         """The answer to a request, or for a socket whether it opens."""
         path, _, query = request.path.partition("?")
         if request.method != "GET":
             return refuse(405)
+        if not path.startswith("/") or len(request.headers.get_all("Host")) > 1:
+            return refuse(400)
         try:
             door = auth.door_of(path, query)
             if door is None:
@@ -110,7 +112,7 @@ class Entrance:
             return verdict if verdict.close_code else refuse(verdict.status)
         if not is_upgrade(request.headers):
             return answer(426, "Upgrade Required\n", more={**SAFE, "Upgrade": "websocket"})
-        return verdict if self.room(address) else refuse(503)
+        return verdict if self.room(address, path) else refuse(503)
 
     def _get(self, path: str, query: str, headers: Headers) -> Response:
         match path:

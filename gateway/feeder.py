@@ -54,7 +54,6 @@ class Feeder:
     async def _feed(self) -> None:
         done = await asyncio.to_thread(self._applied)
         position = self._first(done)
-        log.info("feeding", position=position, last=self._journal.last)
         self._journal.fed = position - 1
         self._offsets.clear()
         self._ahead.clear()
@@ -63,7 +62,10 @@ class Feeder:
             await self._journal.grown(position - 1)
             last = self._journal.last
             records = await asyncio.to_thread(self._journal.read, position, CHUNK)
+            begins = not self._offsets
             await self._send_all([record for record in records if record.position > done.get(record.partition, 0)])
+            if begins:
+                log.info("feeding", position=position, last=last)
             position = records[-1].position + 1 if records else last + 1
             self._journal.fed = position - 1
             await self._wait_for_worker(position - 1, sum(len(record.payload) for record in records))

@@ -80,6 +80,9 @@ class Broker:
                     await _stop(producer)
                     self._say(error)
                     raise Unavailable(type(error).__name__) from error
+                except asyncio.CancelledError:
+                    await _stop(producer)
+                    raise
                 self._producer, self.trouble = producer, None
             return self._producer
 

@@ -66,7 +66,7 @@ _PLAIN = _plain_characters()
 _COMMON = "".join(chr(code) for code, plain in _PLAIN.items() if plain.isdigit() and code < 0x10000)
 _DIGIT = re.compile(f"[0-9{_COMMON}\U0001d7ce-\U0001d7ff]")
 _AT = re.compile("[@＠﹫]")
-_RUN = re.compile(r"[0-9](?:[\s\-._~()]{0,3}[0-9]){10,}(?:[\s\-._~()]{0,3}[xX](?![A-Za-z0-9]))?")
+_RUN = re.compile(r"[0-9](?:[\s\-._~()]{0,3}[0-9]){10,}(?:[\s\-._~()]{0,3}[xX](?![A-Za-z]))?")
 _LOCAL = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._%+-")
 _DOMAIN = re.compile(r" {0,2}(?:[A-Za-z0-9][A-Za-z0-9\-]{0,62}\.)+[A-Za-z]{2,24}")
 _PHONE = re.compile(r"(?:(?:00)?86|0)?1[3-9][0-9]{9}")
@@ -79,6 +79,7 @@ _ORDER = re.compile(
     re.IGNORECASE,
 )
 _PHONE_CUTS = ([3, 7], [3], [7], [2, 5, 9], [2, 5])  # 139 1234-5678, 86 139-1234-5678
+_LETTER = re.compile(r"(?:[A-WYZa-wyz]|(?<![0-9\s\-._~()])[xX])$")  # an X after a digit may be an identity card's last
 _REACH = 32  # how far back the word before a number is looked for
 
 _ID_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
@@ -190,7 +191,7 @@ def _proven_at(run: _Run, start: int) -> tuple[int, str]:
         return start, ""
     lengths = [n for n in range(19, 12, -1) if start + n in run.ends and _is_card(run, start, start + n)]
     before = run.before(start)
-    if not lengths or _ORDER.search(before) or _ends_in_letter(before):  # SF6222…: a parcel
+    if not lengths or _ORDER.search(before) or _is_inside_a_word(before):  # SF6222…: a parcel
         return start, ""
     return start + lengths[0], BANK_CARD
 
@@ -200,12 +201,12 @@ def _phone_at(run: _Run, start: int) -> tuple[int, str]:
     if not phone or phone.end() not in run.ends or not _is_one_number(run, start, phone.end()):
         return start, ""
     before, after = run.before(start), run.plain[run.where[phone.end() - 1] + 1 :][:1]
-    inside_a_word = _ends_in_letter(before) and _ends_in_letter(after)  # 1e4d13912345678ab: a digest
+    inside_a_word = _is_inside_a_word(before) and after.isascii() and after.isalpha()  # 1e4d13912345678ab: a digest
     return (start, "") if inside_a_word or _ORDER.search(before) else (phone.end(), PHONE)
 
 
-def _ends_in_letter(text: str) -> bool:
-    return text[-1:].isascii() and text[-1:].isalpha()
+def _is_inside_a_word(before: str) -> bool:
+    return _LETTER.search(before) is not None
 
 
 def _is_id(digits: str) -> bool:

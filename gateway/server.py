@@ -27,6 +27,7 @@ from websockets.http11 import Request, Response
 from config.settings import Settings, SettingsError
 from gateway import live, pages, ticker
 from gateway.auth import MIN_SECRET, Claims, Verdict, is_replay
+from gateway.direct import DirectStore
 from gateway.entrance import Entrance, Rules, answer, choose_subprotocol
 from gateway.feeder import Feeder
 from gateway.ingest import RESTARTING, Ingest, Store
@@ -34,6 +35,7 @@ from gateway.kafka import Broker
 from gateway.metrics import Metrics
 from gateway.mirror import Mirror
 from gateway.session import Session
+from gateway.shared import Shared
 from gateway.store import JournalStore
 from streams.events import COMMANDS
 
@@ -88,6 +90,8 @@ class Gateway:
         self._addresses: Counter[str] = Counter()
         self._open: dict[ServerConnection, Claims] = {}
         self._ingests: set[Ingest] = set()
+        self._idle = asyncio.Event()
+        self._idle.set()
         self._stopping = False
         self._latches = {"broker": _Latch(lambda: broker.trouble), "live": _Latch(self._live_trouble)}
         rules = Rules(settings.secret.get_secret_value(), frozenset(settings.gateway.origins), lambda: _run(settings))
@@ -109,10 +113,12 @@ class Gateway:
 
     # Requests and connections
 
-    def _has_room(self, address: str) -> bool:
+    def _has_room(self, address: str, path: str) -> bool:
         limits = self._settings.gateway
+        stuck = path == "/v1/ingest" and any(why() for why in self._backing.needs.values())
         return (
             not self._stopping
+            and not stuck
             and len(self._open) < limits.max_connections
             and self._addresses[address] < limits.max_per_address
         )
@@ -124,8 +130,9 @@ class Gateway:
             verdict = self._entrance.judge(request, _address(connection))
         except Exception as error:
             log.exception("request_failed", error=type(error).__name__)
-            return answer(500, "Internal Server Error\n")
+            verdict = answer(500, "Internal Server Error\n")
         if isinstance(verdict, Response):
+            verdict.headers["Connection"] = "close"  # one request a connection
             return verdict
         connection.verdict = verdict  # type: ignore[attr-defined]  # handed to `serve_one`
         return None
@@ -164,12 +171,15 @@ class Gateway:
     def _counted(self, connection: ServerConnection, claims: Claims, door: str) -> Any:
         address, gauge = _address(connection), self.metrics.connections.labels(door=door)
         self._open[connection] = claims
+        self._idle.clear()
         self._addresses[address] += 1
         gauge.inc()
         try:
             yield
         finally:
             del self._open[connection]
+            if not self._open:
+                self._idle.set()
             self._addresses -= Counter({address: 1})
             gauge.dec()
 
@@ -202,9 +212,8 @@ class Gateway:
             ingest.stop()
         others = [one for one in self._open if not _is_ingest(one)]
         closing = [asyncio.create_task(one.close(RESTARTING, "restarting")) for one in others]
-        deadline = time.monotonic() + DRAIN_S
-        while self._open and time.monotonic() < deadline:
-            await asyncio.sleep(0.02)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._idle.wait(), DRAIN_S)
         for connection in list(self._open):
             connection.transport.abort()
         await asyncio.gather(*closing, return_exceptions=True)
@@ -242,8 +251,9 @@ async def run(settings: Settings) -> None:
 
 async def serve_until(settings: Settings, stop: asyncio.Event, ready: asyncio.Future[int] | None = None) -> None:
     """Serve until `stop`; `ready` is told the port."""
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # an outage is said once, by `Broker`
     broker = Broker(settings.kafka.bootstrap, embedded=settings.data is not None)
-    backing = _embedded(settings.data, settings, broker) if settings.data else _backing(settings, broker)
+    backing = _embedded(settings.data, settings, broker) if settings.data else _production(settings, broker)
     gateway = Gateway(settings, backing, broker)
     chores = [asyncio.create_task(chore) for chore in (*backing.chores, gateway.mirror.run(), gateway.sweep())]
     try:
@@ -278,6 +288,15 @@ def _embedded(data: Path, settings: Settings, broker: Broker) -> Backing:
 
     needs = {"journal": lambda: store.journal.failing}
     return Backing(store, [store.run(), feeder.run(), ticker.run(store.tick)], needs, measure)
+
+
+def _production(settings: Settings, broker: Broker) -> Backing:
+    store = DirectStore(broker, Shared(settings.redis.url.get_secret_value()), settings.kafka.partitions)
+
+    def measure(metrics: Metrics) -> None:
+        metrics.pending.set(store.pending)
+
+    return Backing(store, [store.run(), ticker.run(store.tick)], {"topic": store.why_not}, measure)
 
 
 @contextlib.asynccontextmanager
@@ -328,7 +347,3 @@ def _run(settings: Settings) -> str:
     except (OSError, ValueError):
         return ""
     return str(said.get("run") or said.get("pid") or "") if isinstance(said, dict) else ""
-
-
-def _backing(settings: Settings, broker: Broker) -> Backing:
-    raise SettingsError("data: not set")

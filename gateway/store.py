@@ -40,6 +40,7 @@ class JournalStore:
     """
 
     def __init__(self, data: Path, partitions: int) -> None:
+        data.mkdir(parents=True, exist_ok=True)
         self._data = data
         self._partitions = partitions
         self._memory = Memory(data / "gateway.db")
