@@ -43,14 +43,14 @@ def rules_test(path: Path | None, tests: Path) -> list[str]:
     return rehearse(rules.load(path), text, tests.name)
 
 
-def alert_list(file: Path, labels: Labels, tenant: str = "*") -> list[dict[str, Any]]:
+def alert_list(file: Path, labels: Labels, tenant: str | None = None) -> list[dict[str, Any]]:
     """The alert objects, open ones first, from a notifier's file, which may be in use.
 
     Raises:
         StoreError: there is none.
     """
     state = read_only(file)
-    return [to_object(alert, labels) for alert in everything(state) if tenant in ("*", alert.slot.tenant)]
+    return [to_object(alert, labels) for alert in everything(state) if tenant in (None, alert.slot.tenant)]
 
 
 async def alert_test(notifiers: Mapping[str, Notifier], now: int) -> dict[str, str]:

@@ -74,6 +74,10 @@ def _opened(path: Path | str) -> sqlite3.Connection:
     return db
 
 
+class Unwritable(Exception):
+    """The disk takes nothing now: wait, and try again."""
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One thing to send on one channel. `body`: JSON bytes, the same on every try."""
@@ -136,7 +140,11 @@ class Store:
     def commit(
         self, before: State, after: State, rows: Iterable[Row] = (), deeds: Sequence[Deed] = (), now: int = 0
     ) -> None:
-        """Write what differs between two states, what is to be sent, and who did it: all or nothing, on disk."""
+        """Write what differs between two states, what is to be sent, and who did it: all or nothing, on disk.
+
+        Raises:
+            Unwritable: nothing of it was.
+        """
         with _Transaction(self._db):
             for kind in _KINDS:
                 self._write(kind, getattr(before, kind), getattr(after, kind))
@@ -175,18 +183,29 @@ class Store:
         ).fetchone()
         return None if found is None else int(found[0])
 
-    def settle(self, ids: Iterable[int], now: int, result: str = "sent") -> None:
-        """These rows are done with: sent, or given up for the reason given."""
-        self._db.executemany(
-            "UPDATE outbox SET settled_at = ?, result = ? WHERE id = ?", [(now, result, id_) for id_ in ids]
-        )
+    def settle(self, results: Mapping[int, str], now: int) -> None:
+        """These rows (id → result) are done with: sent, or given up for the reason given.
+
+        Raises:
+            Unwritable: they are not.
+        """
+        with _Transaction(self._db):
+            self._db.executemany(
+                "UPDATE outbox SET settled_at = ?, result = ? WHERE id = ?",
+                [(now, result, id_) for id_, result in results.items()],
+            )
 
     def postpone(self, ids: Iterable[int], next_at: int, reason: str) -> None:
-        """These rows are tried again later."""
-        self._db.executemany(
-            "UPDATE outbox SET attempts = attempts + 1, next_at = ?, result = ? WHERE id = ?",
-            [(next_at, reason, id_) for id_ in ids],
-        )
+        """These rows are tried again later.
+
+        Raises:
+            Unwritable: they may be tried at once.
+        """
+        with _Transaction(self._db):
+            self._db.executemany(
+                "UPDATE outbox SET attempts = attempts + 1, next_at = ?, result = ? WHERE id = ?",
+                [(next_at, reason, id_) for id_ in ids],
+            )
 
     def unsettled(self) -> dict[str, int]:
         """Channel → how many rows wait."""
@@ -205,11 +224,16 @@ class Store:
         return None if found is None else str(found[0])
 
     def take_note(self, channel: str, key: str, value: str | None) -> None:
-        """Note something; None: forget it."""
-        if value is None:
-            self._db.execute("DELETE FROM notes WHERE channel = ? AND key = ?", (channel, key))
-        else:
-            self._db.execute("INSERT OR REPLACE INTO notes VALUES (?,?,?)", (channel, key, value))
+        """Note something; None: forget it.
+
+        Raises:
+            Unwritable: nothing was noted.
+        """
+        with _Transaction(self._db):
+            if value is None:
+                self._db.execute("DELETE FROM notes WHERE channel = ? AND key = ?", (channel, key))
+            else:
+                self._db.execute("INSERT OR REPLACE INTO notes VALUES (?,?,?)", (channel, key, value))
 
     def _audit(self, deed: Deed) -> None:
         last = self._db.execute("SELECT digest FROM audit ORDER BY n DESC LIMIT 1").fetchone()
@@ -267,16 +291,36 @@ def _grouped(db: sqlite3.Connection) -> dict[str, dict[str, bytes]]:
 
 
 class _Transaction:
-    """BEGIN … COMMIT, or nothing of it."""
+    """BEGIN … COMMIT, or nothing of it.
+
+    Raises:
+        Unwritable: the disk takes nothing.
+    """
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
 
     def __enter__(self) -> None:
-        self._db.execute("BEGIN IMMEDIATE")
+        self._do("BEGIN IMMEDIATE")
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._db.execute("COMMIT" if kind is None else "ROLLBACK")
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        if kind is None:
+            self._do("COMMIT")
+            return
+        self._undo()
+        if isinstance(error, sqlite3.OperationalError):
+            raise Unwritable(str(error)) from None
+
+    def _do(self, statement: str) -> None:
+        try:
+            self._db.execute(statement)
+        except sqlite3.OperationalError as error:
+            self._undo()
+            raise Unwritable(str(error)) from None
+
+    def _undo(self) -> None:
+        if self._db.in_transaction:
+            self._db.execute("ROLLBACK")
 
 
 _KINDS = ("judged", "alerts", "recent", "counters", "silences", "groups", "fired")

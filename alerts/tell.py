@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+import traceback
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import structlog
 
 from alerts.notifiers import Notifier, Rejected, Unavailable
-from alerts.outbox import Row, Store
+from alerts.outbox import Row, Store, Unwritable
 
 log = structlog.get_logger()
 
@@ -46,6 +48,8 @@ class Tell:
         self._wake = {name: asyncio.Event() for name in notifiers}
         self._failing_since: dict[str, int] = {}
         self._down: set[str] = set()
+        self._owed: dict[int, str] = {}
+        """Results by row that the disk did not take yet: such a row is not sent again."""
 
     def poke(self) -> None:
         """There may be something to send."""
@@ -56,7 +60,7 @@ class Tell:
         """Send for ever. Rows of channels that are no longer configured are given up at the start."""
         for name in self._store.unsettled():
             if name not in self._notifiers:
-                self._store.settle([row.id for row in self._store.due(name, 1 << 62, 1 << 31)], now_ms(), "no channel")
+                self._settle([row.id for row in self._store.due(name, 1 << 62, 1 << 31)], "no channel")
         try:
             async with asyncio.TaskGroup() as tasks:
                 for name, notifier in self._notifiers.items():
@@ -68,15 +72,21 @@ class Tell:
     async def _serve(self, name: str, notifier: Notifier) -> None:
         while True:
             self._wake[name].clear()
-            rows = self._batch(name, notifier)
-            if rows:
-                await self._try(name, notifier, rows)
-                await asyncio.sleep(notifier.gap_ms / 1000)
-            else:
-                await self._rest(name)
+            try:
+                rows = self._batch(name, notifier)
+                if rows:
+                    await self._try(name, notifier, rows)
+                    await asyncio.sleep(notifier.gap_ms / 1000)
+                else:
+                    await self._rest(name)
+            except Unwritable as error:
+                log.error("outbox_not_written", reason=str(error), mend="free space on the disk of the data directory")
+                await asyncio.sleep(IDLE_S)
 
     def _batch(self, name: str, notifier: Notifier) -> list[Row]:
         """What to send now: after a failure of a steady door, the very rows that failed."""
+        if self._owed:
+            self._settle([], "")
         rows = self._store.due(name, now_ms(), notifier.batch)
         return [row for row in rows if row.attempts == rows[0].attempts] if notifier.steady else rows
 
@@ -95,26 +105,35 @@ class Tell:
         except Unavailable as error:
             self._failed(name, rows, str(error), error.retry_ms, began)
         except Rejected as error:
-            self._store.settle(ids, now_ms(), f"rejected: {error}")
+            self._settle(ids, f"rejected: {error}")
             self._is_down(name, str(error))
-        except Exception as error:  # a mistake of ours in one door must not close the others
-            log.exception("notifier_failed", channel=name, error=type(error).__name__)
-            self._store.settle(ids, now_ms(), f"failed: {type(error).__name__}")
+        except Unwritable:
+            raise
+        except Exception as error:  # noqa: BLE001  # a mistake of ours in one door must not close the others
+            log.error("notifier_failed", channel=name, error=type(error).__name__, where=_where(error))
+            self._settle(ids, f"failed: {type(error).__name__}")
             self._is_down(name, f"failed: {type(error).__name__}")
         else:
-            self._store.settle(ids, now_ms())
+            self._settle(ids, "sent")
             self._is_up(name)
 
+    def _settle(self, ids: Sequence[int], result: str) -> None:
+        """Write what became of the rows, and of those the disk did not take before."""
+        self._owed.update(dict.fromkeys(ids, result))
+        self._store.settle(self._owed, now_ms())
+        self._owed.clear()
+
     def _failed(self, name: str, rows: Sequence[Row], reason: str, retry_ms: int | None, began: int) -> None:
-        now, ids = now_ms(), [row.id for row in rows]
+        now = now_ms()
         since = self._failing_since.setdefault(name, began)
-        old = [row.id for row in rows if now - row.created_at > GIVE_UP_MS]
-        self._store.settle(old, now, f"given up: {reason}")
-        wait = max(retry_ms or 0, backoff_ms(rows[0].attempts, random.random()))
-        self._store.postpone([id_ for id_ in ids if id_ not in old], now + wait, reason)
-        log.warning("alert_not_sent", channel=name, reason=reason, attempts=rows[0].attempts + 1, retry_ms=wait)
         if now - since >= DOWN_MS:
             self._is_down(name, reason)
+        wait = max(retry_ms or 0, backoff_ms(rows[0].attempts, random.random()))
+        log.warning("alert_not_sent", channel=name, reason=reason, attempts=rows[0].attempts + 1, retry_ms=wait)
+        old = [row.id for row in rows if now - row.created_at > GIVE_UP_MS]
+        if old:
+            self._settle(old, f"given up: {reason}")
+        self._store.postpone([row.id for row in rows if row.id not in old], now + wait, reason)
 
     def _is_down(self, name: str, reason: str) -> None:
         self._failing_since.setdefault(name, now_ms())
@@ -129,3 +148,9 @@ class Tell:
             self._down.discard(name)
             log.info("channel_up", channel=name)
         self._on_trouble(name, None)
+
+
+def _where(error: Exception) -> str:
+    """File and line of a mistake. What an exception says may hold what somebody wrote, so it is not told."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""

@@ -10,7 +10,7 @@ import structlog
 
 from alerts.notices import Notice, Policy, plan
 from alerts.orders import obey
-from alerts.outbox import TOPIC, Deed, Row, Store
+from alerts.outbox import TOPIC, Deed, Row, Store, Unwritable
 from alerts.readings import Readings
 from alerts.render import instant, to_object
 from alerts.rules import Ruleset
@@ -61,17 +61,20 @@ class Watch:
         return self._state
 
     def judge(self, clock: str, as_of: int, readings: Readings) -> list[Change]:
-        """Judge one tick; nothing happens for one that is not after the last of its clock. Returns what changed."""
+        """Judge one tick; nothing happens for one that is not after the last of its clock. Returns what changed.
+
+        Where it cannot be written down (a full disk), it has not happened: the next tick is judged in its place.
+        """
         if clock == REAL:
             self._heard_at = self._now()
         state, changes = judge(self._state, self._rules, clock, as_of, readings)
-        return [] if state is self._state else self._settle(state, changes)
+        return [] if state is self._state else self._settle(state, changes) or []
 
     def beat(self) -> list[Change]:
         """Once a second: what time alone brings (a silence ends, no tick came). Returns what changed."""
         now = self._now()
         state, changes = overdue(self._state, self._rules, now - self._heard_at, now)
-        return self._settle(state, changes)
+        return self._settle(state, changes) or []
 
     def trouble(self, name: str, reason: str | None) -> None:
         """A channel is dead, for a reason; or works again (None)."""
@@ -92,22 +95,26 @@ class Watch:
         except Refused as error:
             state, changes, result = self._state, [], str(error)
         detail = {key: value for key, value in order.items() if key not in ("do", "by", "tenant")}
-        self._settle(state, changes, [Deed(now, by, tenant, what, detail, result)])
+        if self._settle(state, changes, [Deed(now, by, tenant, what, detail, result)]) is None:
+            result = "it cannot be kept now; try again"
         log.info("alert_command", what=what, by=by, tenant=tenant, result=result)
         return {"kind": "reply", "ok": True} if result == "ok" else {"kind": "reply", "ok": False, "error": result}
 
-    def open_alerts(self, tenant: str = "*") -> list[dict[str, Any]]:
-        """The alert objects of the feed: those not resolved, and those resolved in the last 30 min of their clock."""
+    def open_alerts(self, tenant: str | None = None) -> list[dict[str, Any]]:
+        """The alert objects of the feed: those not resolved, and those resolved in the last 30 min of their clock.
+
+        Of one tenant (`*`: what concerns the stack as a whole), or all.
+        """
         judged = self._state.judged
         return [
             self._object(alert)
             for alert in everything(self._state)
-            if tenant in ("*", alert.slot.tenant)
+            if tenant in (None, alert.slot.tenant)
             and (alert.state is not RESOLVED or judged.get(alert.clock, 0) - (alert.resolved_at or 0) < RECENT_MS)
         ]
 
-    def silences(self, tenant: str = "*") -> list[dict[str, Any]]:
-        """`silences` of the feed."""
+    def silences(self, tenant: str | None = None) -> list[dict[str, Any]]:
+        """`silences` of the feed: of one tenant (`*`: those over all of them), or all."""
         return [
             {
                 "tenant": silence.tenant,
@@ -119,20 +126,24 @@ class Watch:
                 "reason": silence.reason,
             }
             for silence in self._state.silences.values()
-            if tenant in ("*", silence.tenant)
+            if tenant in (None, silence.tenant)
         ]
 
     def _object(self, alert: Any) -> dict[str, Any]:
         return to_object(alert, self._labels, self._board_base)
 
-    def _settle(self, state: State, changes: Sequence[Change], deeds: Sequence[Deed] = ()) -> list[Change]:
-        """Settle who hears of it, write it all down in one go, and only then believe it."""
+    def _settle(self, state: State, changes: Sequence[Change], deeds: Sequence[Deed] = ()) -> list[Change] | None:
+        """Settle who hears of it, write it all down in one go, and only then believe it. None: it cannot be written."""
         now = self._now()
         state, notices = plan(state, self._policy, now)
         told = latest(changes, state)
         rows = [self._row(TOPIC, change, now) for change in told] + [self._notice(notice, now) for notice in notices]
         if rows or deeds or self._differs(state) or now - self._written_at >= WRITE_MS:
-            self._store.commit(self._written, state, rows, deeds, now)
+            try:
+                self._store.commit(self._written, state, rows, deeds, now)
+            except Unwritable as error:
+                log.error("alerts_not_kept", reason=str(error), mend="free space on the disk of the data directory")
+                return None
             self._written, self._written_at = state, now
         self._state = state
         if rows:

@@ -75,7 +75,7 @@ def test_rows_of_a_channel_come_out_in_the_order_they_went_in(tmp_path: Path) ->
         assert store.due("ops", T0) == []  # nothing overtakes
         assert store.next_at("ops") == T0 + S
         assert store.due("ops", T0 + S)[0].attempts == 1
-        store.settle([first.id], T0 + S)
+        store.settle({first.id: "sent"}, T0 + S)
         assert [found.alert for found in store.due("ops", T0 + S)] == ["a2", "a4"]
         assert store.unsettled() == {"ops": 2, "other": 3}
         assert store.told("a0") == [("ops", "firing", "sent")]
@@ -84,7 +84,7 @@ def test_rows_of_a_channel_come_out_in_the_order_they_went_in(tmp_path: Path) ->
 def test_what_was_sent_is_forgotten_after_a_week_and_what_was_not_is_kept(tmp_path: Path) -> None:
     with Store(tmp_path / "n.db") as store:
         store.commit(State(), State(), [row("old"), row("waits")])
-        store.settle([store.due("ops", T0)[0].id], T0)
+        store.settle({store.due("ops", T0)[0].id: "sent"}, T0)
         store.commit(State(), State(), now=T0 + KEEP_MS + 1)
         assert store.told("old") == []
         assert [found.alert for found in store.due("ops", T0)] == ["waits"]

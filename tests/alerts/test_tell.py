@@ -6,10 +6,11 @@ import asyncio
 import json
 import os
 import signal
+import sqlite3
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -172,6 +173,69 @@ def test_rows_of_a_channel_that_is_no_longer_there_are_given_up(tmp_path: Path) 
 def test_waits_double_up_to_half_a_minute_and_are_never_less_than_half(attempts: int, chance: float) -> None:
     full = min(LONGEST_BACKOFF_MS, 500 * 2 ** min(attempts, 16))
     assert full / 2 <= backoff_ms(attempts, chance) <= full
+
+
+@contextmanager
+def nothing_written(path: Path, store: Store) -> Iterator[None]:
+    """The file takes nothing, as on a full disk."""
+    store._db.execute("PRAGMA busy_timeout = 0")
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    finally:
+        other.execute("ROLLBACK")
+        other.close()
+
+
+def test_while_nothing_can_be_written_nothing_is_believed_and_nothing_sent_twice(tmp_path: Path) -> None:
+    async def story() -> None:
+        path = tmp_path / "n.db"
+        with Store(path) as store:
+            watch, at = Watch(store, rules(BACKLOG), Policy(("ops",))), now_ms()
+            with nothing_written(path, store):
+                assert watch.judge(REAL, at, readings([key(backlog=30)])) == []
+                assert watch.command({"do": "ack", "tenant": "shop", "by": "li", "alert": "x"})["ok"] is False
+                assert watch.open_alerts() == []
+            (change,) = watch.judge(REAL, at + S, readings([key(backlog=30)]))
+            door = Fake()
+            sent = asyncio.Event()
+
+            async def send(rows: Sequence[Row]) -> None:
+                await Fake.send(door, rows)
+                sent.set()
+
+            door.send = send  # type: ignore[method-assign]  # to see the moment
+            with nothing_written(path, store):
+                async with telling(store, ops=door, **{TOPIC: Fake()}):
+                    await sent.wait()
+                    await asyncio.sleep(1.2)  # a round of trying again
+                    assert store.unsettled()["ops"] == 1
+            assert door.got == [(change.alert.id, "firing")]
+
+    run(story())
+
+
+@pytest.mark.slow
+def test_after_an_outage_people_get_one_summary_and_never_more_than_a_message_a_second(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with receiver() as slack:
+            slack.answer = lambda _: web.Response(status=503)
+            hooked = Channel(name="slack", type="slack", url=slack.url, allow_private=True)
+            async with desk(settings_with(tmp_path, hooked)) as (watch, store, _):
+                at = now_ms()
+                for minute in range(50):
+                    keys = [key(f"q{n}", backlog=30 * (minute % 2)) for n in range(20)]
+                    watch.judge(REAL, at + minute, readings(keys))
+                    await asyncio.sleep(0)
+                await until(lambda: len(slack.posts) >= 2)
+                before = len(slack.posts)
+                slack.answer = lambda _: web.Response(text="ok")
+                await until(lambda: store.unsettled() == {}, within_s=20)
+                assert len(slack.posts) - before == 1
+                assert "alerts" in slack.posts[-1].json["text"]
+
+    run(story(), within_s=60)
 
 
 # The whole desk, against real sockets
