@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, UnknownError
 
 log = structlog.get_logger()
 
@@ -94,6 +94,9 @@ class Broker:
                 await _stop(producer)
 
     def _say(self, error: Exception) -> None:
+        if isinstance(error, UnknownError) and self._more.pop("enable_idempotence", False):
+            # the embedded broker, used in production's place; repeats are known by their ids all the same
+            log.warning("broker_without_idempotence")
         if self.trouble is None:
             log.warning("broker_lost", error=type(error).__name__)
         self.trouble = f"does not answer ({type(error).__name__})"
