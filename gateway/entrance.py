@@ -33,6 +33,8 @@ SAFE = {
 }
 """On every answer that does not say otherwise."""
 
+_ANY = auth.Door(auth.VIEWERS)
+
 Page = Callable[[str, str, Mapping[str, str], auth.Claims | None], Response | None]
 """The board: path, query, headers, who reads → the answer, or None where the path is none of its own."""
 Checks = Callable[[], tuple[bool, dict[str, str]]]
@@ -143,13 +145,15 @@ class Entrance:
         return page
 
     def _session(self, query: str, asked: auth.Asking, secure: bool) -> tuple[auth.Claims | None, str]:
-        """Who reads the board, by ticket or by cookie; and the cookie to set."""
+        """Who reads, by ticket, header or cookie; and the cookie to set."""
         now = time.time()
         tickets = parse_qs(query).get("ticket", [])
         try:
             if tickets:
                 claims, session = auth.open_session(tickets[0], self._rules.secret, now, self._rules.run())
                 return claims, auth.set_cookie(asked, session, claims.exp - now, secure)
+            if asked.authorization:
+                return auth.check(auth.credential(asked, _ANY)[1], self._rules.secret, now), ""
             found = auth.session_cookie(asked)
             return (auth.check(found, self._rules.secret, now, auth.SESSION) if found else None), ""
         except auth.Denied as denied:

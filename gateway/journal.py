@@ -87,7 +87,7 @@ class Journal:
         self._wake = asyncio.Event()
         self._grown = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="journal")
-        directory.mkdir(parents=True, exist_ok=True)
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._segments = sorted(int(path.stem) for path in directory.glob("*.log"))
         self.last = self._repair()
         """The last position that is safe on disk."""

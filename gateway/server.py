@@ -36,6 +36,7 @@ from gateway.metrics import Metrics
 from gateway.mirror import Mirror
 from gateway.session import Session
 from gateway.shared import Shared
+from gateway.sockets import Connection
 from gateway.store import JournalStore
 from streams.events import COMMANDS
 
@@ -135,6 +136,8 @@ class Gateway:
             verdict.headers["Connection"] = "close"  # one request a connection
             return verdict
         connection.verdict = verdict  # type: ignore[attr-defined]  # handed to `serve_one`
+        if not _is_ingest(connection):
+            connection.protocol.max_message_size = LIVE_BYTES
         return None
 
     async def serve_one(self, connection: ServerConnection) -> None:
@@ -156,7 +159,6 @@ class Gateway:
 
     async def _serve(self, connection: ServerConnection, claims: Claims, door: str, query: str) -> None:
         if door == "live":
-            connection.protocol.max_message_size = LIVE_BYTES
             await live.serve_live(connection, claims, self.mirror, self._settings, self._command)
             return
         session = Session(claims, is_replay(query), self._settings.gateway.events_per_s)
@@ -195,7 +197,7 @@ class Gateway:
             await asyncio.sleep(SWEEP_S)
             now = time.time()
             for connection, claims in list(self._open.items()):
-                if _is_ingest(connection) and connection.transport.get_write_buffer_size() > MAX_UNSENT:
+                if _is_abusive(connection):
                     self.metrics.cut.inc()
                     connection.transport.abort()
                 elif claims.exp <= now:
@@ -226,6 +228,12 @@ def _asked(connection: ServerConnection) -> tuple[str, str]:
 
 def _is_ingest(connection: ServerConnection) -> bool:
     return _asked(connection)[0] == "/v1/ingest"
+
+
+def _is_abusive(connection: ServerConnection) -> bool:
+    """Whether it leaves too much unread (viewers are watched where they are served), or a message unfinished."""
+    unread = _is_ingest(connection) and connection.transport.get_write_buffer_size() > MAX_UNSENT
+    return unread or (isinstance(connection, Connection) and connection.is_stuck(time.monotonic()))
 
 
 def _address(connection: ServerConnection) -> str:
@@ -309,6 +317,7 @@ async def _listening(gateway: Gateway, settings: Settings) -> AsyncIterator[Serv
         settings.gateway.port,
         process_request=gateway.request,
         select_subprotocol=choose_subprotocol,
+        create_connection=Connection,
         compression=None,
         server_header=None,
         open_timeout=HANDSHAKE_S,

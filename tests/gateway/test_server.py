@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from gateway import server
+from gateway import server, sockets
 from gateway.auth import sign_ticket
 from gateway.journal import Journal
 from streams.events import Record, decode_record
@@ -439,6 +440,49 @@ def test_who_pings_and_never_reads_is_cut(tmp_path: Path) -> None:
             writer.transport.abort()
             async with gateway.socket() as socket:
                 assert (await ask(socket, message()))["accepted"] == 1
+
+    run(story())
+
+
+def test_a_message_in_a_thousand_pieces_is_taken_and_one_in_more_is_too_big(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with gate(tmp_path) as gateway, gateway.socket() as socket:
+            text = json.dumps([message("a")])
+            await socket.send(iter([*text, *" " * (1_000 - len(text))]))
+            assert json.loads(await socket.recv())["accepted"] == 1
+            with contextlib.suppress(ConnectionClosed):
+                await socket.send(iter(" " * 70_000))
+            assert await code_of(socket) == 1009
+
+    run(story())
+
+
+def test_half_a_message_does_not_hold_a_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sockets, "MAX_UNFINISHED_S", 0.3)
+
+    async def story() -> None:
+        async def half() -> AsyncIterator[str]:
+            yield "["
+            await asyncio.sleep(30)
+
+        async with gate(tmp_path) as gateway, gateway.socket() as socket:
+            sending = asyncio.create_task(socket.send(half()))
+            assert await code_of(socket) == 1006
+            sending.cancel()
+            await asyncio.gather(sending, return_exceptions=True)
+
+    run(story())
+
+
+def test_a_frame_that_claims_to_be_huge_is_refused_at_once(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with gate(tmp_path) as gateway, gateway.socket() as socket:
+            socket.transport.write(b"\x81\xff" + (1 << 62).to_bytes(8) + b"mask" + b"x" * 100)
+            assert await code_of(socket) == 1009
+        for bad, code in ((b"\x81\x01x", 1002), (b"\xf1\x80mask", 1002), (b"\x81\x81\x00\x00\x00\x00\xff", 1007)):
+            async with gate(tmp_path) as gateway, gateway.socket() as socket:
+                socket.transport.write(bad)
+                assert await code_of(socket) == code
 
     run(story())
 
