@@ -104,7 +104,7 @@ async def _up(stack: Any) -> None:
         )
         print(f"  all of it in {stack.directory.path / 'access.json'}; Ctrl-C ends everything", flush=True)
         try:
-            await asyncio.Event().wait()
+            await stack.broken()
         finally:
             print("tidewatch: stopping", flush=True)
 

@@ -12,10 +12,10 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from config.logs import printable
 from config.settings import Settings, load
@@ -104,6 +104,8 @@ class Stack:
         self._waits: set[asyncio.Task[None]] = set()
         self._comebacks: dict[str, asyncio.Task[None]] = {}
         self._chores: list[asyncio.Task[None]] = []
+        self._broken: asyncio.Queue[BaseException] = asyncio.Queue()
+        """Bugs of the supervisor itself."""
 
     # What others ask of it
 
@@ -136,6 +138,23 @@ class Stack:
         """Without patience; `stop` is still needed."""
         for child in self._children.values():
             child.kill()
+
+    async def broken(self) -> None:
+        """Never returns.
+
+        Raises:
+            Exception: the supervisor itself has a bug; it no longer sees to anything.
+        """
+        raise await self._broken.get()
+
+    def _task(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        def ended(task: asyncio.Task[None]) -> None:
+            if not task.cancelled() and (error := task.exception()):
+                self._broken.put_nowait(error)
+
+        task = asyncio.create_task(work)
+        task.add_done_callback(ended)
+        return task
 
     async def missing(self) -> list[str]:
         """Who is not ready, each with the reason where there is one to be had; empty: the stack is ready."""
@@ -189,11 +208,11 @@ class Stack:
         await self._serve_broker()
         for role in ROLES:
             await self._serve_role(role)
-        self._chores.append(asyncio.create_task(self._watch()))
+        self._chores.append(self._task(self._watch()))
         await self._until_ready()
         self._write_access()
-        self._chores.append(asyncio.create_task(self._mind_memory()))
-        self._chores.append(asyncio.create_task(self._renew_tokens()))
+        self._chores.append(self._task(self._mind_memory()))
+        self._chores.append(self._task(self._renew_tokens()))
 
     def _role_env(self) -> dict[str, str]:
         code = str(Path(__file__).resolve().parents[1])
@@ -256,7 +275,7 @@ class Stack:
         env = {"PATH": os.defpath, "HOME": str(self.directory.path)} | dict(env)
         child = await self._nursery.spawn(name, command, env, Log(self._log(name)), given)
         self._children[name] = child
-        wait = asyncio.create_task(self._wait(child))
+        wait = self._task(self._wait(child))
         self._waits.add(wait)
         wait.add_done_callback(self._waits.discard)
         return child
@@ -293,7 +312,7 @@ class Stack:
             if child.name == "broker":
                 await self._after_the_broker(pause)
             else:
-                self._comebacks[child.name] = asyncio.create_task(self._come_back(child.name, pause))
+                self._comebacks[child.name] = self._task(self._come_back(child.name, pause))
 
     def _pause(self, name: str) -> float:
         now = asyncio.get_running_loop().time()

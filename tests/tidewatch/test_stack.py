@@ -55,6 +55,14 @@ def test_access_json_opens_every_door(stack: RunningStack) -> None:
     assert "<html" in answer(stack.access["board_url"])
 
 
+def test_the_doctor_finds_nothing_wrong(stack: RunningStack) -> None:
+    command = [sys.executable, "-P", "-m", "tidewatch.cli", "doctor", "--data", str(stack.directory)]
+    environ = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+    assert "WRONG" not in done.stdout
+    assert done.returncode == 0
+
+
 def test_no_secret_stands_in_an_argument_or_a_log(stack: RunningStack) -> None:
     secrets = [*json.loads((stack.directory / "secrets.json").read_text()).values(), stack.access["ingest_token"]]
     arguments = "".join(Path(f"/proc/{stack.pid(name)}/cmdline").read_text() for name in ("broker", "redis", *ROLES))
