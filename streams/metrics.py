@@ -1,13 +1,17 @@
 """What each number means: the one catalogue behind columns, rules, tiles and documentation.
 
-A metric is a name, a unit, one sentence, and where it stands: its column in ClickHouse and its tile on the board. The formulas
-below the catalogue work on a `Window`: a merge of panes, so that any two windows merge exactly. Source: METRICS.md.
+A metric is a name, a unit, one sentence, and where it stands: its column in ClickHouse, its tile on the board, its
+place in the live feed, where rules find it. The formulas below the catalogue work on a `Window`: a merge of panes, so
+that any two windows merge exactly. `python -m streams.metrics > docs/metrics.md` writes the documentation.
+Source: METRICS.md.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from math import ceil, sqrt
 from typing import Protocol, TypeVar
 
@@ -27,89 +31,210 @@ COUNTS = (
 """The additive columns of `minutes`, in order."""
 
 
+class Place(StrEnum):
+    """Where the live feed has a metric, and so where a rule finds it."""
+
+    GAUGE = "gauge"
+    """In a key: as of now."""
+    WINDOW = "window"
+    """In each window of a key."""
+    VOLUME = "volume"
+    """In the `volume` of a key: as of now."""
+    FLAG = "flag"
+    """There too, yes or no; a rule on it needs no bound, and its alert tells the rate."""
+    TENANT = "tenant"
+    """Of a tenant or the stack as a whole: as of now."""
+    COUNTER = "counter"
+    """The same, ever rising: a rule judges the increase over its window."""
+
+
+UNITS: Mapping[str, str] = {
+    "count": "a number of things",
+    "ms": "milliseconds",
+    "s": "seconds",
+    "ratio": "a share, 0 to 1",
+    "per_min": "per minute",
+    "score": "−1 to 1",
+}
+"""Every unit there is, and what it says."""
+
+TILES: Mapping[str, str] = {
+    "tide": "the tide",
+    "backlog": "backlog",
+    "oldest": "oldest wait",
+    "frt": "first reply P90",
+    "sl": "service level",
+    "abandon": "abandon rate",
+    "csat": "CSAT",
+    "sentiment": "sentiment",
+    "strip": "the strip with the clock",
+    "alerts": "alerts",
+}
+"""The board's tiles that show metrics, by the names they have there."""
+
+
 @dataclass(frozen=True, slots=True)
 class Metric:
     """One number of the product."""
 
     name: str
+    place: Place
     unit: str
-    """`count`, `ms`, `s`, `share` (0 to 1), `per_min`, `score`, `flag`."""
-    means: str
+    """One of `UNITS`; of a flag that of the value its alert tells."""
     source: str
     """Section of METRICS.md."""
-    column: str
-    """`table.column` in ClickHouse where the same number is found."""
     tile: str
-    """Where it stands on the board."""
+    """The tile of the board whose number this is, or is made of."""
     zh: str
     en: str
-    windowed: bool = True
-    """Has a value per window; otherwise it stands as of now."""
+    means: str
+    """The definition, in a sentence."""
+    column: str
+    """`table.column` in ClickHouse where the same number is found, or what it is reckoned from."""
+    cases: tuple[str, ...] = ()
+    """Numbers beside it whose first, less the others, is how many cases are behind the value. None: no such number."""
+    made_of: tuple[str, ...] = ()
+    """Further columns it is made of: where one of them is restated, the value was."""
 
 
-def _m(name: str, unit: str, source: str, tile: str, names: tuple[str, str], means: str, column: str = "", windowed: bool = True) -> Metric:
-    return Metric(name, unit, means, source, column or f"minutes.{name}", tile, names[0], names[1], windowed)
+def _count(name: str, source: str, tile: str, zh: str, en: str, means: str, unit: str = "count") -> Metric:
+    """A column of `minutes` that adds up."""
+    return Metric(name, Place.WINDOW, unit, source, tile, zh, en, means, f"minutes.{name}")
 
 
-CATALOGUE: dict[str, Metric] = {
-    metric.name: metric
-    for metric in (
-        _m("messages", "count", "§8", "tide", ("消息", "messages"), "Public messages of every author, by `at`."),
-        _m("customer_messages", "count", "§8", "tide", ("客户消息", "customer messages"), "Public messages of customers, by `at`."),
-        _m("agent_messages", "count", "§1", "tide", ("坐席消息", "agent messages"), "Public messages of people who answer, by `at`."),
-        _m("bot_messages", "count", "§1", "tide", ("机器人消息", "bot messages"), "Public messages of bots, by `at`."),
-        _m("opened", "count", "§4", "table", ("新开咨询", "opened"), "Episodes that opened."),
-        _m("closed", "count", "§4", "table", ("已关闭", "closed"), "Episodes that closed, in the queue where they closed."),
-        _m("moved_in", "count", "§4", "table", ("转入", "moved in"), "Open episodes that came from another queue."),
-        _m("moved_out", "count", "§4", "table", ("转出", "moved out"), "Open episodes that went to another queue."),
-        _m("arrivals", "count", "§8", "tide", ("咨询量", "arrivals"), "Episodes by `d`, in the queue that had them then."),
-        _m("offered", "count", "§1", "service_level", ("人工咨询量", "offered"), "Episodes by `d`, in the queue that has the credit."),
-        _m("answered", "count", "§3", "service_level", ("已响应", "answered"), "Offered ones that a person answered."),
-        _m("answered_in_target", "count", "§6", "service_level", ("达标响应", "answered in target"), "Answered within T."),
-        _m("abandoned", "count", "§5", "abandon", ("已放弃", "abandoned"), "Offered ones whose customer left before the first human reply."),
-        _m("short_abandoned", "count", "§5", "abandon", ("短放弃", "short abandons"), "Abandoned within S; left out of the rates."),
-        _m("closed_unanswered", "count", "§3", "service_level", ("未响应即关闭", "closed unanswered"), "Offered ones closed without a human reply."),
-        _m("waiting", "count", "§4", "backlog", ("等待中", "waiting"), "Offered ones that still wait for their first response."),
-        _m("undecided", "count", "§6", "service_level", ("未定", "undecided"), "Still waiting, and for less than T."),
-        _m("connected", "count", "§6", "service_level", ("已接通", "connected"), "Offered ones that left the queue within T."),
-        _m("dropped", "count", "§5", "abandon", ("中途离开", "dropped"), "Customers who left after the first human reply, by the minute of leaving."),
-        _m("frt_n", "count", "§3", "first_response", ("首次响应数", "first responses"), "First responses, without the reopened."),
-        _m("frt_sum_ms", "ms", "§3", "first_response", ("首次响应总时长", "first response sum"), "Their sum."),
-        _m("reopen_frt_n", "count", "§3", "first_response", ("重新打开的首次响应数", "first responses of reopened"), "First responses of reopened episodes."),
-        _m("reopen_frt_sum_ms", "ms", "§3", "first_response", ("重新打开的首次响应总时长", "first response sum of reopened"), "Their sum."),
-        _m("resolved", "count", "§7", "table", ("已解决", "resolved"), "Closed episodes that were resolved."),
-        _m("ratings", "count", "§7", "csat", ("评价数", "ratings"), "Ratings, the last of each episode."),
-        _m("csat_good", "count", "§7", "csat", ("好评数", "good ratings"), "Ratings of 4 or 5."),
-        _m("score_sum", "count", "§7", "csat", ("评分总和", "score sum"), "Sum of the ratings."),
-        _m("sentiment_sum", "score", "§7", "sentiment", ("情绪总和", "sentiment sum"), "Sum over customer messages, −1 to 1 each."),
-        _m("negative", "count", "§7", "sentiment", ("负面消息", "negative"), "Customer messages with negative sentiment."),
-        _m("frt_avg_ms", "ms", "§3", "first_response", ("平均首次响应时长", "mean first response"), "frt_sum_ms ÷ frt_n.", "frt_by_hour.frt_avg_ms"),
-        _m("frt_p50_ms", "ms", "§1", "first_response", ("首次响应中位数", "median first response"), "Nearest rank over the answered ones.", "minutes.frt_hist"),
-        _m("frt_p90_ms", "ms", "§1", "first_response", ("首次响应 P90", "first response P90"), "Nearest rank over the answered ones.", "minutes.frt_hist"),
-        _m("frt_p50_km_ms", "ms", "§3", "first_response", ("首次响应中位数（含等待）", "median first response, waiting counted in"), "Kaplan–Meier over answered and waiting.", "episodes.frt_ms"),
-        _m("frt_p90_km_ms", "ms", "§3", "first_response", ("首次响应 P90（含等待）", "first response P90, waiting counted in"), "Kaplan–Meier over answered and waiting.", "episodes.frt_ms"),
-        _m("service_level", "share", "§6", "service_level", ("服务水平", "service level"), "answered_in_target ÷ (offered − short_abandoned − undecided).", "service_level_by_day.service_level"),
-        _m("connect", "share", "§6", "service_level", ("接通率", "connect"), "connected ÷ offered.", "outcomes_by_day.connect"),
-        _m("answered_only", "share", "§6", "service_level", ("仅已响应", "answered only"), "answered_in_target ÷ answered.", "outcomes_by_day.answered_only"),
-        _m("abandon_rate", "share", "§5", "abandon", ("放弃率", "abandon rate"), "(abandoned − short_abandoned) ÷ (offered − short_abandoned).", "minutes.abandoned"),
-        _m("csat", "share", "§7", "csat", ("满意度", "CSAT"), "csat_good ÷ ratings.", "outcomes_by_day.csat"),
-        _m("open", "count", "§4", "table", ("进行中", "open"), "Open episodes.", "backlog_now.open", windowed=False),
-        _m("with_bot", "count", "§4", "table", ("机器人接待中", "with bot"), "Open, with a bot engaged and nobody asked for.", "backlog_now.with_bot", windowed=False),
-        _m("awaiting_first", "count", "§4", "backlog", ("等待首次响应", "awaiting first"), "Wait for their first response.", "backlog_now.awaiting_first", windowed=False),
-        _m("awaiting_reply", "count", "§4", "backlog", ("等待回复", "awaiting reply"), "Were answered, and wait again.", "backlog_now.awaiting_reply", windowed=False),
-        _m("waiting_on_customer", "count", "§4", "table", ("等客户回复", "waiting on customer"), "Open, and all else.", "backlog_now.waiting_on_customer", windowed=False),
-        _m("backlog", "count", "§4", "backlog", ("待处理", "backlog"), "awaiting_first + awaiting_reply, of any age.", "minutes.backlog", windowed=False),
-        _m("oldest_ms", "ms", "§4", "oldest", ("最长等待", "oldest wait"), "Now − the smallest `waiting_since` in the backlog.", "minutes.oldest_ms", windowed=False),
-        _m("unassigned", "count", "§4", "backlog", ("未分配", "unassigned"), "In the backlog, held by nobody.", "backlog_now.unassigned", windowed=False),
-        _m("over_target", "count", "§4", "backlog", ("等待超时", "over target"), "In the backlog for T or longer.", "backlog_now.over_target", windowed=False),
-        _m("drain_s", "s", "§4", "backlog", ("预计清空", "drain time"), "Backlog ÷ the excess of closing over arrival rate in 30 min.", "minutes.closed", windowed=False),
-        _m("rate_per_min", "per_min", "§8", "tide", ("每分钟客户消息", "customer messages a minute"), "Customer messages a minute, now.", "minutes.customer_messages", windowed=False),
-    )
-}  # fmt: skip
+def _now(name: str, tile: str, zh: str, en: str, means: str, column: str = "", unit: str = "count") -> Metric:
+    """What stands open."""
+    return Metric(name, Place.GAUGE, unit, "§4", tile, zh, en, means, column or f"backlog_now.{name}")
+
+
+_JUDGED = ("offered", "short_abandoned", "undecided")
+_VOLUME = ("customer_messages",)
+
+# fmt: off
+_COUNTED = (
+    _count("messages", "§8", "tide", "消息", "messages", "Public messages of every author, by `at`."),
+    _count("customer_messages", "§8", "tide", "客户消息", "customer messages",
+           "Public messages of customers, by `at`."),
+    _count("agent_messages", "§1", "tide", "坐席消息", "agent messages",
+           "Public messages of people who answer, by `at`."),
+    _count("bot_messages", "§1", "tide", "机器人消息", "bot messages", "Public messages of bots, by `at`."),
+    _count("opened", "§4", "backlog", "新开咨询", "opened", "Episodes that opened."),
+    _count("closed", "§4", "backlog", "已关闭", "closed", "Episodes that closed, in the queue where they closed."),
+    _count("moved_in", "§4", "backlog", "转入", "moved in", "Open episodes that came from another queue."),
+    _count("moved_out", "§4", "backlog", "转出", "moved out", "Open episodes that went to another queue."),
+    _count("arrivals", "§8", "tide", "咨询量", "arrivals", "Episodes by `d`, in the queue that had them then."),
+    _count("offered", "§1", "sl", "人工咨询量", "offered", "Episodes by `d`, in the queue that has the credit."),
+    _count("answered", "§3", "sl", "已响应", "answered", "Of offered: a person answered."),
+    _count("answered_in_target", "§6", "sl", "达标响应", "answered in target", "Of answered: within T."),
+    _count("abandoned", "§5", "abandon", "已放弃", "abandoned",
+           "Of offered: the customer left before the first human reply."),
+    _count("short_abandoned", "§5", "abandon", "短放弃", "short abandons",
+           "Of abandoned: within S; left out of the rates."),
+    _count("closed_unanswered", "§3", "sl", "未响应即关闭", "closed unanswered",
+           "Of offered: closed without a human reply."),
+    _count("waiting", "§4", "backlog", "等待中", "waiting", "Of offered: still waiting for the first response."),
+    _count("undecided", "§6", "sl", "未定", "undecided", "Of waiting: for less than T."),
+    _count("connected", "§6", "sl", "已接通", "connected", "Of offered: left the queue within T."),
+    _count("dropped", "§5", "abandon", "中途离开", "dropped",
+           "Customers who left after the first human reply, by the minute of leaving."),
+    _count("frt_n", "§3", "frt", "首次响应数", "first responses", "First responses, without the reopened."),
+    _count("frt_sum_ms", "§3", "frt", "首次响应总时长", "first response sum", "Their sum.", "ms"),
+    _count("reopen_frt_n", "§3", "frt", "重新打开的首次响应数", "first responses of reopened",
+           "First responses of reopened episodes."),
+    _count("reopen_frt_sum_ms", "§3", "frt", "重新打开的首次响应总时长", "first response sum of reopened",
+           "Their sum.", "ms"),
+    _count("resolved", "§7", "csat", "已解决", "resolved", "Closed episodes that were resolved."),
+    _count("ratings", "§7", "csat", "评价数", "ratings", "Ratings, the last of each episode."),
+    _count("csat_good", "§7", "csat", "好评数", "good ratings", "Ratings of 4 or 5."),
+    _count("score_sum", "§7", "csat", "评分总和", "score sum", "Sum of the ratings, 1 to 5 each."),
+    _count("sentiment_sum", "§7", "sentiment", "情绪总和", "sentiment sum",
+           "Sum over customer messages, −1 to 1 each.", "score"),
+    _count("negative", "§7", "sentiment", "负面消息", "negative", "Customer messages with negative sentiment."),
+)
+_DERIVED = (
+    Metric("frt_avg_ms", Place.WINDOW, "ms", "§3", "frt", "平均首次响应时长", "mean first response",
+           "frt_sum_ms ÷ frt_n.", "frt_by_hour.frt_avg_ms", ("frt_n",), ("frt_sum_ms",)),
+    Metric("frt_p50_ms", Place.WINDOW, "ms", "§1", "frt", "首次响应中位数", "median first response",
+           "Nearest rank over the answered ones.", "minutes.frt_hist", ("frt_n",), ("frt_sum_ms",)),
+    Metric("frt_p90_ms", Place.WINDOW, "ms", "§1", "frt", "首次响应 P90", "first response P90",
+           "Nearest rank over the answered ones.", "minutes.frt_hist", ("frt_n",), ("frt_sum_ms",)),
+    Metric("frt_p50_km_ms", Place.WINDOW, "ms", "§3", "frt", "首次响应中位数（含等待）",
+           "median first response, waiting counted in",
+           "Kaplan–Meier over answered and waiting.", "episodes.frt_ms", ("frt_km_n",), ("frt_n", "offered")),
+    Metric("frt_p90_km_ms", Place.WINDOW, "ms", "§3", "frt", "首次响应 P90（含等待）",
+           "first response P90, waiting counted in",
+           "Kaplan–Meier over answered and waiting.", "episodes.frt_ms", ("frt_km_n",), ("frt_n", "offered")),
+    Metric("service_level", Place.WINDOW, "ratio", "§6", "sl", "服务水平", "service level",
+           "answered_in_target ÷ (offered − short_abandoned − undecided).", "service_level_by_day.service_level",
+           _JUDGED, ("answered_in_target",)),
+    Metric("connect", Place.WINDOW, "ratio", "§6", "sl", "接通率", "connect",
+           "connected ÷ offered.", "outcomes_by_day.connect", ("offered",), ("connected",)),
+    Metric("answered_only", Place.WINDOW, "ratio", "§6", "sl", "仅已响应", "answered only",
+           "answered_in_target ÷ answered: flatters, so it stands only beside the service level.",
+           "outcomes_by_day.answered_only", ("answered",), ("answered_in_target",)),
+    Metric("abandon_rate", Place.WINDOW, "ratio", "§5", "abandon", "放弃率", "abandon rate",
+           "(abandoned − short_abandoned) ÷ (offered − short_abandoned).", "service_level_by_day.abandon_rate",
+           ("offered", "short_abandoned"), ("abandoned",)),
+    Metric("csat", Place.WINDOW, "ratio", "§7", "csat", "满意度", "CSAT",
+           "csat_good ÷ ratings.", "outcomes_by_day.csat", ("ratings",), ("csat_good",)),
+    Metric("csat_low", Place.WINDOW, "ratio", "§7", "csat", "满意度下限", "CSAT, lower end",
+           "Lower end of its Wilson 95 % interval.", "outcomes_by_day.csat_low", ("ratings",), ("csat_good",)),
+    Metric("csat_high", Place.WINDOW, "ratio", "§7", "csat", "满意度上限", "CSAT, upper end",
+           "Upper end of its Wilson 95 % interval.", "outcomes_by_day.csat_high", ("ratings",), ("csat_good",)),
+)
+_STANDING = (
+    _now("open", "backlog", "进行中", "open", "Open episodes."),
+    _now("with_bot", "backlog", "机器人接待中", "with bot", "Of open: a bot is engaged and nobody asked for."),
+    _now("awaiting_first", "backlog", "等待首次响应", "awaiting first", "Of open: wait for their first response."),
+    _now("awaiting_reply", "backlog", "等待回复", "awaiting reply", "Of open: were answered, and wait again."),
+    _now("waiting_on_customer", "backlog", "等客户回复", "waiting on customer", "Of open: all else."),
+    _now("backlog", "backlog", "待处理", "backlog", "awaiting_first + awaiting_reply, of any age.", "minutes.backlog"),
+    _now("oldest_ms", "oldest", "最长等待", "oldest wait",
+         "Now − the smallest `waiting_since` in the backlog.", "minutes.oldest_ms", "ms"),
+    _now("unassigned", "backlog", "未分配", "unassigned", "Of backlog: held by nobody."),
+    _now("over_target", "backlog", "等待超时", "over target", "Of backlog: for T or longer."),
+    _now("drain_s", "backlog", "预计清空", "drain time",
+         "Backlog ÷ the excess of the closing over the arrival rate of 30 min.", "minutes.closed", "s"),
+    Metric("sentiment", Place.GAUGE, "score", "§7", "sentiment", "情绪", "Sentiment",
+           "Mean over customer messages, now.", "episodes.sentiment", ("sentiment_n",)),
+)
+_FLOWING = (
+    Metric("rate_per_min", Place.VOLUME, "per_min", "§8", "tide", "每分钟客户消息", "customer messages a minute",
+           "Customer messages a minute, now.", "minutes.customer_messages", made_of=_VOLUME),
+    Metric("expected", Place.VOLUME, "per_min", "§8", "tide", "通常水平", "Usual volume",
+           "What is usual for this key at this time.", "minutes.expected"),
+    Metric("surge", Place.FLAG, "per_min", "§8", "tide", "客户消息突增", "Surge of customer messages",
+           "The rate is well above what is usual, and stays there.", "minutes.surge", made_of=_VOLUME),
+    Metric("lull", Place.FLAG, "per_min", "§8", "tide", "客户消息骤减", "Lull of customer messages",
+           "Its mirror image: a channel that fell silent.", "alerts.metric", made_of=_VOLUME),
+    Metric("novelty", Place.FLAG, "per_min", "§8", "alerts", "异常形态", "Unusual pattern",
+           "A pattern of messages that this key has not shown before.", "alerts.metric"),
+)
+_STACK = (
+    Metric("ingest_lag", Place.TENANT, "ms", "§8", "strip", "接入延迟", "Ingest lag",
+           "How far the tick that all partitions have applied is behind the clock.", "clocks.as_of"),
+    Metric("no_data", Place.TENANT, "ms", "§1", "alerts", "没有数据", "No data",
+           "How long nothing has been heard of the tenant.", "events.received_at"),
+    Metric("stream_age", Place.TENANT, "ms", "§1", "alerts", "数据流停止", "The stream stands still",
+           "How long no tick has come.", "clocks.as_of"),
+    Metric("dead_letters", Place.COUNTER, "count", "§1", "alerts", "无法读取的消息", "Dead letters",
+           "Records and events that nobody can read.", "dead_letters.at"),
+    Metric("late_total", Place.COUNTER, "count", "§1", "alerts", "迟到事件", "Late events",
+           "Events that came too late to count.", "late.late_total"),
+)
+# fmt: on
+
+CATALOGUE: Mapping[str, Metric] = {
+    metric.name: metric for metric in (*_COUNTED, *_DERIVED, *_STANDING, *_FLOWING, *_STACK)
+}
+"""Every metric by its name: the numbers of a window, what stands open, the volume, and what is known of the stack."""
 
 
 def bucket(ms: int) -> int:
-    """Lower bound of the histogram bucket that holds `ms`: its eight leading bits, so at most 0.8 % below. Below 256 ms exact."""
+    """Lower bound of the histogram bucket that holds `ms`: its eight leading bits, so at most 0.8 % below.
+
+    Below 256 ms exact.
+    """
     if ms < 256:
         return ms
     shift = ms.bit_length() - 8
@@ -152,7 +277,10 @@ def _sum(into: dict[_K, int], more: Mapping[_K, int], sign: int = 1) -> None:
 
 
 def service_level(counts: Mapping[str, int]) -> float | None:
-    """Share of the waits that a person answered within target, 0 to 1; None while there is none to judge. METRICS §6."""
+    """Share of the waits that a person answered within target, 0 to 1; None while there is none to judge.
+
+    Source: METRICS §6.
+    """
     judged = counts.get("offered", 0) - counts.get("short_abandoned", 0) - counts.get("undecided", 0)
     return counts.get("answered_in_target", 0) / judged if judged else None
 
@@ -163,7 +291,7 @@ def connect(counts: Mapping[str, int]) -> float | None:
 
 
 def answered_only(counts: Mapping[str, int]) -> float | None:
-    """Share of the answered that were answered within T: flatters, and stands only beside the service level. METRICS §6."""
+    """Share of the answered that were answered within T: flattering, so it never stands alone. METRICS §6."""
     return _share(counts.get("answered_in_target", 0), counts.get("answered", 0))
 
 
@@ -183,7 +311,10 @@ def _share(part: int, whole: int) -> float | None:
 
 
 def percentile(hist: Mapping[int, int], q: float) -> int | None:
-    """Nearest rank: the smallest value that the share `q` of all does not exceed, within 1 %. None of nothing. METRICS §1."""
+    """Nearest rank: the smallest value that the share `q` of all does not exceed, within 1 %. None of nothing.
+
+    Source: METRICS §1.
+    """
     n = sum(hist.values())
     rank = ceil(q * n - 1e-9)
     seen = 0
@@ -198,8 +329,10 @@ EXACT_WAITS = 1_000
 """Up to so many waits the live percentiles are from exact ones, from buckets beyond. METRICS §3."""
 
 
-def kaplan_meier(answered: Mapping[int, int], censored: Mapping[int, int], quantiles: Iterable[float]) -> list[tuple[int | None, bool]]:
-    """For each quantile: the smallest t with F(t) ≥ q, and whether it is "longer than" instead (the curve never gets there).
+def kaplan_meier(
+    answered: Mapping[int, int], censored: Mapping[int, int], quantiles: Iterable[float]
+) -> list[tuple[int | None, bool]]:
+    """For each quantile: the smallest t with F(t) ≥ q; or the longest wait and True, where the curve never gets there.
 
     `answered` and `censored` are waits in ms → how many. At equal times the censored come after the answers.
     Source: Kaplan and Meier 1958; METRICS §3.
@@ -245,7 +378,10 @@ def wilson(good: int, n: int) -> tuple[float | None, float | None]:
 
 
 def derived(window: Window, waiting: Mapping[int, int]) -> dict[str, object]:
-    """What CONTRACT §2 puts beside the columns of a window. `waiting`: waits so far of those still waiting, ms → how many."""
+    """What CONTRACT §2 puts beside the columns of a window.
+
+    `waiting`: the waits so far of those still waiting, ms → how many.
+    """
     counts = window.counts
     censored = dict(window.censored_waits)
     _sum(censored, waiting)
@@ -269,3 +405,55 @@ def derived(window: Window, waiting: Mapping[int, int]) -> dict[str, object]:
         "csat_low": low,
         "csat_high": high,
     }
+
+
+_PLACES: Mapping[Place, tuple[str, str]] = {
+    Place.WINDOW: (
+        "In a window",
+        "The live feed has them in each of `1m`, `5m`, `30m` and `today`; a rule names its window.",
+    ),
+    Place.GAUGE: ("As of now", "The live feed has them in the key itself; a window has no say."),
+    Place.VOLUME: ("Volume", "In the `volume` of a key, as of now; all of customer messages."),
+    Place.FLAG: ("Flags of the volume", "Yes or no: a rule on one needs no bound, and its alert tells the rate."),
+    Place.TENANT: ("Of a tenant, or of the stack", "As of now; for rules and alerts."),
+    Place.COUNTER: ("Counters", "They only rise; a rule judges the increase over its window."),
+}
+
+_OPENING = """\
+<!-- Written by `python -m streams.metrics > docs/metrics.md`; change streams/metrics.py instead. -->
+
+# Metrics
+
+Every number has one name: in ClickHouse, in the live feed, in rules and here. The rules that all of them keep (event
+time, panes of one minute, the moment `d` from which a person is needed, restatements) are in METRICS.md, to whose
+sections (§) the tables point. T is the target of a queue, S the span of a short abandon.
+
+*Column* is where ClickHouse has the same number, or what it is reckoned from. *Tile* is the board's tile whose number
+it is, or is made of. *Cases* is what `min_n` of a rule counts.
+"""
+
+
+def page() -> str:
+    """The catalogue as Markdown."""
+    units = "\n".join(f"- `{unit}`: {says}" for unit, says in UNITS.items())
+    sections = [_section(place, *words) for place, words in _PLACES.items()]
+    return "\n".join([_OPENING, "Units:\n", units, *sections]) + "\n"
+
+
+def _section(place: Place, title: str, says: str) -> str:
+    rows = [_row(metric) for metric in CATALOGUE.values() if metric.place is place]
+    head = "| name | 中文 | English | unit | what it is | cases | column | tile | § |"
+    return "\n".join([f"\n## {title}\n", says, "", head, "|---" * 9 + "|", *rows])
+
+
+def _row(metric: Metric) -> str:
+    cases = " − ".join(f"`{name}`" for name in metric.cases) or "–"
+    cells = (
+        f"`{metric.name}`", metric.zh, metric.en, f"`{metric.unit}`", metric.means, cases, f"`{metric.column}`",
+        TILES[metric.tile], metric.source,
+    )  # fmt: skip
+    return f"| {' | '.join(cells)} |"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page())
