@@ -70,6 +70,7 @@ def set_up(settings: Settings, store: Store, producer: Producer, board_base: str
     told = policy.load(settings.rules, settings.channels, settings.routes)
     base = settings.board_base or board_base
     watch = Watch(store, rules.load(settings.rules), told, settings.labels, base)
+    watch.forget_channels(told.channels)
     tell = Tell(store, notifiers, watch.trouble)
     watch.on_written = tell.poke
     return Desk(watch, tell)

@@ -55,11 +55,11 @@ def to_object(alert: Alert, labels: Labels, board_base: str = "") -> dict[str, A
         "at": instant(alert.changed_at),
         "as_of": instant(alert.at),
         "fired_at": instant(alert.fired_at),
-        "value": alert.value,
-        "peak": alert.peak,
-        "expected": alert.facts.expected,
-        "low": alert.facts.low,
-        "high": alert.facts.high,
+        "value": _tidy(alert.value),
+        "peak": _tidy(alert.peak),
+        "expected": _tidy(alert.facts.expected),
+        "low": _tidy(alert.facts.low),
+        "high": _tidy(alert.facts.high),
         "unit": alert.unit,
         "summary": {language: summary(alert, labels, language) for language in LANGUAGES},
         "drivers": [dict(driver) for driver in alert.facts.drivers],
@@ -79,6 +79,11 @@ def to_object(alert: Alert, labels: Labels, board_base: str = "") -> dict[str, A
         "runbook": alert.runbook,
         "board": board(alert, board_base),
     }
+
+
+def _tidy(value: float | None) -> float | None:
+    """Whole numbers without a point, as they stand in the feed."""
+    return int(value) if value is not None and value == int(value) else value
 
 
 def board(alert: Alert, base: str) -> str:

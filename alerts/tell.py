@@ -6,13 +6,14 @@ import asyncio
 import random
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import structlog
 
 from alerts.notifiers import Notifier, Rejected, Unavailable
-from alerts.outbox import Row, Store, Unwritable
+from alerts.outbox import TOPIC, Row, Store, Unwritable
 
 log = structlog.get_logger()
 
@@ -24,6 +25,8 @@ GIVE_UP_MS = 86_400_000
 DOWN_MS = 25_000
 """Failing for so long, a channel is dead, and the others are told: with one more try, within a minute."""
 IDLE_S = 1.0
+GRACE_S = 5.0
+"""How long a sending under way may go on after the end was asked for: to cut it short would be to repeat it."""
 
 Trouble = Callable[[str, str | None], None]
 """Hears of a channel by name: why it is dead, or None: it works again."""
@@ -75,7 +78,7 @@ class Tell:
             try:
                 rows = self._batch(name, notifier)
                 if rows:
-                    await self._try(name, notifier, rows)
+                    await _to_its_end(self._try(name, notifier, rows))
                     await asyncio.sleep(notifier.gap_ms / 1000)
                 else:
                     await self._rest(name)
@@ -130,7 +133,7 @@ class Tell:
             self._is_down(name, reason)
         wait = max(retry_ms or 0, backoff_ms(rows[0].attempts, random.random()))
         log.warning("alert_not_sent", channel=name, reason=reason, attempts=rows[0].attempts + 1, retry_ms=wait)
-        old = [row.id for row in rows if now - row.created_at > GIVE_UP_MS]
+        old = [row.id for row in rows if now - row.created_at > GIVE_UP_MS and name != TOPIC]
         if old:
             self._settle(old, f"given up: {reason}")
         self._store.postpone([row.id for row in rows if row.id not in old], now + wait, reason)
@@ -140,14 +143,28 @@ class Tell:
         if name not in self._down:
             self._down.add(name)
             log.error("channel_down", channel=name, reason=reason)
-            self._on_trouble(name, reason)
+            if name != TOPIC:  # without the broker no tick comes either, which is told by itself
+                self._on_trouble(name, reason)
 
     def _is_up(self, name: str) -> None:
         self._failing_since.pop(name, None)
         if name in self._down:
             self._down.discard(name)
             log.info("channel_up", channel=name)
-        self._on_trouble(name, None)
+        if name != TOPIC:
+            self._on_trouble(name, None)
+
+
+async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
+    """Do it; if called off meanwhile, let it come to its end within `GRACE_S`."""
+    task = asyncio.create_task(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        _, late = await asyncio.wait({task}, timeout=GRACE_S)
+        for one in late:
+            one.cancel()
+        raise
 
 
 def _where(error: Exception) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -15,6 +15,7 @@ from alerts.readings import Readings
 from alerts.render import instant, to_object
 from alerts.rules import Ruleset
 from alerts.state import (
+    CHANNEL_DOWN,
     RECENT_MS,
     RESOLVED,
     Change,
@@ -81,6 +82,13 @@ class Watch:
         state, changes = channel_down(self._state, name, reason, self._now())
         if changes:
             self._settle(state, changes)
+
+    def forget_channels(self, known: Collection[str]) -> None:
+        """End what is told of channels that are no longer configured: nothing could end it ever after."""
+        for slot in list(self._state.alerts):
+            name = slot.rule.removeprefix(CHANNEL_DOWN)
+            if slot.rule.startswith(CHANNEL_DOWN) and name not in known:
+                self.trouble(name, None)
 
     def command(self, order: Mapping[str, Any]) -> dict[str, Any]:
         """Carry out what a viewer asked for (`{"do", "tenant", "by", …}`), and answer. Every attempt is audited.

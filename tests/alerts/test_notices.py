@@ -82,6 +82,57 @@ def timeline(played: Story, moves: dict[int, int], until: int) -> list[tuple[int
             [(1, "firing"), (2, "resolved"), (3, "firing"), (23, "firing"), (23, "resolved")],
             id="flaps",
         ),
+        pytest.param(LOUD, {0: 30}, [(0, "firing")], id="at the first tick"),
+        pytest.param(LOUD, {5: 30, 6: 15, 7: 30}, [(5, "firing")], id="between the bounds it goes on"),
+        pytest.param(LOUD, {5: 30, 6: 11}, [(5, "firing")], id="just above clear it goes on"),
+        pytest.param(LOUD, {5: 21, 6: 10}, [(5, "firing"), (6, "resolved")], id="at the bounds"),
+        pytest.param(replace(LOUD, wait_ms=10 * S), {5: 30, 14: 0}, [], id="over just before its wait"),
+        pytest.param(
+            replace(LOUD, wait_ms=10 * S), {5: 30, 8: 0, 10: 30}, [(20, "firing")], id="begins its wait anew"
+        ),
+        pytest.param(
+            replace(LOUD, wait_ms=10 * S), {5: 30, 16: 0, 17: 30}, [(15, "firing"), (26, "firing"), (26, "resolved")],
+            id="comes again after its wait",
+        ),
+        pytest.param(
+            replace(LOUD, interval_ms=20 * S), {5: 30, 30: 0}, [(5, "firing"), (30, "resolved")], id="long after"
+        ),
+        pytest.param(
+            replace(LOUD, interval_ms=20 * S), {5: 30, 6: 0, 7: 30, 8: 0}, [(5, "firing"), (25, "resolved")],
+            id="what is over again when the interval ends",
+        ),
+        pytest.param(
+            replace(LOUD, wait_ms=5 * S, interval_ms=20 * S), {5: 30, 12: 0}, [(10, "firing"), (30, "resolved")],
+            id="wait and interval",
+        ),
+        pytest.param(
+            replace(LOUD, interval_ms=10 * S, repeat_ms=25 * S), {5: 30}, [(5, "firing"), (30, "firing"), (55, "firing")],
+            id="interval and repeat",
+        ),
+        pytest.param(
+            replace(LOUD, repeat_ms=60 * S), {5: 30, 50: 0}, [(5, "firing"), (50, "resolved")], id="no repeat"
+        ),
+        pytest.param(
+            replace(LOUD, maintenance=(Maintenance({}, "x", "ops", T0 + 10 * S, T0 + 20 * S),)), {5: 30, 15: 0},
+            [(5, "firing"), (20, "resolved")], id="ends inside a maintenance window",
+        ),
+        pytest.param(
+            replace(LOUD, maintenance=(Maintenance({}, "x", "ops", T0 + 10 * S, T0 + 20 * S),)), {12: 30, 15: 0}, [],
+            id="comes and goes inside a maintenance window",
+        ),
+        pytest.param(
+            replace(LOUD, maintenance=(Maintenance({}, "x", "ops", T0 + 10 * S, T0 + 20 * S),)), {12: 30, 25: 0},
+            [(20, "firing"), (25, "resolved")], id="outlasts a maintenance window",
+        ),
+        pytest.param(
+            replace(LOUD, maintenance=(Maintenance({"queue": "b*"}, "x", "ops", T0, T0 + M),)),
+            {12: 30}, [(12, "firing")], id="a maintenance window of another queue",
+        ),
+        pytest.param(
+            replace(LOUD, repeat_ms=10 * S, maintenance=(Maintenance({}, "x", "ops", T0 + 10 * S, T0 + 30 * S),)),
+            {5: 30}, [(5, "firing"), (30, "firing"), (40, "firing"), (50, "firing"), (60, "firing")],
+            id="no repeat inside a maintenance window",
+        ),
     ],
 )  # fmt: skip
 def test_a_timeline_tells_exactly_this(policy: Policy, moves: dict[int, int], expected: list[tuple[int, str]]) -> None:

@@ -175,6 +175,52 @@ def test_waits_double_up_to_half_a_minute_and_are_never_less_than_half(attempts:
     assert full / 2 <= backoff_ms(attempts, chance) <= full
 
 
+def test_a_sending_under_way_comes_to_its_end_before_the_end(tmp_path: Path) -> None:
+    """So that a clean stop repeats nothing."""
+
+    async def story() -> None:
+        with Store(tmp_path / "n.db") as store:
+            store.commit(State(), State(), [row(created_at=now_ms())])
+            begun, door = asyncio.Event(), Fake()
+
+            async def send(rows: Sequence[Row]) -> None:
+                begun.set()
+                await asyncio.sleep(0.3)
+                await Fake.send(door, rows)
+
+            door.send = send  # type: ignore[method-assign]  # to see the moment
+            async with telling(store, ops=door):
+                await begun.wait()
+            assert door.got == [("a1", "firing")]
+            assert store.told("a1") == [("ops", "firing", "sent")]
+
+    run(story())
+
+
+def test_history_is_never_given_up_and_a_broker_that_is_away_is_no_dead_channel(tmp_path: Path) -> None:
+    async def story() -> None:
+        with Store(tmp_path / "n.db") as store:
+            store.commit(State(), State(), [row("old", channel=TOPIC, created_at=now_ms() - 10 * 86_400_000)])
+            door = Fake(Unavailable("KafkaError"), Rejected("KafkaError"))
+            async with telling(store, **{TOPIC: door}) as said:
+                await until(lambda: store.unsettled() == {})
+            assert len(door.at) == 2
+            assert said == []
+
+    run(story())
+
+
+def test_a_dead_channel_that_is_no_longer_configured_is_no_alert_any_more(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with desk(settings_with(tmp_path)) as (watch, _, _broker):
+            watch.trouble("gone", "answered 404")
+            assert [alert["state"] for alert in watch.open_alerts()] == ["firing"]
+        async with desk(settings_with(tmp_path)) as (watch, _, _broker):
+            assert [alert["state"] for alert in watch.open_alerts()] == ["resolved"]
+
+    run(story())
+
+
 @contextmanager
 def nothing_written(path: Path, store: Store) -> Iterator[None]:
     """The file takes nothing, as on a full disk."""
