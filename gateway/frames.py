@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.held import LISTS, Held, KeyHead, KeyId, Lists, since
+from gateway.held import LISTS, Held, KeyHead, KeyId, Lists, completed, minute_of, since
 
 EVERY = "*"
 """As a tenant: all of them."""
@@ -150,7 +150,10 @@ class Feed:
         watched, series = self._watched.get(key), held.series.get(key)
         if watched is None or series is None:
             return None
-        return since(series, -1 if watched > version else version)
+        if version >= watched:
+            return since(series, version)
+        as_of = self._clock(held, key[0])
+        return since(completed(series, minute_of(as_of) + 1 if as_of else series.end), -1)
 
     def _gone(self, held: Held, version: int) -> Iterator[bytes]:
         for (tenant, queue, channel), gone in held.gone.items():

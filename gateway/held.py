@@ -21,6 +21,9 @@ GRAVES = 4_096
 """How many keys that are gone are remembered; who has missed more starts anew from a snapshot."""
 
 COLUMNS = ("customer_messages", "arrivals", "expected", "low", "high", "version")
+QUIET = (0, 0, None, None, None, 0)
+"""A pane that nobody wrote: nothing happened in it."""
+
 LISTS = ("agents", "silences", "events", "alerts")
 
 KeyId = tuple[str, str, str]
@@ -226,11 +229,19 @@ def merged(held: Series, run: Series) -> Series:
     for minute in range(start, end):
         old, new = _pane(held, minute), _pane(run, minute)
         changed = new is not None and new != old
-        pane = new if changed else old
+        pane = (new if changed else old) or QUIET
         for at, name in enumerate(COLUMNS):
-            columns[name].append(None if pane is None else pane[at])
-        versions.append(run.versions[0] if changed or pane is None else held.versions[minute - held.start])
+            columns[name].append(pane[at])
+        versions.append(run.versions[0] if changed or old is None else held.versions[minute - held.start])
     return Series(start, columns, versions)
+
+
+def completed(series: Series, end: int) -> Series:
+    """The 180 panes up to `end` (minutes) at least: what nobody wrote was quiet."""
+    end = max(end, series.end)
+    panes = [_pane(series, minute) or QUIET for minute in range(end - PANES, end)]
+    columns = {name: [pane[at] for pane in panes] for at, name in enumerate(COLUMNS)}
+    return Series(end - PANES, columns, [0] * PANES)
 
 
 def _pane(series: Series, minute: int) -> tuple[Any, ...] | None:

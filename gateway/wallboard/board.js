@@ -9,7 +9,7 @@ import { Feed } from "./feed.js";
 import { LANGS, words } from "./words.js";
 
 const root = document.documentElement, app = document.getElementById("app"), dialogs = document.getElementById("dialogs");
-const WINDOWS = ["1m", "5m", "30m", "today"], HUGE = 60, FEW = 12, ROW = 44, SILENT = 4500;
+const WINDOWS = ["1m", "5m", "30m", "today"], HUGE = 60, FEW = 12, ROW = 44, CONFIRM = 10e3, SILENT = 4500;
 
 /* ── what was chosen: in the link, so that it can be passed on; likings of this screen in its storage ─────────── */
 
@@ -46,7 +46,7 @@ function choose(change) {
 
 let state = m.nothing(), attempt = 0, refused = root.dataset.signed === "no" ? "signin" : root.dataset.signed === "role" ? "norole" : null;
 let heard = null, elapsedFrom = null, wasAt = null, tenant = null, watched = "", notice = "", selected = asked.get("alert"), held = false, settled = { order: [], since: new Map() }, settledFor = "", tvPage = 0, soundState = "off", started = performance.now(), lost = null;
-const pending = new Set(), sizes = new Map();
+const pending = new Map(), sizes = new Map();
 
 const feed = new Feed({
   frame(frame) {
@@ -57,7 +57,7 @@ const feed = new Feed({
     tenant = m.tenantOf(state, ui.tenant, frame.kind === "snapshot" && !before.ready ? null : tenant);
     const at = m.asOf(state, tenant);
     if (at !== wasAt) { wasAt = at; elapsedFrom = heard; }
-    for (const id of [...pending]) if (state.alerts.some((a) => a.alert === id && a.state !== "firing")) pending.delete(id);
+    for (const id of [...pending.keys()]) if (state.alerts.some((a) => a.alert === id && a.state !== "firing")) pending.delete(id);
     if (frame.kind === "snapshot") watched = "";
     announce(before);
     watch();
@@ -80,13 +80,14 @@ function watch() {
   const tide = m.tideKey(state, tenant, ui.queue, ui.channel)?.queue, wish = { queues: [...new Set(["*", tide ?? "*", ...names])].sort(), channels: [ui.channel] }, text = JSON.stringify(wish);
   if (text === watched) return;
   watched = text;
+  state = m.watching(state, wish.queues, wish.channels);
   feed.ask({ watch: wish });
 }
 let visible = [];
 
 /* ── the page ────────────────────────────────────────────────────────────────────────────────────────────────── */
 
-const viewOf = () => ui.view || (innerWidth <= 600 ? "phone" : "desk");
+const viewOf = () => ui.view || (matchMedia("(max-width: 37.5em)").matches ? "phone" : "desk");
 const unit = () => parseFloat(getComputedStyle(root).fontSize) / 16;
 
 function context() {
@@ -96,7 +97,7 @@ function context() {
     state, ui, lang: ui.lang, zh, t, view, at, tenant, stale, attempt, notice, pending, selected, many: m.tenants(state).length > 1, sound: soundState,
     zone: m.zoneOf(state, tenant), today: server, key: tenant === null ? null : m.keyAt(state, tenant, ui.queue, ui.channel), U: unit(),
     elapsed: stale || elapsedFrom === null ? 0 : Math.min(now - elapsedFrom, SILENT), staleFor: at === null || server === null || server - at > 864e5 ? null : Math.max(0, server - at),
-    size: (id) => sizes.get(id) ?? { width: guess(id, view), height: 330 * unit() }, can: (right) => (state.viewer?.can ?? []).includes(right), link, follow: (change) => (event) => { event.preventDefault(); choose(change); }, do: actions,
+    size: (id) => sizes.get(id) ?? { width: guess(id, view), height: 330 * unit() }, can: (right) => (state.viewer?.can ?? []).includes(right), kept, link, follow: (change) => (event) => { event.preventDefault(); choose(change); }, do: actions,
   };
 }
 const guess = (id, view) => (view === "tv" ? innerWidth * (id === "tide" ? 0.57 : 0.38) : view === "phone" ? innerWidth - 32 : id === "tide" ? innerWidth - 432 : innerWidth - 48);
@@ -109,15 +110,23 @@ function order(c, rows) {
   return settled.order;
 }
 
+/** Descriptions made before of the same things: a part that did not change is not even looked at. */
+const made = new Map();
+function kept(name, of, make) {
+  if (made.get(name)?.of !== of) made.set(name, { of, node: make() });
+  return made.get(name).node;
+}
+
 function filters(c, rows) {
   const select = (id, word, all) => {
     const now = ui[id] ?? tenant, options = all.some(([x]) => x === now) ? all : [...all, [now, p.label(c, id, now)]];
     return h("label.filter", { key: id }, h("span.sub", word), h("select", { value: now, "aria-label": word, onchange: (e) => choose({ [id]: e.target.value }) }, options.map(([value, text]) => h("option", { key: value, value, selected: now === value }, text))), d.icon("down"));
   };
-  const byName = [...rows].sort((a, b) => p.label(c, "queue", a.queue).localeCompare(p.label(c, "queue", b.queue)));
+  const names = JSON.stringify([ui.lang, ui.queue, rows.map((k) => k.queue), state.labels?.queue]);
+  const queues = kept("queues", names, () => select("queue", c.t("queue"), [["*", c.t("all_queues")], ...m.byName(rows, (k) => p.label(c, "queue", k.queue)).map((k) => [k.queue, p.label(c, "queue", k.queue)])]));
   const formula = c.key?.windows?.[ui.window]?.formula_id ?? "tidewatch-1";
   return h("section.filters", { "aria-label": c.t("filters") }, c.many ? select("tenant", c.t("tenant"), m.tenants(state).map((x) => [x, x])) : null,
-    select("queue", c.t("queue"), [["*", c.t("all_queues")], ...byName.map((k) => [k.queue, p.label(c, "queue", k.queue)])]), select("channel", c.t("channel"), [["*", c.t("all_channels")], ...m.channelsOf(state, tenant).map((x) => [x, p.label(c, "channel", x)])]), select("window", c.t("window"), WINDOWS.map((x) => [x, c.t(x)])),
+    queues, select("channel", c.t("channel"), [["*", c.t("all_channels")], ...m.channelsOf(state, tenant).map((x) => [x, p.label(c, "channel", x)])]), select("window", c.t("window"), WINDOWS.map((x) => [x, c.t(x)])),
     h("span.gap"), h("span.sub.wide", c.t("zone", c.zone, formula)));
 }
 
@@ -222,7 +231,11 @@ const actions = {
   select(id) { if (selected !== id) { selected = id; soon(); } },
   dismiss() { notice = ""; draw(); },
   order(wish) { return carried(wish); },
-  ack(id) { pending.add(id); draw(); return carried({ ack: id }, () => pending.delete(id)); },
+  ack(id) {
+    pending.set(id, performance.now());
+    draw();
+    return carried({ ack: id }, () => pending.delete(id));
+  },
   silence(alert) { ask_reason(alert); },
   help() { help(); },
   async sound() {
@@ -252,6 +265,11 @@ function ask_reason(alert) {
   const box = dialog(c.t("silence_title", name), h("form", { onsubmit: send }, h("h2", c.t("silence_title", name)), h("label", h("span", c.t("reason")), h("input", { name: "reason", required: true, maxlength: 200, autofocus: true, autocomplete: "off", placeholder: c.t("reason_ph") })),
     h("label", h("span", c.t("minutes")), h("select", { name: "minutes" }, [15, 60, 240, 480].map((n) => h("option", { value: n, selected: n === 60 }, n < 60 ? c.t("min", n) : c.t("hour", n / 60))))), h("div.abtns", h("button.primary", { type: "submit" }, c.t("silence_do")), h("button", { type: "button", onclick: () => box.close() }, c.t("cancel")))));
   box.querySelector("input").focus();
+}
+
+/** What was taken and then never shown as done counts as not done. */
+function unconfirmed() {
+  for (const [id, at] of pending) if (performance.now() - at > CONFIRM) { pending.delete(id); notice = T("unconfirmed"); }
 }
 
 const single = () => stored("keys") !== "off";
@@ -348,6 +366,7 @@ if (stored("sound") === "on") unlock().then(draw);
 draw();
 if (refused !== "norole") feed.open();
 setInterval(() => {
+  unconfirmed();
   soon();
   if (tenant !== null && performance.now() - toned > 120e3 && toned && m.alertsOf(state, tenant).some((a) => a.severity === "critical" && a.state === "firing" && !pending.has(a.alert))) tones();
 }, 1000);

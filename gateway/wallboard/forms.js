@@ -7,9 +7,10 @@ const two = (n) => String(n).padStart(2, "0");
 /** 12,480; a minus sign that is one. On a TV from 100,000 on shortened, never up. */
 export function count(n, zh, short) {
   if (!known(n)) return NONE;
-  if (short && Math.abs(n) >= 1e5) return zh ? cut(n / 1e4) + "万" : Math.trunc(n / 1e3).toLocaleString("en-US") + "k";
-  return Math.trunc(n).toLocaleString("en-US").replace("-", "−");
+  if (short && Math.abs(n) >= 1e5) return zh ? cut(n / 1e4) + "万" : grouped(n / 1e3) + "k";
+  return (n < 0 ? "−" : "") + grouped(Math.abs(n));
 }
+const grouped = (n) => String(Math.trunc(n)).replace(/\B(?=(\d{3})+$)/g, ",");
 const cut = (x) => (Math.trunc(x * 10) / 10).toFixed(1);
 
 /** A rate or another figure that may have a fraction: one digit of it under 10. */
@@ -38,6 +39,9 @@ export function round(ms, zh) {
   const sec = ms / 1000, [n, unit] = Number.isInteger(sec) && sec < 120 ? [sec, zh ? "秒" : "s"] : sec % 3600 === 0 ? [sec / 3600, zh ? "小时" : "h"] : sec % 60 === 0 ? [sec / 60, zh ? "分" : "m"] : [null];
   return n === null ? span(ms, zh) : zh ? `${n} ${unit}` : n + unit;
 }
+
+/** A span that is only about right: whole minutes from two on, cut off. */
+export const about = (ms, zh) => (!known(ms) ? NONE : ms >= 72e5 ? span(ms, zh) : ms >= 12e4 ? (zh ? `${Math.floor(ms / 6e4)} 分钟` : `${Math.floor(ms / 6e4)} min`) : span(ms, zh));
 
 /** 66.2%; 100% and 0% only if exact. */
 export function percent(x, digits = 1) {

@@ -10,6 +10,12 @@ export const time = (x) => (x === null || x === undefined ? null : typeof x === 
 
 export const idOf = (tenant, queue, channel) => JSON.stringify([tenant, queue, channel]);
 
+/** The state without the histories that nobody keeps up for this page any more. */
+export function watching(state, queues, channels) {
+  const kept = new Map([...state.keys].map(([id, k]) => [id, k.series && !(queues.includes(k.queue) && channels.includes(k.channel)) ? { ...k, series: null } : k]));
+  return { ...state, keys: kept };
+}
+
 /** Before the first frame. */
 export const nothing = () => ({ ready: false, keys: new Map(), labels: {}, viewer: { roles: [], can: [] }, agents: [], silences: [], events: [], alerts: [], clocks: {}, zones: {}, zone: "UTC", partitions: { total: 0, behind: 0 } });
 
@@ -37,23 +43,22 @@ function joined(old, run) {
     const given = wide(run[c], width);
     columns[c] = Array.from({ length: end - first }, (_, i) => {
       const at = first + i - start;
-      return at >= 0 && at < width ? given[at] : old.columns[c][first + i - old.start] ?? null;
+      return at >= 0 && at < width ? given[at] : known(old, c, first + i);
     });
   }
   return { start: first, width: end - first, columns };
 }
+/** What a history says of a minute; one that nobody wrote was quiet. */
+const QUIET = { customer_messages: 0, arrivals: 0, expected: null, low: null, high: null, version: 0 };
+const known = (series, column, minute) => (minute >= series.start && minute < series.start + series.width ? series.columns[column][minute - series.start] : QUIET[column]);
 const wide = (values, width) => (Array.isArray(values) ? Array.from({ length: width }, (_, i) => values[i] ?? null) : Array(width).fill(values ?? null));
 
 /** [{t, v, a, e, lo, hi, version}], one a minute up to `until`; v is null in minutes that nothing is known of. */
 export function panes(key, until, minutes = PANES) {
   const series = key?.series;
   if (!series || !series.width || until === null) return [];
-  const last = Math.min(Math.floor(until / MINUTE), series.start + series.width - 1), out = [];
-  if (Math.floor(until / MINUTE) - last > 3) return [];
-  for (let m = Math.max(series.start, last - minutes + 1); m <= last; m++) {
-    const at = m - series.start, c = series.columns;
-    out.push({ t: m * MINUTE, v: c.customer_messages[at], a: c.arrivals[at], e: c.expected[at], lo: c.low[at], hi: c.high[at], version: c.version[at] });
-  }
+  const last = Math.floor(until / MINUTE), out = [], at = (c, m) => known(series, c, m);
+  for (let m = Math.max(series.start, last - minutes + 1); m <= last; m++) out.push({ t: m * MINUTE, v: at("customer_messages", m), a: at("arrivals", m), e: at("expected", m), lo: at("low", m), hi: at("high", m), version: at("version", m) });
   return out;
 }
 
@@ -64,14 +69,23 @@ export function flowing(data, key, until) {
   return rate === null || rate === undefined ? data.slice(0, -1) : [...data.slice(0, -1), { ...last, t: Math.max(last.t, until), v: rate, a: null }];
 }
 
-export const tenants = (state) => [...new Set([...state.keys.values()].map((k) => k.tenant))].sort();
+/** What follows from a state is worked out once, however often a frame asks. */
+const worked = new WeakMap();
+function once(state, name, work) {
+  if (!worked.has(state)) worked.set(state, new Map());
+  const known = worked.get(state);
+  if (!known.has(name)) known.set(name, work());
+  return known.get(name);
+}
+
+export const tenants = (state) => once(state, "tenants", () => [...new Set([...state.keys.values()].map((k) => k.tenant))].sort());
 
 /** The tenant shown: the one asked for, else the one with most messages today. */
 export function tenantOf(state, asked, kept) {
   const all = tenants(state);
   for (const name of [asked, kept]) if (name && all.includes(name)) return name;
   const today = (name) => state.keys.get(idOf(name, "*", "*"))?.windows?.today?.customer_messages ?? 0;
-  return all.sort((a, b) => today(b) - today(a) || (a < b ? -1 : 1))[0] ?? null;
+  return [...all].sort((a, b) => today(b) - today(a) || (a < b ? -1 : 1))[0] ?? null;
 }
 
 /** The moment up to which the shown numbers are complete, ms; null before there is one. */
@@ -82,8 +96,8 @@ export function asOf(state, tenant) {
 export const zoneOf = (state, tenant) => state.zones?.[tenant] ?? state.zone ?? "UTC";
 
 export const keyAt = (state, tenant, queue, channel) => state.keys.get(idOf(tenant, queue, channel)) ?? null;
-export const rowsOf = (state, tenant, channel) => [...state.keys.values()].filter((k) => k.tenant === tenant && k.channel === channel && k.queue !== "*");
-export const channelsOf = (state, tenant) => [...new Set([...state.keys.values()].filter((k) => k.tenant === tenant && k.channel !== "*").map((k) => k.channel))].sort();
+export const rowsOf = (state, tenant, channel) => once(state, JSON.stringify(["rows", tenant, channel]), () => [...state.keys.values()].filter((k) => k.tenant === tenant && k.channel === channel && k.queue !== "*"));
+export const channelsOf = (state, tenant) => once(state, JSON.stringify(["channels", tenant]), () => [...new Set([...state.keys.values()].filter((k) => k.tenant === tenant && k.channel !== "*").map((k) => k.channel))].sort());
 
 /* ── levels: 0 none, 1 near, 2 warning, 3 critical, against the limits that came with the key ─────────────────── */
 
@@ -128,12 +142,14 @@ export function figures(key, window) {
 
 /** How bad a queue is at a glance: its surge, its waiting. */
 export function worstLevel(key) {
-  return Math.max(key.volume?.surge ? 3 : 0, level(key, "backlog", key.backlog), level(key, "oldest_ms", key.oldest_ms));
+  return (key.worst ??= Math.max(key.volume?.surge ? 3 : 0, level(key, "backlog", key.backlog), level(key, "oldest_ms", key.oldest_ms)));
 }
+
+const order = new Intl.Collator(undefined, { numeric: true });
 
 const by = {
   worst: (a, b) => Number(b.volume?.surge ?? 0) - Number(a.volume?.surge ?? 0) || worstLevel(b) - worstLevel(a) || b.backlog - a.backlog,
-  name: (a, b, name) => name(b).localeCompare(name(a)),
+  name: (a, b, name) => order.compare(name(b), name(a)),
   rate: (a, b) => num(b.volume?.rate_per_min) - num(a.volume?.rate_per_min),
   backlog: (a, b) => b.backlog - a.backlog,
   oldest: (a, b) => num(b.oldest_ms) - num(a.oldest_ms),
@@ -144,6 +160,7 @@ const by = {
   sentiment: (a, b) => num(a.sentiment, 2) - num(b.sentiment, 2),
 };
 const num = (x, otherwise = -1) => x ?? otherwise;
+export const byName = (rows, name) => [...rows].sort((a, b) => order.compare(name(a), name(b)));
 export const SORTS = Object.keys(by);
 
 /** Rows in an order that does not hang on how they came. `sort` is a column, with a leading `-` the other way round. */

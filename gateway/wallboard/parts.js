@@ -133,7 +133,7 @@ export function tidePanel(c, o) {
   const legend = [["lg-seen", "l_seen", true], ["lg-usual", "l_usual", v.expected !== null && v.expected !== undefined], ["lg-band", "range", v.low !== null && v.low !== undefined], ["lg-over", "l_over", v.surge], ["lg-arr", "l_arrivals", c.ui.arrivals]];
   const drawing = d.tide(data, { height: size.height / c.U, ...o, U: c.U, width: size.width, t: c.t, zh: c.zh, zone: c.zone, label: spoken, over: v.surge, since, sinceText: since ? `${v.surge ? c.t("surge") : c.t("lull")} ${c.t("since", clock(c, since))}` : null, restated: (key?.restated ?? []).filter((r) => r.field === "customer_messages").map((r) => ({ ...r, minute: m.time(r.minute) })), value: v.rate_per_min, expected: v.expected, low: v.low, high: v.high, learning: v.learning, arrivals: c.ui.arrivals });
   const silent = key && !odd && !v.learning && (v.expected === null || v.expected === undefined) ? h("span.sub", c.t("unknown_range")) : null;
-  return h("section.panel.tidepanel", h("div.phead", h("h2", `${name} · ${c.t("messages_min")}`, h("small", ` ${c.t("per_min")}`)), volumeMark(c, v), silent, h("span.gap"),
+  return h("section.panel.tidepanel", h("div.phead", h("h2", `${name} · ${c.t("messages_min")}`, h("small", ` ${c.t("per_min")}`)), volumeMark(c, v, c.view === "tv" && !odd), silent, h("span.gap"),
     o.legend ? h("ul.legend", legend.filter(([, , on]) => on).map(([k, id]) => h("li", { key: id }, h("i." + k), c.t(id)))) : null,
     o.legend ? [h("button.plain", { key: "arr", type: "button", "aria-pressed": String(!!c.ui.arrivals), onclick: c.do.arrivals }, c.t("l_arrivals")), h("button.plain", { key: "tab", type: "button", "aria-pressed": String(!!c.ui.table), onclick: c.do.table }, c.t(c.ui.table ? "chart" : "table"))] : null),
     planned(c), h("div.draw", { key: "tide", "data-measure": "tide" }, c.ui.table && o.legend ? paneTable(c, m.panes(key, c.at)) : c.state.ready ? drawing : null));
@@ -210,8 +210,8 @@ function drivers(c, a, dimension) {
 function advice(c, i) {
   if (i.agents_needed === null || i.agents_needed === undefined) return null;
   if (!i.agents_needed) return [h("h4", c.t("todo")), h("p.ado", h("b", c.t("need_none")), c.t("stop"))];
-  const plus = Object.entries(i.drain_plus ?? {}).filter(([, sec]) => sec !== null).sort((a, b) => a[0] - b[0])[0], alone = i.drain_s === null || i.drain_s === undefined ? (i.drain_plus ? c.t("with_none") : "") : c.t("alone", f.round(i.drain_s * 1000, c.zh));
-  return [h("h4", c.t("todo")), h("p.ado", h("b", c.t("need", f.count(i.agents_needed))), c.t("back_on"), plus ? c.t("with_n", plus[0], f.round(plus[1] * 1000, c.zh)) : "", alone, c.t("stop"))];
+  const plus = Object.entries(i.drain_plus ?? {}).filter(([, sec]) => sec !== null).sort((a, b) => a[0] - b[0])[0], alone = i.drain_s === null || i.drain_s === undefined ? (i.drain_plus ? c.t("with_none") : "") : c.t("alone", f.about(i.drain_s * 1000, c.zh));
+  return [h("h4", c.t("todo")), h("p.ado", h("b", c.t("need", f.count(i.agents_needed))), c.t("back_on"), plus ? c.t("with_n", plus[0], f.about(plus[1] * 1000, c.zh)) : "", alone, c.t("stop"))];
 }
 
 function buttons(c, a) {
@@ -228,7 +228,7 @@ function grade(c, a) {
 
 /** The one strip of the TV: the worst that is open; or, quietly, what was last. */
 export function tvStrip(c) {
-  const all = m.alertsOf(c.state, c.tenant).map((a) => seen(c, a)), open = all.filter((a) => a.state !== "resolved" && a.severity !== "info" && !m.silenceOf(c.state, a, c.at ?? 0)), a = open[0], sep = c.zh ? "，" : ", ";
+  const all = m.alertsOf(c.state, c.tenant).map((a) => seen(c, a)), open = all.filter((a) => a.state !== "resolved" && a.severity !== "info" && !a.inhibited_by && !m.silenceOf(c.state, a, c.at ?? 0)), a = open[0], sep = c.zh ? "，" : ", ";
   if (!a) {
     const last = all.find((x) => x.state === "resolved");
     return h("div.tvquiet", { key: "quiet" }, d.icon("ok"), h("span", c.t("no_alerts")), last ? h("span.faint", `${c.t("last_alert")}${c.zh ? "：" : ": "}${title(c, last)} ${clock(c, Date.parse(last.since))}–${clock(c, Date.parse(last.resolved_at ?? last.at))}`) : null);
@@ -237,6 +237,14 @@ export function tvStrip(c) {
   return h("div.tvalert.tv-" + a.severity, { key: a.alert, role: "group" },
     h("div.tva1", d.icon(a.severity), h("b", volume ? `${c.t(a.severity)} · ${c.t(volume)}` : c.t(a.severity)), h("b.tvq", volume ? label(c, "queue", a.queue) : title(c, a)), h("span.tvv", volume ? `${f.rate(a.value)} ${c.t("per_min")}${a.expected ? sep + f.times(a.value / a.expected, c.zh) : ""}` : ""), h("span.gap"), h("span", `${c.t("lasting")} ${dur(c, lasted(c, a))}`)),
     h("div.tva2", h("span.tvv", causes.length ? `${c.t("cause")}${c.zh ? "：" : ": "}${causes.join(sep)}` : open.length > 1 ? c.t("more", open.length - 1) : ""), h("span.gap"), h("span", [need ? c.t("need", need) : null, a.state === "firing" ? c.t("firing") : `${c.t("acknowledged")} ${a.acknowledged_by ?? ""}`].filter(Boolean).join(" · "))));
+}
+
+/** Three hours of a queue; drawn anew once a minute, or when something in it changed. */
+function little(c, k, width, height) {
+  if (!k.series) return d.spark([], false, width, height);
+  const of = `${Math.floor(c.at / 60e3)} ${Math.round(k.volume?.rate_per_min ?? -1)} ${k.volume?.surge} ${width}`;
+  if (k.series.drawn?.of !== of) k.series.drawn = { of, node: d.spark(m.flowing(m.panes(k, c.at), k, c.at), k.volume?.surge, width, height) };
+  return k.series.drawn.node;
 }
 
 /* ── the table ───────────────────────────────────────────────────────────────────────────────────────────────── */
@@ -251,7 +259,7 @@ function row(c, k, o, i) {
   const simple = (metric, raw, text, n) => cell(c, k, metric, raw, text, n).node();
   return h("tr", { key: k.id, tabindex: "0", "data-row": k.queue, class: cls(hot && "hotrow", c.ui.queue === k.queue && "chosen"), "aria-rowindex": o.from + i + 2, onclick: () => c.do.queue(k.queue) },
     h("th.name", { scope: "row" }, h("span.nametext", { title: name }, name), volumeMark(c, v, true)),
-    h("td.sp", d.spark(m.flowing(m.panes(k, c.at), k, c.at), hot)), h("td.num" + (hot ? ".heat3" : v.lull ? ".heat2" : ""), h("span.cell", hot || v.lull ? [d.icon(hot ? "critical" : "warning"), h("span.quiet", c.t(hot ? "surge" : "lull"))] : null, h("span", f.rate(v.rate_per_min))), h("small", f.rate(v.expected === null || v.expected === undefined ? null : Math.round(v.expected)))),
+    h("td.sp", little(c, k, 112, 30)), h("td.num" + (hot ? ".heat3" : v.lull ? ".heat2" : ""), h("span.cell", hot || v.lull ? [d.icon(hot ? "critical" : "warning"), h("span.quiet", c.t(hot ? "surge" : "lull"))] : null, h("span", f.rate(v.rate_per_min))), h("small", f.rate(v.expected === null || v.expected === undefined ? null : Math.round(v.expected)))),
     simple("backlog", k.backlog, f.count(k.backlog)), simple("oldest_ms", oldest, dur(c, oldest)), simple("unassigned", k.unassigned, f.count(k.unassigned)),
     simple("frt_p90_km_ms", km, km === null || km === undefined ? f.NONE : w.frt_p90_km_censored ? ">" + dur(c, km) : dur(c, km), w?.frt_km_n),
     cell(c, k, "service_level", w?.service_level, f.percent(w?.service_level), m.judged(w)).node(h("small", "n " + f.count(m.judged(w))), w?.provisional && w.service_level !== null ? d.icon("provisional") : null),
@@ -271,8 +279,8 @@ export function table(c, ids, o) {
 }
 
 export function map(c, rows) {
-  const sorted = m.sorted(rows, "worst", c.ui.window, (k) => k.queue), many = (n) => rows.filter((k) => m.worstLevel(k) === n).length, tally = c.t("tally", many(3), many(2), many(1), many(0));
-  return h("section.panel", { key: "map" }, h("div.phead", h("h2", c.t("squares")), h("span.gap"), h("small.sub", tally)), h("div.draw", { key: "map", "data-measure": "map" }, d.squares(sorted.map((k) => [m.worstLevel(k), label(c, "queue", k.queue)]), { U: c.U, width: c.size("map").width, label: `${c.t("squares")}: ${tally}` })));
+  const sorted = m.sorted(rows, "worst", c.ui.window, (k) => k.queue), squares = sorted.map((k) => [m.worstLevel(k), label(c, "queue", k.queue)]), width = c.size("map").width, many = (n) => rows.filter((k) => m.worstLevel(k) === n).length, tally = c.t("tally", many(3), many(2), many(1), many(0));
+  return h("section.panel", { key: "map" }, h("div.phead", h("h2", c.t("squares")), h("span.gap"), h("small.sub", tally)), h("div.draw", { key: "map", "data-measure": "map" }, c.kept("map", JSON.stringify([squares, width, c.U, c.lang]), () => d.squares(squares, { U: c.U, width, label: `${c.t("squares")}: ${tally}` }))));
 }
 
 /* ── topics, agents, ribbon ──────────────────────────────────────────────────────────────────────────────────── */
@@ -305,6 +313,6 @@ export function phoneList(c, ids) {
     const k = c.state.keys.get(id);
     if (!k) return null;
     const n = m.worstLevel(k);
-    return h("li" + (n > 1 ? "." + tone(n) : ""), { key: id }, h("span.qname", n > 1 ? [d.icon(LEVEL[n]), h("span.quiet", c.t(LEVEL[n]))] : null, h("span.qlabel", label(c, "queue", k.queue)), k.volume?.learning ? d.mark("learning", c.t("learning")) : null), d.spark(m.flowing(m.panes(k, c.at), k, c.at), k.volume?.surge, 84, 26), h("b", f.count(k.backlog)), h("span.qold", dur(c, aging(c, k.oldest_ms))));
+    return h("li" + (n > 1 ? "." + tone(n) : ""), { key: id }, h("span.qname", n > 1 ? [d.icon(LEVEL[n]), h("span.quiet", c.t(LEVEL[n]))] : null, h("span.qlabel", label(c, "queue", k.queue)), k.volume?.learning ? d.mark("learning", c.t("learning")) : null), little(c, k, 84, 26), h("b", f.count(k.backlog)), h("span.qold", dur(c, aging(c, k.oldest_ms))));
   })), ids.length > 60 ? h("p.sub", c.t("more", ids.length - 60)) : null);
 }

@@ -162,3 +162,15 @@ def test_roles_become_rights() -> None:
     assert rights(["supervisor", "ingest"]) == ["ack", "silence", "drill"]
     assert rights(["admin"]) == ["ack", "silence", "drill", "admin"]
     assert rights(["ingest"]) == []
+
+
+def test_a_key_seen_for_a_minute_has_a_history_of_quiet_before_it_and_after() -> None:
+    present = surge(NOW)
+    present["series"] = {}
+    held, one = held_of(present), feed(queues=frozenset({"tech"}))
+    run = {"tenant": "demo", "queue": "tech", "channel": "*", "from": "2025-11-21T01:58:00Z", "customer_messages": [7]}
+    held.apply(decode_change(json.dumps({"seq": 2, "series": [run]}).encode()))
+    (series,) = [key["series"] for key in snapshot(one, held)["keys"] if key["series"]]
+    assert series["from"] == "2025-11-20T23:01:00.000Z"
+    assert series["customer_messages"] == [0] * 177 + [7] + [0] * 2
+    assert series["expected"] == [None] * 180
