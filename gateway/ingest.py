@@ -47,7 +47,8 @@ class Ingest:
         self._session = session
         self._store = store
         self._metrics = metrics
-        self._answers: asyncio.Queue[tuple[int, Awaitable[Ruling] | int] | None] = asyncio.Queue(IN_FLIGHT - 1)
+        self._answers: asyncio.Queue[tuple[int, Awaitable[Ruling] | int] | None] = asyncio.Queue()
+        self._slots = asyncio.Semaphore(IN_FLIGHT)
         self._reader: asyncio.Task[tuple[int, str]] | None = None
 
     async def serve(self) -> None:
@@ -60,7 +61,7 @@ class Ingest:
             code, reason = RESTARTING, "restarting"
         except ConnectionClosed:
             code, reason = 1000, ""
-        await self._answers.put(None)
+        self._answers.put_nowait(None)
         await writer
         self._metrics.closed.labels(door="ingest", code=str(code)).inc()
         await self._connection.close(code, reason)
@@ -73,6 +74,7 @@ class Ingest:
     async def _read(self) -> tuple[int, str]:
         """Take frames until the connection must end; the close code, and why."""
         while True:
+            await self._slots.acquire()  # before anything is taken: a stop cuts in here or in the next line only
             message = await self._connection.recv()
             now = time.time()
             if now >= self._session.claims.exp:
@@ -80,7 +82,7 @@ class Ingest:
             if not isinstance(message, str):
                 return 4400, "not a text frame"
             try:
-                await self._answers.put(self._answer(message, int(now * 1_000)))
+                self._answers.put_nowait(self._answer(message, int(now * 1_000)))
             except NotAFrame as end:
                 return end.code, str(end)
 
@@ -108,6 +110,7 @@ class Ingest:
                     await self._connection.send(answer)
                 except ConnectionClosed:
                     gone = True
+            self._slots.release()
 
     async def _outcome(self, number: int, outcome: Awaitable[Ruling]) -> str:
         try:
