@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -24,10 +24,12 @@ from streams.events import (
     EventRow,
     PaneRow,
     Reading,
+    Run,
     Segment,
     StatusRow,
 )
 from streams.metrics import COUNTS, FORMULA
+from streams.windows import MINUTE
 
 Row = tuple[Any, ...]
 Blocks = dict["Table", list[Row]]
@@ -78,7 +80,13 @@ EPISODES = _table(
 )
 MINUTES = _table(
     "minutes_base",
-    "tenant queue channel minute partition version frt_hist backlog oldest_ms restated formula_id " + " ".join(COUNTS),
+    "tenant queue channel minute partition version frt_hist restated formula_id " + " ".join(COUNTS),
+    "tenant queue channel minute partition",
+    "version",
+)
+GAUGES = _table(
+    "gauges_base",
+    "tenant queue channel minute partition version backlog oldest_ms formula_id",
     "tenant queue channel minute partition",
     "version",
 )
@@ -99,7 +107,7 @@ ALERTS = _table(
     "tenant alert at state",
 )
 
-TABLES = (EVENTS, AMENDMENTS, EPISODES, MINUTES, STATUSES, DEAD_LETTERS, LATE, ALERTS, TENANTS, CLOCKS)
+TABLES = (EVENTS, AMENDMENTS, EPISODES, MINUTES, GAUGES, STATUSES, DEAD_LETTERS, LATE, ALERTS, TENANTS, CLOCKS)
 """In the order of storing: a clock moves only when all that it stands for is there."""
 
 
@@ -120,6 +128,7 @@ def _segment(segment: Segment, reading: Reading, partitions: int) -> list[tuple[
         (AMENDMENTS, [amendment_row(row) for row in segment.amendments]),
         (EPISODES, [episode_row(row) for row in segment.episodes]),
         (MINUTES, [pane_row(row, part) for row in segment.panes]),
+        (GAUGES, [row for run in segment.runs for row in gauge_rows(run, part)]),
         (STATUSES, [status_row(row) for row in segment.statuses]),
         (DEAD_LETTERS, [dead_letter_row(row) for row in segment.dead_letters]),
         (LATE, [(tenant, part, pos, total) for tenant, total in segment.late.items()]),
@@ -166,9 +175,16 @@ def episode_row(row: EpisodeRow) -> Row:
 def pane_row(row: PaneRow, partition: int) -> Row:
     """One partition's part of one row of `minutes`. Counts that the table does not know are left out."""
     return (
-        row.tenant, row.queue, row.channel, row.minute, partition, row.version, row.frt_hist, row.backlog,
-        row.oldest_ms, row.restated, FORMULA, *(row.counts.get(name, 0) for name in COUNTS),
+        row.tenant, row.queue, row.channel, row.minute, partition, row.version, row.frt_hist, row.restated, FORMULA, *(row.counts.get(name, 0) for name in COUNTS),
     )  # fmt: skip
+
+
+def gauge_rows(run: Run, partition: int) -> Iterator[Row]:
+    """The gauges with which each pane of a run closed."""
+    for minute in range(run.since, run.until, MINUTE):
+        wait = None if run.oldest_since is None else minute + MINUTE - run.oldest_since
+        oldest = wait if wait is not None and wait > 0 else None
+        yield run.tenant, run.queue, run.channel, minute, partition, run.version, run.backlog, oldest, FORMULA
 
 
 def status_row(row: StatusRow) -> Row:

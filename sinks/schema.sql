@@ -159,8 +159,6 @@ CREATE TABLE IF NOT EXISTS minutes_base
     score_sum Int64 COMMENT 'Sum of the ratings',
     sentiment_sum Int64 COMMENT 'Sum of the sentiment of customer messages, as the stream counts it',
     negative Int64 COMMENT 'Customer messages with negative sentiment',
-    backlog Nullable(Int64) COMMENT 'Episodes that waited for a person when the minute ended',
-    oldest_ms Nullable(Int64) COMMENT 'The longest of these waits then, ms',
     restated UInt32 COMMENT 'How often the row changed after its minute had closed',
     formula_id LowCardinality(String) COMMENT 'Formula of the service level'
 )
@@ -168,6 +166,23 @@ ENGINE = ReplacingMergeTree(version)
 ORDER BY (tenant, queue, channel, minute, partition)
 SETTINGS fsync_after_insert = 1, fsync_part_directory = 1
 COMMENT 'Totals of one partition per queue, channel and minute; read the view minutes, which adds the partitions up';
+
+CREATE TABLE IF NOT EXISTS gauges_base
+(
+    tenant String COMMENT 'Tenant',
+    queue String COMMENT 'Queue',
+    channel String COMMENT 'Channel',
+    minute DateTime64(3, 'UTC') COMMENT 'Start of the minute',
+    partition UInt16 COMMENT 'Partition of the stream whose gauges these are',
+    version Int64 COMMENT 'Position in the stream that this row stands for; the greatest stands',
+    backlog Int64 COMMENT 'Episodes that waited for a person when the minute closed',
+    oldest_ms Nullable(Int64) COMMENT 'The longest of these waits then, ms',
+    formula_id LowCardinality(String) COMMENT 'Formula of the service level'
+)
+ENGINE = ReplacingMergeTree(version)
+ORDER BY (tenant, queue, channel, minute, partition)
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1
+COMMENT 'What stood open in one partition as each minute closed; read the view minutes';
 
 CREATE TABLE IF NOT EXISTS minutes_usual
 (
@@ -467,7 +482,7 @@ AS SELECT
     sum(b.resolved) AS resolved, sum(b.ratings) AS ratings, sum(b.csat_good) AS csat_good, sum(b.score_sum) AS score_sum,
     sum(b.sentiment_sum) AS sentiment_sum, sum(b.negative) AS negative,
     max(b.expected) AS expected, max(b.low) AS low, max(b.high) AS high, max(b.surge) AS surge,
-    sum(b.backlog) AS backlog, max(b.oldest_ms) AS oldest_ms, sum(b.restated) AS restated,
+    ifNull(sum(b.backlog), 0) AS backlog, max(b.oldest_ms) AS oldest_ms, sum(b.restated) AS restated,
     max(b.formula_id) AS formula_id, sum(b.version) AS version
 FROM
 (
@@ -476,9 +491,19 @@ FROM
         moved_out, arrivals, offered, answered, answered_in_target, abandoned, short_abandoned, closed_unanswered, waiting, undecided,
         connected, dropped, frt_n, frt_sum_ms, frt_hist, reopen_frt_n, reopen_frt_sum_ms, resolved, ratings, csat_good, score_sum,
         sentiment_sum, negative, CAST(NULL, 'Nullable(Float64)') AS expected, CAST(NULL, 'Nullable(Float64)') AS low,
-        CAST(NULL, 'Nullable(Float64)') AS high, CAST(NULL, 'Nullable(Bool)') AS surge, backlog, oldest_ms, restated,
+        CAST(NULL, 'Nullable(Float64)') AS high, CAST(NULL, 'Nullable(Bool)') AS surge,
+        CAST(NULL, 'Nullable(Int64)') AS backlog, CAST(NULL, 'Nullable(Int64)') AS oldest_ms, restated,
         toString(formula_id) AS formula_id, version
     FROM minutes_base FINAL
+    UNION ALL
+    SELECT
+        1 AS part, tenant, queue, channel, minute, 0, 0, 0, 0, 0, 0, 0,
+        0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+        0, 0, 0, 0, CAST(map(), 'Map(UInt64, UInt64)'), 0, 0, 0, 0, 0, 0,
+        0, 0, NULL, NULL,
+        NULL, NULL, backlog, oldest_ms, 0,
+        toString(formula_id), version
+    FROM gauges_base FINAL
     UNION ALL
     SELECT
         0 AS part, tenant, queue, channel, minute, 0, 0, 0, 0, 0, 0, 0,

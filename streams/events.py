@@ -183,10 +183,27 @@ class PaneRow(msgspec.Struct, omit_defaults=True):
     """Waits for a first response (without the reopened) that ended in this pane by an answer: ms → how many."""
     censored_waits: dict[int, int] = {}
     """The same for those given up or closed unanswered."""
-    backlog: int | None = None
-    oldest_ms: int | None = None
     restated: int = 0
     """How often it changed after its pane had closed."""
+
+
+class Run(msgspec.Struct, omit_defaults=True):
+    """Panes of one queue and channel that closed with the same gauges: one row of `minutes` each, for as long as anything was open.
+
+    Gauges stand as they were known when the pane closed and are never restated, so they travel apart from the totals.
+    """
+
+    tenant: str
+    queue: str
+    channel: str
+    since: int
+    """Start of the first pane, ms."""
+    until: int
+    """End of the last pane, ms."""
+    version: int
+    backlog: int = 0
+    oldest_since: int | None = None
+    """The smallest `waiting_since` in the backlog."""
 
 
 class GaugeRow(msgspec.Struct, omit_defaults=True):
@@ -259,6 +276,7 @@ class Segment(msgspec.Struct, omit_defaults=True):
     amendments: list[Amendment] = []
     episodes: list[EpisodeRow] = []
     panes: list[PaneRow] = []
+    runs: list[Run] = []
     gauges: list[GaugeRow] = []
     agents: list[AgentRow] = []
     statuses: list[StatusRow] = []

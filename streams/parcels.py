@@ -11,7 +11,7 @@ from streams.events import EpisodeRow, EventRow, GaugeRow, PaneRow, Reading, Seg
 
 LIMIT = 500_000
 """Bytes a parcel comes to at most, by a cautious guess per row; brokers take 1 MiB."""
-_LISTS = ("events", "amendments", "episodes", "panes", "gauges", "agents", "statuses", "dead_letters")
+_LISTS = ("events", "amendments", "episodes", "panes", "runs", "gauges", "agents", "statuses", "dead_letters")
 
 
 def parcels(reading: Reading, before: int) -> Iterator[bytes]:

@@ -32,8 +32,6 @@ class _Pane:
     """One minute of one key, all partitions together."""
 
     window: Window = field(default_factory=Window)
-    backlog: int = 0
-    oldest_ms: int | None = None
     version: int = 0
 
 

@@ -42,6 +42,7 @@ from streams.events import (
     PaneRow,
     Reading,
     Record,
+    Run,
     Segment,
     StatusRow,
     Tick,
@@ -55,7 +56,7 @@ KEPT_PANES = 26 * HOUR
 KEPT_CLOSED = 20_000
 """Closed conversations that stay in memory, the latest touched."""
 MOST_MINUTES = 40 * 24 * 60
-"""A jump of the watermark writes gauges for so many panes at most."""
+"""A jump of the watermark says gauges of so many panes at most."""
 
 
 class Changed(NamedTuple):
@@ -179,7 +180,7 @@ def _add(counts: dict, key: object, n: int) -> None:  # type: ignore[type-arg]  
 class _Said:
     """What of one tenant has changed since the last reading."""
 
-    __slots__ = ("agents", "amendments", "built", "episodes", "events", "gauges", "late", "panes", "statuses")
+    __slots__ = ("agents", "amendments", "built", "episodes", "events", "gauges", "late", "panes", "runs", "statuses")
 
     def __init__(self) -> None:
         self.events: list[EventRow] = []
@@ -188,6 +189,7 @@ class _Said:
         self.built: dict[tuple[str, int], EpisodeRow] = {}
         """Rows of episodes that are not there any more: withdrawn, or forgotten."""
         self.panes: set[PaneKey] = set()
+        self.runs: list[Run] = []
         self.gauges: set[tuple[str, str]] = set()
         self.agents: set[str] = set()
         self.statuses: dict[tuple[str, int], StatusRow] = {}
@@ -208,7 +210,6 @@ class _Line:
         self.conversations: dict[str, Conversation] = {}
         self.closed: dict[str, None] = {}
         self.panes: dict[PaneKey, PaneRow] = {}
-        self.unclosed: set[PaneKey] = set()
         self.gauges: dict[tuple[str, str], Gauge] = {}
         self.logs: dict[str, AgentLog] = {}
         self.held: dict[str, dict[str, int]] = {}
@@ -390,7 +391,7 @@ class Shard:
         self._close_panes(line, watermark)
 
     def _close_panes(self, line: _Line, watermark: int) -> None:
-        """Write the gauges into the panes that the watermark has passed."""
+        """Say the gauges of the panes that the watermark has passed."""
         until = pane_of(watermark)
         since = line.tenant.closed_until
         if until <= since:
@@ -398,26 +399,13 @@ class Shard:
         self._settle_all(line)
         line.tenant.closed_until = until
         line.changed.add(("tenant", "", 0))
-        for key in [key for key in line.unclosed if key[2] < until]:
-            line.unclosed.discard(key)
-            self._stamp_gauges(line, key)
         if since < 0:
             return
         first = max(since, until - MOST_MINUTES * MINUTE)
         for (queue, channel), gauge in line.gauges.items():
             if gauge.open:
-                for minute in range(first, until, MINUTE):
-                    self._stamp_gauges(line, (queue, channel, minute))
-
-    def _stamp_gauges(self, line: _Line, key: PaneKey) -> None:
-        pane = self._pane(line, key)
-        gauge = line.gauges.get(key[:2])
-        oldest = gauge.oldest_since if gauge else None
-        pane.backlog = gauge.backlog if gauge else 0
-        pane.oldest_ms = key[2] + MINUTE - oldest if oldest is not None and oldest < key[2] + MINUTE else None
-        pane.version = self.position
-        line.said.panes.add(key)
-        line.changed.add(("pane", f"{key[0]}\x1f{key[1]}", key[2]))
+                run = Run(line.name, queue, channel, first, until, self.position, gauge.backlog, gauge.oldest_since)
+                line.said.runs.append(run)
 
     def _now(self, line: _Line) -> int:
         return line.tenant.clock if line.tenant.replaying else self.real
@@ -509,8 +497,6 @@ class Shard:
             pane.version = self.position
             if restated and key[2] < line.tenant.closed_until:
                 pane.restated += 1
-        if key[2] >= line.tenant.closed_until:
-            line.unclosed.add(key)
         line.said.panes.add(key)
         line.changed.add(("pane", f"{key[0]}\x1f{key[1]}", key[2]))
         return pane
@@ -572,6 +558,7 @@ class Shard:
         segment.episodes += said.built.values()
         segment.episodes += [self._episode_row(line, *name) for name in said.episodes]
         segment.panes += [_copy(line.panes[key]) for key in said.panes]
+        segment.runs += said.runs
         segment.gauges += [line.gauges[key].row(line.name, *key, self.position) for key in said.gauges]
         segment.agents += [self._agent_row(line, agent) for agent in said.agents]
         segment.statuses += said.statuses.values()
@@ -647,10 +634,7 @@ class Shard:
     def _take_up_panes(self, line: _Line) -> None:
         for blob in self._kept.panes(line.name, line.tenant.closed_until - KEPT_PANES):
             pane = _pane_from(blob)
-            key = (pane.queue, pane.channel, pane.minute)
-            line.panes[key] = pane
-            if pane.minute >= line.tenant.closed_until:
-                line.unclosed.add(key)
+            line.panes[pane.queue, pane.channel, pane.minute] = pane
 
     def _take_up(self, conversation: Conversation) -> None:
         line = self._line(conversation.tenant)
@@ -690,7 +674,7 @@ def _copy(pane: PaneRow) -> PaneRow:
     return PaneRow(
         pane.tenant, pane.queue, pane.channel, pane.minute, pane.version,
         dict(pane.counts), dict(pane.frt_hist), dict(pane.answered_waits), dict(pane.censored_waits),
-        pane.backlog, pane.oldest_ms, pane.restated,
+        pane.restated,
     )  # fmt: skip
 
 

@@ -9,7 +9,20 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sinks.clickhouse import Rejected
-from sinks.rows import ALERTS, EPISODES, EVENTS, LATE, MINUTES, TENANTS, decode_alert, episode_row, event_row, pane_row
+from sinks.rows import (
+    ALERTS,
+    EPISODES,
+    EVENTS,
+    GAUGES,
+    LATE,
+    MINUTES,
+    TENANTS,
+    decode_alert,
+    episode_row,
+    event_row,
+    gauge_rows,
+    pane_row,
+)
 from streams.events import (
     Amendment,
     EpisodeRow,
@@ -17,6 +30,7 @@ from streams.events import (
     EventRow,
     Hold,
     PaneRow,
+    Run,
     Reading,
     Segment,
     StatusRow,
@@ -111,10 +125,10 @@ def test_minutes_add_up_partitions_at_any_moment(
 ) -> None:
     tenant = f"t{chance.random()}"
     for partition, version, minute in parts:
-        pane = PaneRow(
-            tenant, "q", "web", START + minute * 60_000, version, {"offered": version}, {version: 1}, backlog=version
-        )
-        shared.write({MINUTES: [pane_row(pane, partition)]})
+        start = START + minute * 60_000
+        pane = PaneRow(tenant, "q", "web", start, version, {"offered": version}, {version: 1})
+        run = Run(tenant, "q", "web", start, start + 60_000, version, backlog=version)
+        shared.write({MINUTES: [pane_row(pane, partition)], GAUGES: list(gauge_rows(run, partition))})
     stand: dict[int, dict[int, int]] = {}
     for partition, version, minute in parts:
         here = stand.setdefault(START + minute * 60_000, {})
@@ -123,7 +137,7 @@ def test_minutes_add_up_partitions_at_any_moment(
     assert got.keys() == stand.keys()
     for minute, versions in stand.items():
         row, total = got[minute], sum(versions.values())
-        assert (row["offered"], row["backlog"], row["version"], row["expected"]) == (total, total, total, None)
+        assert (row["offered"], row["backlog"], row["version"], row["expected"]) == (total, total, 2 * total, None)
         assert row["frt_hist"] == {value: list(versions.values()).count(value) for value in versions.values()}
 
 

@@ -131,6 +131,5 @@ class Line:
                     row[name] = row[name] + n
                 for lower, n in part.frt_hist.items():
                     row["frt_hist"][lower] = row["frt_hist"].get(lower, 0) + n
-            row["backlog"] = sum(part.backlog or 0 for part in parts.values())
             out.append(row)
         return out

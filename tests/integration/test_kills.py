@@ -1,0 +1,169 @@
+"""Real kills: whatever dies and whenever, what was acked is counted exactly once. Compared with the independent reference."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from tests.conformance.cases import Row, rfc3339
+from tests.conformance.compare import disagreements
+from tests.conftest import RunningStack
+from tests.integration.outside import History, Sender, ms, snapshot, wait
+from tests.reference.metrics import calm, reckon
+from tests.reference.streams import stream
+
+SEED = 20_261_122
+GAUGES = {"backlog", "oldest_ms"}
+
+
+def parts_of(events: list[Row], tenant: str, size: int = 100) -> list[Row]:
+    """The bodies of the frames that carry the events."""
+    named = [{**event, "tenant": tenant} for event in events]
+    return [{"events": named[start : start + size]} for start in range(0, len(named), size)]
+
+
+def finish(access: Row, events: list[Row], tenant: str) -> int:
+    """Tick once behind all; returns the tick."""
+    tick = calm(events, {}, max(int(event["at"]) for event in events) + 60_000)
+    Sender(access).send([{"tick": rfc3339(tick), "tenant": tenant}])
+    return tick
+
+
+def until_stored(access: Row, tenant: str, tick: int) -> History:
+    """Wait until both surfaces are as of the tick."""
+    wait("the live feed", lambda: ms(snapshot(access)["clocks"].get(tenant)) == tick)
+    history = History(access)
+    wait("ClickHouse", lambda: history.rows("SELECT as_of FROM clocks WHERE tenant = {t:String}", t=tenant) == [{"as_of": tick}])
+    return history
+
+
+def assert_exact(access: Row, history: History, tenant: str, events: list[Row], tick: int) -> None:
+    """`events`, `episodes` and `minutes` are what the reference says of what was sent; nothing lost, nothing doubled."""
+    told = reckon(events, {}, tick)
+    stored: Row = {"late": [row["id"] for row in history.rows("SELECT id FROM events WHERE tenant = {t:String} AND late", t=tenant)]}
+    for table in ("episodes", "minutes", "outcomes_by_day", "agents_by_hour"):
+        stored[table] = history.rows(f"SELECT * FROM {table} WHERE tenant = {{t:String}}", t=tenant)  # noqa: S608  # names of ours
+    stored["episodes"].sort(key=lambda row: (row["opened_at"], row["conversation"], row["episode"]))
+    frame = snapshot(access)
+    stored["live"] = [row for row in frame["keys"] if row["tenant"] == tenant]
+    stored["agents"] = [{**row, "since": ms(row["since"])} for row in frame["agents"] if row["tenant"] == tenant]
+    assert disagreements(told, stored)[:5] == []
+    assert len(stored["episodes"]) == len(told["episodes"])
+    names = [(event.get("conversation") or event.get("agent"), event["id"]) for event in events]
+    rows = history.rows("SELECT conversation, agent, kind, id, late FROM events WHERE tenant = {t:String}", t=tenant)
+    found = Counter((row["agent"] if row["kind"] == "agent_status" else row["conversation"], row["id"]) for row in rows)
+    assert set(found) == set(names), "lost or invented"
+    assert max(found.values()) == 1, "doubled"
+    assert sorted(row["id"] for row in rows if row["late"]) == sorted(told["late"])
+
+
+def test_numbers_stay_exact_through_kills_of_worker_sink_and_gateway(stack: RunningStack) -> None:
+    chance = Random(SEED)
+    print(f"seed {SEED}")
+    tenant, events = "kills", stream(SEED, 20_000)
+    access: Row = dict(stack.access)
+    sender = Sender(access)
+    sending = threading.Thread(target=sender.send, args=(parts_of(events, tenant),))
+    sending.start()
+    for victim in ("worker",) * 3 + ("sink",) * 3 + ("gateway",):
+        time.sleep(chance.uniform(0.2, 2.5))  # the moment is to be a chance one
+        pid = stack.pid(victim)
+        stack.kill(victim)
+        wait(f"another {victim}", lambda old=pid, name=victim: stack.pid(name) not in (None, old), 60)
+    sending.join(240)
+    assert not sending.is_alive()
+    assert sender.rejected == []
+    tick = finish(access, events, tenant)
+    assert_exact(access, until_stored(access, tenant, tick), tenant, events, tick)
+
+
+class Up:
+    """`tidewatch up` as its user starts it."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._log = open(directory.parent / "up.log", "ab")  # noqa: SIM115  # closed with the process
+        access = directory / "access.json"
+        access.unlink(missing_ok=True)
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tidewatch.cli", "up", "--data", str(directory), "--port", "0"],
+            stdout=self._log,
+            stderr=self._log,
+        )
+
+    def ready(self) -> Row:
+        """How to get in, once it is there."""
+        import json
+
+        path = self._directory / "access.json"
+
+        def there() -> Row | None:
+            assert self.process.poll() is None, (self._directory.parent / "up.log").read_text()[-2000:]
+            return json.loads(path.read_text()) if path.exists() else None
+
+        found: Row = wait("access.json", there, 120)
+        return found
+
+    def kill(self) -> None:
+        """SIGKILL the parent; everything goes with it."""
+        children = _family(self.process.pid)
+        self.process.kill()
+        self.process.wait(10)
+        wait("no process left", lambda: not any(_alive(pid) for pid in children), 30)
+        self._log.close()
+
+
+def _family(pid: int) -> list[int]:
+    tasks = Path(f"/proc/{pid}/task")
+    children = {int(child) for task in tasks.iterdir() for child in (task / "children").read_text().split()}
+    return [pid, *(one for child in children for one in _family(child))]
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except (ProcessLookupError, FileNotFoundError):
+        return False
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    """Where the stack keeps its data."""
+    return tmp_path / "data"
+
+
+def test_what_was_acked_survives_the_death_of_the_whole_stack_twice(directory: Path) -> None:
+    tenant, events = "cold", stream(SEED + 1, 6_000)
+    parts = parts_of(events, tenant)
+    third = len(parts) // 3
+    up = Up(directory)
+    Sender(up.ready()).send(parts[:third])
+    up.kill()
+    up = Up(directory)
+    time.sleep(3)  # in the middle of its recovery, wherever that is
+    up.kill()
+    up = Up(directory)
+    Sender(up.ready()).send(parts[third - 5 : 2 * third])
+    up.kill()
+    up = Up(directory)
+    access = up.ready()
+    try:
+        Sender(access).send(parts[2 * third - 5 :])
+        sent = events
+        tick = finish(access, sent, tenant)
+        assert_exact(access, until_stored(access, tenant, tick), tenant, sent, tick)
+        up.process.send_signal(signal.SIGTERM)
+        assert up.process.wait(20) == 0
+    finally:
+        if up.process.poll() is None:
+            up.kill()
