@@ -164,8 +164,8 @@ def shown(*panes: tuple[int, PaneRow], now: int) -> Row:
 
 
 def test_every_count_of_two_partitions_stands_added_up_in_every_window() -> None:
-    one = {name: number for number, name in enumerate(COUNTS, 1)}
-    two = {name: 1_000 * number for number, name in enumerate(COUNTS, 1)}
+    one = {name: 100 - number for number, name in enumerate(COUNTS)}
+    two = {name: 1_000 * n for name, n in one.items()}
     key = shown((0, PaneRow("t", "a", "web", T0, 1, one)), (1, PaneRow("t", "b", "web", T0, 1, two)), now=T0 + 1)
     for window in ("1m", "5m", "30m", "today"):
         assert {name: key["windows"][window][name] for name in COUNTS} == {name: 1_001 * one[name] for name in COUNTS}
@@ -372,8 +372,7 @@ def test_the_interval_of_a_share_holds_what_its_score_test_does_not_refuse(case:
     assert good / n - 1e-12 <= high <= 1
     for end in (low, high):  # Wilson's own equation: |p − x| = z √(x (1 − x) / n)
         assert abs(good / n - end) == pytest.approx(Z * math.sqrt(end * (1 - end) / n), abs=1e-6)
-    mirrored = wilson(n - good, n)
-    assert mirrored == (pytest.approx(1 - high, abs=1e-12), pytest.approx(1 - low, abs=1e-12))
+    assert (1 - high, 1 - low) == pytest.approx(wilson(n - good, n), abs=1e-12)
 
 
 def test_the_interval_of_nothing_is_unknown() -> None:
