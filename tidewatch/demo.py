@@ -53,8 +53,8 @@ SURGE_QUEUE = "ubuntu"
 SURGE_CAUSE = re.compile(r"upgrad", re.IGNORECASE)
 SURGE_FACTOR = 5
 """Customer messages in the surge, as a multiple of what is usual for the queue."""
-SURGE_ONSET = 1.5
-"""Conversations begin at the surge's length × (share of them) to this power: half of them in the first third."""
+SURGE_ONSET = 2.0
+"""Conversations begin at the surge's length × (share of them) to this power: more than half in the first third."""
 SURGE_LENGTHS = range(3, 26)
 """Messages of the conversations a surge is made of: neither a remark nor an evening."""
 BEAT_S = 0.25
@@ -129,8 +129,8 @@ def customer_rate(parts: Sequence[Stretch]) -> float:
 def surge(threads: Sequence[Thread], usual: float) -> tuple[Thread, ...]:
     """Conversations about one cause that lift a queue's `usual` customer messages a minute to the surge's multiple.
 
-    They begin over the surge, half of them in its first minute, as many as it takes; where there are too few, they
-    come again under other ids.
+    They begin over the surge, more than half of them in its first minute, as many as it takes; where there are too
+    few, they come again under other ids.
     """
     about = [
         thread for thread in threads if SURGE_CAUSE.search(thread.said[0].text) and len(thread.said) in SURGE_LENGTHS

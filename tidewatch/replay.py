@@ -1,30 +1,34 @@
 """`tidewatch replay`: a recording through the replay door, with its own clock.
 
-Theory of operation. Files are read one after another, events in the order in which they stand: nothing is sorted (the
-known data sets come in order of time by themselves), so a recording wants to be in order up to the lateness, or what
-comes later than that restates closed minutes. As the events pass, a tenant's clock is ticked along: at whole steps of
-event time, a minute behind the greatest `at` sent so far, each tick only when everything before it has been acked. At
-the end every tenant is ticked once more, to its greatest `at` plus the lateness, which closes the last pane.
+Theory of operation. Within a file nothing is sorted: events go in the order in which they stand (the known data sets
+come in order of time by themselves), so a recording wants to be in order up to the lateness, or what comes later than
+that restates closed minutes. Several files are merged by time. As the events pass, a tenant's clock is ticked along: at
+whole steps of event time, a minute behind the greatest `at` sent so far, each tick only when everything before it has
+been acked. At the end every tenant is ticked once more, to its greatest `at` plus the lateness, which closes the last
+pane.
 
 A second run of the same file is harmless: its events are repeats. Its ticks lie in the past by then and are refused;
-that is no error as long as the last one is taken.
+that is no error as long as the last one is taken. Another recording that begins before the tenant's clock is not: to
+that clock its conversations are long over. So the first refused tick is told at once.
 """
 
 from __future__ import annotations
 
 import asyncio
 import gzip
+import heapq
 import json
 import os
 import threading
 import time
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import chain
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -140,11 +144,22 @@ def step_at(speed: float | None) -> int:
 
 
 def items(files: Iterable[Path | str], own_tenant: str | None, left_out: Counter[str]) -> Iterator[Item | BadLine]:
-    """Everything the files say, in order; counts into `left_out` what a data set holds beside conversations."""
-    for file in files:
-        name = "-" if str(file) == "-" else str(file)
-        given = _stdin(os.fdopen(os.dup(0), "rb")) if name == "-" else datasets.lines(Path(file))
-        yield from _items(given, name, own_tenant, left_out)
+    """Everything the files say, merged by time; counts into `left_out` what a data set holds beside conversations."""
+    streams = [_placed(_items(_lines(str(file)), str(file), own_tenant, left_out)) for file in files]
+    return (item for _, item in heapq.merge(*streams, key=itemgetter(0)))
+
+
+def _lines(name: str) -> Iterator[bytes]:
+    return _stdin(os.fdopen(os.dup(0), "rb")) if name == "-" else datasets.lines(Path(name))
+
+
+def _placed(given: Iterable[Item | BadLine]) -> Iterator[tuple[int, Item | BadLine]]:
+    """Each with the greatest `at` of its file so far, so that a merge keeps every file's own order."""
+    greatest = -1
+    for item in given:
+        if isinstance(item, Item) and item.at is not None:
+            greatest = max(greatest, item.at)
+        yield greatest, item
 
 
 def _items(given: Iterator[bytes], name: str, own: str | None, left_out: Counter[str]) -> Iterator[Item | BadLine]:
@@ -201,12 +216,16 @@ class Report:
     left_out: Counter[str] = field(default_factory=Counter)
     refused_ticks: Counter[str] = field(default_factory=Counter)
     """By reason; those on the way, which a second run cannot help."""
+    warn: Callable[[str], object] = str
+    """Told why the first tick was refused, as soon as it was."""
     last_refused: dict[str, str] = field(default_factory=dict)
     """Tenant → why its last tick was refused."""
 
     def ticked(self, answer: asyncio.Future[str | None]) -> None:
-        """Take note of what became of a tick on the way."""
+        """Take note of what became of a tick on the way; the first that is refused is told."""
         if not answer.cancelled() and (why := answer.result()):
+            if not self.refused_ticks:
+                self.warn(why)
             self.refused_ticks[why] += 1
 
     def good(self, tally: Tally) -> bool:
@@ -388,7 +407,7 @@ def _usage(files: Sequence[Path | str], speed: float | None, key: str) -> str | 
 async def _run(
     files: Sequence[Path | str], speed: float | None, live: bool, url: str, key: str, errors: Console
 ) -> int:
-    report, began = Report(), time.monotonic()
+    report, began = Report(warn=lambda why: _warn(errors, why)), time.monotonic()
     own = tenant_of(key)
     given = items(files, None if own in (None, "*") else own, report.left_out)
     with _bar(errors) as bar:
@@ -423,6 +442,11 @@ async def _show(bar: Progress, client: Client, report: Report) -> None:
         )
 
 
+def _warn(out: Console, why: str) -> None:
+    text = f"the clock is not taken ({why}): harmless where this was sent before; another recording wants a new tenant"
+    out.print(text, style="yellow", markup=False)
+
+
 def _tell(out: Console, report: Report, tally: Tally, took_s: float) -> None:
     """The closing words: what was taken, and what was not, by reason."""
 
@@ -443,5 +467,3 @@ def _tell(out: Console, report: Report, tally: Tally, took_s: float) -> None:
         say(f"  {n:,} ticks on the way were not taken: {why}", "yellow")
     for tenant, why in report.last_refused.items():
         say(f"  the clock of tenant {tenant} was not taken: {why}", "red")
-    if report.last_refused:
-        say("  a recording that begins before a tenant's clock wants a tenant of its own (a token made with --tenant)")

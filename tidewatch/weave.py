@@ -53,7 +53,8 @@ def fit_for_a_desk(thread: Thread) -> bool:
         return False
     if thread.answered:
         return True
-    return "?" in thread.said[0].text and crc32(thread.id.encode()) % UNANSWERED_KEPT == 0
+    asked = "?" in thread.said[0].text and ats[-1] - ats[0] <= LINGER_MS
+    return asked and crc32(thread.id.encode()) % UNANSWERED_KEPT == 0
 
 
 def closed(thread: Thread) -> Thread:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -52,9 +52,14 @@ def written(path: Path, *events: object) -> Path:
 
 
 async def replayed(
-    door: Door, *files: Path, speed: float | None = None, live: bool = False, own: str | None = None
+    door: Door,
+    *files: Path,
+    speed: float | None = None,
+    live: bool = False,
+    own: str | None = None,
+    warn: Callable[[str], None] = print,
 ) -> tuple[Report, Client]:
-    report = Report()
+    report = Report(warn=warn)
     async with opened(door), Client(door.url, token(own or "*"), replay=True) as client:
         await replay(client, items(files, own, report.left_out), report, speed, live)
         return report, client
@@ -105,7 +110,9 @@ async def test_a_second_run_is_harmless(tmp_path: Path) -> None:
     door = Door()
     file = written(tmp_path / "a.jsonl", *(event(n, 40 * n) for n in range(10)))
     await replayed(door, file)
-    report, client = await replayed(door, file)
+    warned: list[str] = []
+    report, client = await replayed(door, file, warn=warned.append)
+    assert warned == ["the clock cannot go back"]
     assert len(door.events) == 10
     assert report.refused_ticks.total() > 0
     assert report.good(client.tally)
@@ -143,11 +150,12 @@ async def test_a_paced_replay_takes_its_time_and_ticks_every_second(tmp_path: Pa
 
 
 @in_a_loop
-async def test_several_files_follow_each_other_packed_or_not(tmp_path: Path) -> None:
+async def test_several_files_are_merged_by_time_and_keep_their_own_order(tmp_path: Path) -> None:
     door = Door()
-    (tmp_path / "b.jsonl.gz").write_bytes(gzip.compress(json.dumps(event(1, 90)).encode()))
-    await replayed(door, written(tmp_path / "a.jsonl", event(0)), tmp_path / "b.jsonl.gz")
-    assert [said for what, said in door.log if what == "event"] == ["e0", "e1"]
+    (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(json.dumps(event(1, 90)).encode()))
+    other = written(tmp_path / "b.jsonl", event(0), event(3, 95), event(2, 80), event(4, 96))
+    await replayed(door, tmp_path / "a.jsonl.gz", other)
+    assert [said for what, said in door.log if what == "event"] == ["e0", "e1", "e3", "e2", "e4"]
 
 
 @in_a_loop
