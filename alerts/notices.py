@@ -93,6 +93,7 @@ class Policy:
     inhibit: tuple[Inhibition, ...] = ()
     maintenance: tuple[Maintenance, ...] = ()
     escalate: tuple[Escalation, ...] = ()
+    """Step by step, the earliest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,9 +275,9 @@ def _reminded(alert: Alert, policy: Policy, now: int) -> tuple[Alert, list[Notic
     """Say it again, or to somebody else, while nobody has taken it."""
     if alert.state is not FIRING or alert.told_at is None or alert.heard_at is None:
         return alert, []
-    step = None if alert.escalated else _escalation(alert, policy, now - alert.heard_at)
+    step = _escalation(alert, policy, now - alert.heard_at)
     if step is not None:
-        escalated = replace(alert, escalated=True)
+        escalated = replace(alert, escalated=alert.escalated + 1)
         return escalated, [Notice(name, escalated, "escalation") for name in step.channels]
     if policy.repeat_ms and now - alert.told_at >= policy.repeat_ms:
         repeated = replace(alert, told_at=now)
@@ -285,9 +286,11 @@ def _reminded(alert: Alert, policy: Policy, now: int) -> tuple[Alert, list[Notic
 
 
 def _escalation(alert: Alert, policy: Policy, waited_ms: int) -> Escalation | None:
+    """The next step for an alert of its severity, if its time has come."""
     grave = SEVERITIES.index(alert.severity)
-    due = (s for s in policy.escalate if waited_ms >= s.after_ms and grave >= SEVERITIES.index(s.severity))
-    return next(due, None)
+    steps = [step for step in policy.escalate if grave >= SEVERITIES.index(step.severity)]
+    following = steps[alert.escalated : alert.escalated + 1]
+    return next((step for step in following if waited_ms >= step.after_ms), None)
 
 
 def _put_all(state: State, changed: Mapping[str, Alert]) -> State:

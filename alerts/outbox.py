@@ -33,6 +33,7 @@ CREATE TABLE IF NOT EXISTS outbox (
     kind TEXT NOT NULL, body BLOB NOT NULL, created_at INTEGER NOT NULL, next_at INTEGER NOT NULL,
     attempts INTEGER NOT NULL DEFAULT 0, settled_at INTEGER, result TEXT);
 CREATE INDEX IF NOT EXISTS unsettled ON outbox (channel, id) WHERE settled_at IS NULL;
+CREATE INDEX IF NOT EXISTS settled ON outbox (settled_at) WHERE settled_at IS NOT NULL;
 CREATE TABLE IF NOT EXISTS notes (channel TEXT, key TEXT, value TEXT NOT NULL, PRIMARY KEY (channel, key));
 CREATE TABLE IF NOT EXISTS audit (
     n INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, who TEXT NOT NULL, tenant TEXT NOT NULL,

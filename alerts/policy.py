@@ -43,7 +43,7 @@ def parse(text: str, file: str, channels: Sequence[Channel], routes: Sequence[Ro
         routes=tuple(Route(dict(route.match), tuple(route.channels)) for route in routes),
         inhibit=reader.listed("inhibit", _inhibition),
         maintenance=reader.listed("maintenance", _maintenance),
-        escalate=reader.listed("escalate", reader.escalation),
+        escalate=tuple(sorted(reader.listed("escalate", reader.escalation), key=lambda step: step.after_ms)),
         **notify,
     )
     if reader.problems:

@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlsplit, urlunsplit
 import msgspec
 from aiohttp.abc import AbstractResolver
 
-from alerts.letters import Body, Letter, cut, letter
+from alerts.letters import Body, Letter, collapse, cut, letter
 from alerts.notifiers import Answer, Http, Notes, Rejected, Unavailable, checked_url, judge_status, language_of
 from alerts.outbox import Row
 from config.settings import Channel, SettingsError
@@ -24,6 +24,8 @@ LATER = frozenset(
 """Errors in a 200 answer that pass by themselves."""
 MOST_SECTION = 3_000
 """Characters of a section: Slack's own limit."""
+MOST_EDITED = 20
+"""Messages edited beside one summary: Slack takes about 50 edits a minute."""
 MOST_LINE = 250
 """Graphemes of a line."""
 
@@ -90,18 +92,43 @@ class Slack:
             await self._as_bot(bodies, told)
 
     async def _as_bot(self, bodies: Sequence[Body], told: Mapping[str, Any]) -> None:
-        ids = {str(body["alert"]) for body in bodies}
-        before = self._notes.note(self._name, next(iter(ids))) if len(ids) == 1 else None
-        if before is None:
-            where = await self._call("chat.postMessage", {"channel": self._to, **told})
-            if len(ids) == 1:
-                self._notes.take_note(self._name, ids.pop(), f"{where.get('channel')} {where.get('ts')}")
+        alerts = collapse(bodies)
+        if len(alerts) > 1:
+            await self._call("chat.postMessage", {"channel": self._to, **told})
+            for body in alerts[:MOST_EDITED]:
+                await self._edit_if_can(body)
             return
-        channel, _, ts = before.partition(" ")
-        await self._call("chat.update", {"channel": channel, "ts": ts, **told})
-        await self._call("chat.postMessage", {"channel": channel, "thread_ts": ts, **told})
-        if bodies[-1]["state"] == "resolved":
-            self._notes.take_note(self._name, ids.pop(), None)
+        id_ = str(alerts[0]["alert"])
+        before = self._notes.note(self._name, id_)
+        if before is None or not await self._edit(before, told):
+            where = await self._call("chat.postMessage", {"channel": self._to, **told})
+            self._notes.take_note(self._name, id_, f"{where.get('channel')} {where.get('ts')}")
+        else:
+            channel, _, ts = before.partition(" ")
+            await self._call("chat.postMessage", {"channel": channel, "thread_ts": ts, **told})
+        if alerts[0]["state"] == "resolved":
+            self._notes.take_note(self._name, id_, None)
+
+    async def _edit(self, where: str, told: Mapping[str, Any]) -> bool:
+        """Edit the message; False: it cannot be edited any more."""
+        channel, _, ts = where.partition(" ")
+        try:
+            await self._call("chat.update", {"channel": channel, "ts": ts, **told})
+        except Rejected:
+            return False
+        return True
+
+    async def _edit_if_can(self, body: Body) -> None:
+        """Edit an alert's message beside a summary that was posted: a failure must not post the summary again."""
+        where = self._notes.note(self._name, str(body["alert"]))
+        if where is None:
+            return
+        try:
+            await self._edit(where, message(letter([body], self._language)))
+        except Unavailable:
+            return
+        if body["state"] == "resolved":
+            self._notes.take_note(self._name, str(body["alert"]), None)
 
     async def _call(self, method: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
         """One call of the Web API, which says what went wrong in a 200."""

@@ -41,6 +41,8 @@ RECENT_MS = 1_800_000
 """How long a resolved alert stays in the feed."""
 MOST_RECENT = 1_000
 """Resolved alerts kept at most: a replay's clock may stand still for ever."""
+MOST_FIRED = 5_000
+"""Slots of which it is known when they fired lately."""
 BUCKET_MS = 10_000
 """Grain of a counter's history: fine enough for windows of minutes, few enough to write with every change."""
 
@@ -136,7 +138,8 @@ class Alert:
     told_at: int | None = None
     heard_at: int | None = None
     """When people first heard of it."""
-    escalated: bool = False
+    escalated: int = 0
+    """How many steps of escalation were taken."""
     outside: bool = False
     """About ourselves, made outside ticks: a dead channel, a stream that stands still. No tick judges it."""
 
@@ -245,7 +248,10 @@ def judge(state: State, rules: Ruleset, clock: str, as_of: int, readings: Readin
         if after.state is not was and after.state is not PENDING:
             changes.append(Change(after, was))
             if after.state is FIRING:
-                fired[slot] = (*(at for at in fired.get(slot, ()) if at > as_of - RECENT_MS), as_of)
+                lately = (at for at in fired.pop(slot, ()) if at > as_of - RECENT_MS)
+                fired[slot] = (*lately, as_of)
+    for slot in list(fired)[: max(0, len(fired) - MOST_FIRED)]:
+        del fired[slot]
     judged = {**state.judged, clock: as_of}
     return (
         replace(state, judged=judged, alerts=alerts, recent=_kept(recent, judged), counters=counters, fired=fired),

@@ -25,7 +25,7 @@ def run(story: Coroutine[Any, Any, T], within_s: float = 30) -> T:
     return asyncio.run(bounded())
 
 
-async def until(holds: Callable[[], bool], within_s: float = 10) -> None:
+async def until(holds: Callable[[], bool], within_s: float = 20) -> None:
     """Wait for a condition."""
     async with asyncio.timeout(within_s):
         while not holds():

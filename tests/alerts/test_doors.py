@@ -91,26 +91,26 @@ def test_what_is_taken_is_taken(name: str) -> None:
 
 
 @every_door
-@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
-def test_what_may_pass_is_tried_again_when_the_other_side_says(name: str, status: int) -> None:
+def test_what_may_pass_is_tried_again_when_the_other_side_says(name: str) -> None:
     async def story() -> None:
         async with receiver() as there:
-            there.answer = lambda _: web.json_response(GOOD, status=status, headers={"Retry-After": "7"})
-            with pytest.raises(Unavailable) as told:
-                await send(name, there.url)
-            assert told.value.retry_ms == 7_000
+            for status in (429, 500, 502, 503, 504):
+                there.answers = [web.json_response(GOOD, status=status, headers={"Retry-After": "7"})]
+                with pytest.raises(Unavailable) as told:
+                    await send(name, there.url)
+                assert told.value.retry_ms == 7_000, status
 
     run(story())
 
 
 @every_door
-@pytest.mark.parametrize("status", [301, 302, 307, 308, 400, 401, 403, 404, 410])
-def test_what_will_not_pass_is_given_up_and_no_redirect_is_followed(name: str, status: int) -> None:
+def test_what_will_not_pass_is_given_up_and_no_redirect_is_followed(name: str) -> None:
     async def story() -> None:
         async with receiver() as there, receiver() as elsewhere:
-            there.answer = lambda _: web.json_response(GOOD, status=status, headers={"Location": elsewhere.url})
-            with pytest.raises(Rejected):
-                await send(name, there.url)
+            for status in (301, 302, 307, 308, 400, 401, 403, 404, 410):
+                there.answers = [web.json_response(GOOD, status=status, headers={"Location": elsewhere.url})]
+                with pytest.raises(Rejected, match=str(status)):
+                    await send(name, there.url)
             assert elsewhere.posts == []
 
     run(story())
@@ -126,7 +126,7 @@ def test_it_is_bounded_in_time_and_leaks_no_secret(
             began = time.monotonic()
             with pytest.raises(Unavailable) as told:
                 await send(name, url, timeout_s=0.3)
-            assert time.monotonic() - began < 1.5
+            assert time.monotonic() - began < 5
             return repr(told.value)
 
     said = run(story()) + caplog.text + "".join(capfd.readouterr())
@@ -241,6 +241,41 @@ def test_a_bot_edits_one_message_in_place_and_tells_the_story_in_its_thread() ->
     run(story())
 
 
+def test_a_message_that_cannot_be_edited_any_more_is_posted_anew() -> None:
+    async def story() -> None:
+        async with receiver() as there:
+            gone = web.json_response({"ok": False, "error": "message_not_found"})
+            there.answer = lambda post: gone if "update" in post.path else fine(post)
+            memory = Memory()
+            door = Slack(channel("slack", f"{there.url}/api/?channel=C1", 5), memory)
+            await door.send([row()])
+            await door.send([row(state="acknowledged")])
+            await door.close()
+            assert [post.path.rpartition(".")[2] for post in there.posts] == ["postMessage", "update", "postMessage"]
+            assert "thread_ts" not in there.posts[-1].json
+
+    run(story())
+
+
+def test_a_summary_also_edits_the_messages_of_its_alerts_and_is_never_posted_twice_for_that() -> None:
+    async def story() -> None:
+        async with receiver() as there:
+            there.answer = fine
+            memory = Memory()
+            door = Slack(channel("slack", f"{there.url}/api/?channel=C1", 5), memory)
+            await door.send([row("a")])
+            await door.send([row("b")])
+            busy = web.json_response({"ok": False, "error": "ratelimited"})
+            there.answers = [web.json_response(GOOD), busy]
+            await door.send([row("a", "resolved"), row("b", "resolved"), row("c")])
+            await door.close()
+            paths = [post.path.rpartition(".")[2] for post in there.posts]
+            assert paths == ["postMessage"] * 3 + ["update"] * 2
+            assert set(memory.kept) == {("ops", "a")}  # its edit failed
+
+    run(story())
+
+
 def test_a_bot_without_a_token_is_refused() -> None:
     with pytest.raises(SettingsError, match="secret is missing"):
         Slack(Channel(name="ops", type="slack", url="https://slack.com/api/?channel=C1"), Memory())
@@ -250,42 +285,41 @@ HOSTILE = [
     "<!channel>", "<!here|x>", "<@U012AB3CD>", "<#C012AB3CD>", "<https://evil.example|bank>", "&lt;!channel&gt;",
     "&amp;lt;", "```code``` `x` *bold* _it_ ~no~", "https://evil.example/a", "@channel @here @everyone",
     "a\r\nb\u2028c", "\u202eevil", "{{7*7}}", "%s%n{}", "é" * 9_000, "a\u0301" * 20_000, "🇨🇳" * 9_000,
-    "<" * 50_000, "&" * 50_000, "\x00\x1b[31m", "x\ud800y",
+    "<" * 50_000, "&" * 50_000, "\x00\x1b[31m", "x\ufffdy",
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("text", HOSTILE)
 @pytest.mark.parametrize("where", ["samples", "keywords", "summary", "topic"])
-def test_nothing_a_customer_wrote_is_a_mention_or_a_link_in_slack(text: str, where: str) -> None:
-    text = text.encode("utf-8", "replace").decode()
-    topic = {"dimension": "topic", "value": text, "excess": 1.0, "share": 1.0}
-    every: dict[str, dict[str, Any]] = {
-        "samples": {"samples": [text]},
-        "keywords": {"keywords": [text] * 5},
-        "summary": {"summary": {"zh": text, "en": text}},
-        "topic": {"drivers": [topic]},
-    }
-    fields = every[where]
-
-    async def story() -> Any:
+def test_nothing_a_customer_wrote_is_a_mention_or_a_link_in_slack(where: str) -> None:
+    async def story() -> list[Any]:
         async with receiver() as there:
             there.answer = fine
-            await send("slack", there.url, row(**fields))
-            return there.posts[0].json
+            door = DOORS["slack"](there.url, 5, True)
+            for text in HOSTILE:
+                topic = {"dimension": "topic", "value": text, "excess": 1.0, "share": 1.0}
+                fields: dict[str, Any] = {
+                    "samples": {"samples": [text]},
+                    "keywords": {"keywords": [text] * 5},
+                    "summary": {"summary": {"zh": text, "en": text}},
+                    "topic": {"drivers": [topic]},
+                }
+                await door.send([row(**fields[where])])
+            await door.close()
+            return [post.json for post in there.posts]
 
-    sent = run(story())
-    ours = sent["blocks"].pop()  # the links we set ourselves
-    assert ours["type"] == "context"
-    for kind, shown in texts(sent):
-        assert not {"<", ">"} & set(shown), kind
-        assert re.fullmatch(r"(?:[^&]|&(?:amp|lt|gt);)*", shown), kind
-        assert len(shown) <= 3_000
-    assert sent["unfurl_links"] is sent["unfurl_media"] is False
-    assert all(
-        part.get("verbatim") is True for block in sent["blocks"] for part in [block["text"]] if part["type"] == "mrkdwn"
-    )
-    if where in ("samples", "keywords"):
-        assert not re.search(r"https?://|@(channel|here|everyone)", json.dumps(sent["blocks"], ensure_ascii=False))
+    for text, sent in zip(HOSTILE, run(story()), strict=True):
+        ours = sent["blocks"].pop()  # the links we set ourselves
+        assert ours["type"] == "context"
+        for kind, shown in texts(sent):
+            assert not {"<", ">"} & set(shown), (text[:40], kind)
+            assert re.fullmatch(r"(?:[^&]|&(?:amp|lt|gt);)*", shown), (text[:40], kind)
+            assert len(shown) <= 3_000
+        assert sent["unfurl_links"] is sent["unfurl_media"] is False
+        marked = [block["text"] for block in sent["blocks"] if block["text"]["type"] == "mrkdwn"]
+        assert all(part["verbatim"] is True for part in marked)
+        if where in ("samples", "keywords"):
+            shown = json.dumps(sent["blocks"], ensure_ascii=False)
+            assert not re.search(r"https?://|@(channel|here|everyone)", shown), text[:40]
 
 
 # The others
@@ -332,17 +366,19 @@ def test_dingtalk_and_feishu_are_signed_as_they_ask() -> None:
 
 
 @pytest.mark.parametrize("name", ["wecom", "dingtalk", "feishu"])
-@pytest.mark.parametrize("text", [*HOSTILE, '<at user_id="all"></at>', "<@all>", "@13800138000"])
-def test_nothing_a_customer_wrote_calls_anybody_through_a_robot(name: str, text: str) -> None:
-    text = text.encode("utf-8", "replace").decode()
+def test_nothing_a_customer_wrote_calls_anybody_through_a_robot(name: str) -> None:
+    corpus = [*HOSTILE, '<at user_id="all"></at>', "<@all>", "@13800138000"]
 
-    async def story() -> str:
+    async def story() -> list[str]:
         async with receiver() as there:
             there.answer = fine
-            await send(name, there.url, row(samples=[text], keywords=[text]))
-            return there.posts[0].body.decode()
+            door = DOORS[name](there.url, 5, True)
+            for text in corpus:
+                await door.send([row(samples=[text], keywords=[text])])
+            await door.close()
+            return [post.body.decode() for post in there.posts]
 
-    sent = run(story())
-    assert "<" not in sent
-    assert not re.search(r"@(all|channel|here|everyone|1380)", sent)
-    assert len(sent.encode()) < 8_000
+    for text, sent in zip(corpus, run(story()), strict=True):
+        assert "<" not in sent, text[:40]
+        assert not re.search(r"@(all|channel|here|everyone|1380)", sent), text[:40]
+        assert len(sent.encode()) < 8_000

@@ -106,8 +106,8 @@ def timeline(played: Story, moves: dict[int, int], until: int) -> list[tuple[int
             id="wait and interval",
         ),
         pytest.param(
-            replace(LOUD, interval_ms=10 * S, repeat_ms=25 * S), {5: 30}, [(5, "firing"), (30, "firing"), (55, "firing")],
-            id="interval and repeat",
+            replace(LOUD, interval_ms=10 * S, repeat_ms=25 * S),
+            {5: 30}, [(5, "firing"), (30, "firing"), (55, "firing")], id="interval and repeat",
         ),
         pytest.param(
             replace(LOUD, repeat_ms=60 * S), {5: 30, 50: 0}, [(5, "firing"), (50, "resolved")], id="no repeat"
@@ -301,6 +301,18 @@ def test_a_replays_alerts_are_told_though_its_clock_is_long_past() -> None:
     played = Story(rules(BACKLOG), LOUD, clock="shop")
     played.backlog(T0, 30, now=T0 + 10**9)
     assert [state for _, _, state in played.told] == ["firing"]
+
+
+def test_escalation_goes_step_by_step_and_leaves_lesser_alerts_alone() -> None:
+    steps = (
+        Escalation(5 * S, ("lead",), "warning"),
+        Escalation(8 * S, ("boss",), "critical"),
+        Escalation(12 * S, ("head",), "warning"),
+    )
+    played = story(replace(LOUD, escalate=steps))
+    told = timeline(played, {1: 30}, 40)
+    assert [second for second, _ in told] == [1, 6, 13]
+    assert [channel for channel, _, _ in played.told] == ["ops", "lead", "head"]
 
 
 walks = st.lists(st.integers(0, 40), max_size=60)
