@@ -66,13 +66,17 @@ class Feeder:
             await self._send_all([record for record in records if record.position > done.get(record.partition, 0)])
             if begins:
                 log.info("feeding", position=position, last=last)
+                if position > self._committed(done) + 1:
+                    log.error("journal_begins_later", position=position, committed=self._committed(done))
             position = records[-1].position + 1 if records else last + 1
             self._journal.fed = position - 1
             await self._wait_for_worker(position - 1, sum(len(record.payload) for record in records))
 
     def _first(self, done: Mapping[int, int]) -> int:
-        committed = min(done.get(partition, 0) for partition in range(self._partitions))
-        return max(committed + 1, self._journal.first)
+        return max(self._committed(done) + 1, self._journal.first)
+
+    def _committed(self, done: Mapping[int, int]) -> int:
+        return min(done.get(partition, 0) for partition in range(self._partitions))
 
     async def _send_all(self, records: Sequence[Stored]) -> None:
         lines: dict[int, list[Stored]] = {}

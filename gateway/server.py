@@ -335,7 +335,7 @@ async def _listening(gateway: Gateway, settings: Settings) -> AsyncIterator[Serv
     finally:
         server.close(code=RESTARTING)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(server.wait_closed(), 3)
+            await asyncio.wait_for(server.wait_closed(), 0.5)
 
 
 def _tell_port(data: Path | None, port: int) -> None:
