@@ -11,7 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway import parse
-from gateway.parse import NotAFrame, Source, TickAsk, instant, read
+from gateway.instants import instant
+from gateway.parse import NotAFrame, Source, TickAsk, read
+from gateway.strict import CHECKS, read_strictly
+from gateway.wire import OF
 from streams.events import Event
 
 NOW = 1_795_226_400_123  # 2026-11-21T02:00:00.123Z
@@ -235,7 +238,7 @@ def test_what_the_contract_allows_is_taken(fields: dict[str, Any]) -> None:
 
 
 def test_null_is_as_good_as_absent() -> None:
-    everything: dict[str, Any] = dict.fromkeys(field for field in parse._CHECKS if field not in GOOD)
+    everything: dict[str, Any] = dict.fromkeys(field for field in CHECKS if field not in GOOD)
     assert one(**everything) == one()
 
 
@@ -353,7 +356,7 @@ _fields = st.fixed_dictionaries(
     optional={
         "v": st.sampled_from([1, 2, None]),
         "id": _names | _odd,
-        "kind": st.sampled_from([*parse._OF, "shrug", None]),
+        "kind": st.sampled_from([*OF, "shrug", None]),
         "at": _times | _odd,
         "seq": st.sampled_from([0, 1, -1, 2**63, 2**64, None, 1.0]),
         "tenant": _names | st.none(),
@@ -385,7 +388,7 @@ def test_the_plain_way_and_the_strict_way_agree(
     frame = {"seq": 1, "events": events} if numbered else events
     text = json.dumps(frame, separators=separators, ensure_ascii=ascii_only)
     for source in (FROM_ALL, FROM_SHOP):
-        assert read(text, source) == parse._strict(text, source)
+        assert read(text, source) == read_strictly(text, source)
 
 
 _tokens = st.sampled_from(
@@ -403,7 +406,7 @@ def test_they_agree_on_broken_frames_too(text: str) -> None:
         except NotAFrame as end:
             return end.code
 
-    assert told(read) == told(parse._strict)
+    assert told(read) == told(read_strictly)
 
 
 @given(st.text(max_size=40) | st.binary(max_size=40).map(lambda data: data.decode("latin-1")))
