@@ -22,7 +22,7 @@ from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 from config.settings import Settings
-from gateway.frames import RIGHTS, Scope
+from gateway.frames import RIGHTS, Scope, Shared
 from gateway.mirror import Mirror
 from gateway.orders import Refused, Watch, decide, parse
 
@@ -70,6 +70,7 @@ class _Viewer:
     connection: ServerConnection
     mirror: Mirror
     scope: Scope
+    feed: Shared
     sub: str
     roles: frozenset[str]
     send: Send | None
@@ -104,7 +105,8 @@ async def serve_live(
     if not roles:
         await connection.close(4403, "this needs the role supervisor, analyst or admin")
         return
-    viewer = _Viewer(connection, mirror, Scope(claims.tenant), claims.sub, roles, commands)
+    scope = Scope(claims.tenant)
+    viewer = _Viewer(connection, mirror, scope, mirror.feed(scope), claims.sub, roles, commands)
     _narrow(connection)
     mirror.viewers.add(viewer)
     try:
@@ -155,7 +157,7 @@ def _news(viewer: _Viewer, seen: int, stale: str | None) -> bool:
 
 def _frame(viewer: _Viewer, seen: int | None) -> bytes:
     mirror = viewer.mirror
-    feed, whole = mirror.feed(viewer.scope), viewer.rewatched
+    feed, whole = viewer.feed, viewer.rewatched
     viewer.rewatched = False
     if seen is None or seen < mirror.held.floor:
         return feed.snapshot(mirror.held, mirror.now(), viewer.sub, viewer.roles)
@@ -173,7 +175,7 @@ async def _answer(viewer: _Viewer, message: str | bytes) -> dict[str, Any]:
     try:
         wish = decide(parse(message), viewer.scope, viewer.sub, viewer.roles, viewer.mirror.held)
         if isinstance(wish, Watch):
-            viewer.scope, viewer.rewatched = wish.scope, True
+            viewer.scope, viewer.feed, viewer.rewatched = wish.scope, viewer.mirror.feed(wish.scope), True
             viewer.mirror.wake()
         else:
             await _order(viewer, wish.value)
@@ -191,6 +193,8 @@ async def _order(viewer: _Viewer, order: dict[str, Any]) -> None:
         raise Refused("this gateway cannot carry out orders")
     try:
         await viewer.send(order)
+    except Refused:
+        raise
     except Exception as error:
         log.warning("live_order_failed", order=order["do"], error=type(error).__name__)
         raise Refused("the order could not be stored; try again") from error

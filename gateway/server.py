@@ -27,9 +27,11 @@ from websockets.http11 import Request, Response
 from config.settings import Settings, SettingsError
 from gateway import live, pages, ticker
 from gateway.auth import MIN_SECRET, Claims, Verdict, is_replay
+from gateway.counter import Counter as Orders
 from gateway.direct import DirectStore
 from gateway.entrance import Entrance, Rules, answer, choose_subprotocol
 from gateway.feeder import Feeder
+from gateway.handover import Handover
 from gateway.ingest import RESTARTING, Ingest, Store
 from gateway.kafka import Broker
 from gateway.metrics import Metrics
@@ -38,7 +40,6 @@ from gateway.session import Session
 from gateway.shared import Shared
 from gateway.sockets import Connection
 from gateway.store import JournalStore
-from streams.events import COMMANDS
 
 log = structlog.get_logger()
 
@@ -85,9 +86,11 @@ class Gateway:
     def __init__(self, settings: Settings, backing: Backing, broker: Broker) -> None:
         self.metrics = Metrics()
         self.mirror = Mirror(settings)
+        self.orders = Orders(settings.redis.url.get_secret_value())
         self._settings = settings
         self._backing = backing
         self._broker = broker
+        self._handover = Handover(settings.redis.url.get_secret_value())
         self._addresses: Counter[str] = Counter()
         self._open: dict[ServerConnection, Claims] = {}
         self._ingests: set[Ingest] = set()
@@ -159,7 +162,7 @@ class Gateway:
 
     async def _serve(self, connection: ServerConnection, claims: Claims, door: str, query: str) -> None:
         if door == "live":
-            await live.serve_live(connection, claims, self.mirror, self._settings, self._command)
+            await live.serve_live(connection, claims, self.mirror, self._settings, self._handover.hand_in)
             return
         session = Session(claims, is_replay(query), self._settings.gateway.events_per_s)
         ingest = Ingest(connection, session, self._backing.store, self.metrics)
@@ -184,9 +187,6 @@ class Gateway:
                 self._idle.set()
             self._addresses -= Counter({address: 1})
             gauge.dec()
-
-    async def _command(self, order: dict[str, Any]) -> None:
-        await asyncio.wait_for(self._broker.send(COMMANDS, json.dumps(order).encode(), 0), 5)
 
     # Order
 
@@ -282,6 +282,7 @@ async def serve_until(settings: Settings, stop: asyncio.Event, ready: asyncio.Fu
         for chore in reversed(chores):
             chore.cancel()
         await asyncio.gather(*chores, return_exceptions=True)
+        await gateway.orders.close()
         await broker.close()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -123,4 +123,4 @@ class History:
 def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
         return int(value.timestamp()) * 1000 + value.microsecond // 1000
-    return value
+    return str(value) if isinstance(value, date) else value
