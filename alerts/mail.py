@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import socket
+import ssl
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from email.message import EmailMessage
@@ -47,7 +48,7 @@ def compose(told: Letter, ids: Sequence[str], message_id: str, sender: str, to: 
 
 def _one_header(text: str) -> str:
     """Text for a header. What looks like an encoded word is broken up: Python 3.11 decodes it, line ends included."""
-    return text[:MOST_SUBJECT].replace("=?", f"={JOINER}?").replace("?=", f"?{JOINER}=")
+    return text[:MOST_SUBJECT].replace("=?", f"={JOINER}?")
 
 
 def message_id(rows: Sequence[Row]) -> str:
@@ -61,8 +62,10 @@ class Mail:
 
     batch, gap_ms, steady = 1_000, 1_000, True
 
-    def __init__(self, channel: Channel, resolver: AbstractResolver | None = None) -> None:
-        self._parts = _checked(channel)
+    def __init__(
+        self, channel: Channel, resolver: AbstractResolver | None = None, trusted: ssl.SSLContext | None = None
+    ) -> None:
+        self._parts, self._trusted = _checked(channel), trusted
         query = parse_qs(self._parts.query)
         self._sender, self._to = query["from"][0], query["to"][0].split(",")
         self._language = language_of(self._parts.fragment, "en")
@@ -100,6 +103,7 @@ class Mail:
             sock=await self._connected(host, self._parts.port or (465 if tls else 587)),
             use_tls=tls,
             start_tls=False,
+            tls_context=self._trusted,
             timeout=self._timeout_s,
         )
         async with client:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import email
+import shutil
 import ssl
+import subprocess
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -14,7 +16,7 @@ from email.policy import default as modern
 from typing import Any
 
 import pytest
-from aiosmtpd.smtp import SMTP, Envelope, Session
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
@@ -59,11 +61,13 @@ class Mailbox:
 
 
 @contextlib.asynccontextmanager
-async def mailbox(**options: Any) -> AsyncIterator[Mailbox]:
-    """A mail server on a free port."""
+async def mailbox(tls: ssl.SSLContext | None = None, **options: Any) -> AsyncIterator[Mailbox]:
+    """A mail server on a free port; `tls`: from the start."""
     box = Mailbox()
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: SMTP(box, hostname="mx.example", loop=loop, **options), "127.0.0.1", 0)
+    server = await loop.create_server(
+        lambda: SMTP(box, hostname="mx.example", loop=loop, **options), "127.0.0.1", 0, ssl=tls
+    )
     box.port = server.sockets[0].getsockname()[1]
     try:
         yield box
@@ -170,26 +174,60 @@ def test_a_password_never_crosses_a_wire_in_the_clear() -> None:
     run(story())
 
 
-def test_a_certificate_nobody_signed_is_not_trusted(tmp_path: Any) -> None:
-    import subprocess
-
-    made = subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=mx.example",
-         "-keyout", tmp_path / "k.pem", "-out", tmp_path / "c.pem"],
-        capture_output=True, check=False,
-    )  # fmt: skip
-    if made.returncode:
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """A server's TLS, and that of a client which trusts it."""
+    made = tmp_path_factory.mktemp("tls")
+    if shutil.which("openssl") is None:
         pytest.skip("openssl is not there")
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(tmp_path / "c.pem", tmp_path / "k.pem")
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=mx.example",
+         "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", made / "k.pem", "-out", made / "c.pem"],
+        capture_output=True, check=True,
+    )  # fmt: skip
+    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    server.load_cert_chain(made / "c.pem", made / "k.pem")
+    return server, ssl.create_default_context(cafile=str(made / "c.pem"))
 
+
+Tls = tuple[ssl.SSLContext, ssl.SSLContext]
+
+
+def test_a_certificate_nobody_signed_is_not_trusted(certificate: Tls) -> None:
     async def story() -> None:
-        async with mailbox(tls_context=context) as box:
+        async with mailbox(tls_context=certificate[0]) as box:
             with pytest.raises(Unavailable):
                 await send(box.port, secret=SECRET)
             assert box.got == []
 
     run(story())
+
+
+@pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS")  # it cannot see the TLS around it
+@pytest.mark.parametrize("scheme", ["smtp", "smtps"])
+@pytest.mark.parametrize("right", [True, False])
+def test_a_password_is_given_over_tls_that_began_either_way(certificate: Tls, scheme: str, right: bool) -> None:
+    async def story() -> None:
+        inside = {"auth_required": True, "auth_require_tls": scheme == "smtp", "authenticator": allow}
+        options = {"tls_context": certificate[0], "require_starttls": True} if scheme == "smtp" else {}
+        async with mailbox(certificate[0] if scheme == "smtps" else None, **inside, **options) as box:
+            secret = SECRET if right else "wrong"
+            door = Mail(channel(box.port, secret=secret, scheme=scheme), trusted=certificate[1])
+            if right:
+                await door.send([row()])
+            else:
+                with pytest.raises(Rejected, match="535"):
+                    await door.send([row()])
+            await door.close()
+            assert len(box.got) == right
+
+    run(story())
+
+
+def allow(_server: Any, _session: Any, _envelope: Any, _mechanism: str, given: Any) -> AuthResult:
+    """Who may send."""
+    good = isinstance(given, LoginPassword) and (given.login, given.password) == (b"tide", SECRET.encode())
+    return AuthResult(success=good, handled=False)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import sqlite3
 import sys
@@ -14,6 +15,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from aiohttp import web
 from hypothesis import given
@@ -284,6 +286,26 @@ def test_after_an_outage_people_get_one_summary_and_never_more_than_a_message_a_
     run(story(), within_s=60)
 
 
+@pytest.mark.slow
+def test_a_storm_of_two_thousand_alerts_is_at_most_twenty_posts_to_people_and_none_is_missed(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with receiver() as slack:
+            hooked = Channel(name="slack", type="slack", url=slack.url, allow_private=True)
+            async with desk(settings_with(tmp_path, hooked)) as (watch, store, _):
+                before, at = psutil.Process().memory_info().rss, now_ms()
+                for step in range(1, 11):
+                    watch.judge(REAL, at + step, readings([key(f"q{n}", backlog=30) for n in range(200 * step)]))
+                    await asyncio.sleep(0.2)
+                await until(lambda: store.unsettled() == {}, within_s=40)
+                assert len(slack.posts) <= 20
+                titles = [post.json["text"] for post in slack.posts]
+                counts = [int(found[1]) if (found := re.match(r"(\d+) alerts", title)) else 1 for title in titles]
+                assert sum(counts) == 2000
+                assert psutil.Process().memory_info().rss - before < 50 * 2**20
+
+    run(story(), within_s=90)
+
+
 # The whole desk, against real sockets
 
 
@@ -329,6 +351,7 @@ def test_a_change_of_state_is_posted_within_five_seconds_and_published(tmp_path:
     run(story())
 
 
+@pytest.mark.slow
 def test_one_dead_channel_slows_no_other_and_is_told_through_it(tmp_path: Path) -> None:
     async def story() -> None:
         async with receiver() as gone, receiver() as well, raw(hangs) as stuck:
