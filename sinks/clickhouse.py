@@ -128,9 +128,13 @@ class History:
         self._types = {table: _types(client, table) for table in TABLES}
 
     def _insert(self, client: Client, table: Table, rows: Sequence[Row]) -> None:
-        client.insert(
-            table.name, rows, column_names=table.columns, column_type_names=self._types[table], database=self._database
-        )
+        types = self._types[table]
+        try:
+            client.insert(
+                table.name, rows, column_names=table.columns, column_type_names=types, database=self._database
+            )
+        except _CONVERSION as error:
+            raise Rejected(_kind(error)) from None
 
 
 def statements() -> list[str]:
@@ -152,17 +156,15 @@ def _sorted_errors() -> Iterator[None]:
     try:
         yield
     except Error as error:
-        if error.code in _DATA_CODES or isinstance(error, DataError):
+        if error.code in _DATA_CODES:
             raise Rejected(_kind(error)) from None
         raise Unavailable(_kind(error)) from None
-    except _CONVERSION as error:
-        raise Rejected(_kind(error)) from None
     except (ClickHouseError, OSError, RuntimeError) as error:
         raise Unavailable(_kind(error)) from None
 
 
 def _kind(error: Exception) -> str:
-    words = (type(error).__name__, getattr(error, "code", None), getattr(error, "name", None))
+    words = (type(error).__name__, *((error.code, error.name) if isinstance(error, Error) else ()))
     return " ".join(str(word) for word in words if word)
 
 

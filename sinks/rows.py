@@ -175,7 +175,8 @@ def episode_row(row: EpisodeRow) -> Row:
 def pane_row(row: PaneRow, partition: int) -> Row:
     """One partition's part of one row of `minutes`. Counts that the table does not know are left out."""
     return (
-        row.tenant, row.queue, row.channel, row.minute, partition, row.version, row.frt_hist, row.restated, FORMULA, *(row.counts.get(name, 0) for name in COUNTS),
+        row.tenant, row.queue, row.channel, row.minute, partition, row.version, row.frt_hist, row.restated, FORMULA,
+        *(row.counts.get(name, 0) for name in COUNTS),
     )  # fmt: skip
 
 

@@ -64,6 +64,7 @@ class Opened:
         self._in_loop(self._door.close())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
+        self._loop.close()
 
     def ask(self, statement: str | bytes = b"", method: str = "POST", headers: Any = None, **named: str) -> Said:
         """One request, as user bi unless told otherwise."""
@@ -102,10 +103,13 @@ def test_clickhouse_connect_works_as_it_is(door: Opened) -> None:
     client = door.client()
     assert client.server_tz == UTC or str(client.server_tz) == "UTC"
     assert client.query("SELECT count(), sum(offered) FROM minutes").result_rows == [(100, 100)]
-    until = datetime(1970, 1, 1, 0, 2)
+    until = datetime.fromisoformat("1970-01-01T00:02:00")
     asked = "SELECT minute, frt_hist FROM minutes WHERE minute < {t:DateTime64(3)} ORDER BY minute"
     answer = client.query(asked, parameters={"t": until})
-    assert answer.result_rows == [(datetime(1970, 1, 1), {5: 1}), (datetime(1970, 1, 1, 0, 1), {5: 1})]
+    assert [(str(minute), hist) for minute, hist in answer.result_rows] == [
+        ("1970-01-01 00:00:00", {5: 1}),
+        ("1970-01-01 00:01:00", {5: 1}),
+    ]
     assert client.command("SELECT count() FROM minutes") == 100
     assert client.ping()
     assert client.query("SELECT 1").summary["read_rows"] == "1"
@@ -172,7 +176,8 @@ def test_the_database_comes_from_the_url_or_the_header(door: Opened) -> None:
 @pytest.mark.parametrize(
     "headers",
     [
-        {}, {"X-ClickHouse-User": "bi"}, {"X-ClickHouse-User": "default"}, {"X-ClickHouse-User": "bi", "X-ClickHouse-Key": "x"},
+        {}, {"X-ClickHouse-User": "bi"}, {"X-ClickHouse-User": "default"},
+        {"X-ClickHouse-User": "bi", "X-ClickHouse-Key": "x"},
         {"X-ClickHouse-User": "default", "X-ClickHouse-Key": "pw"}, {"Authorization": "Basic !!"},
         {"Authorization": "Basic " + base64.b64encode(b"bi:no").decode()}, {"Authorization": "Bearer pw"},
     ],
@@ -404,12 +409,16 @@ def test_what_one_reader_sets_up_is_gone_for_the_next(door: Opened) -> None:
 @pytest.mark.parametrize(
     "statement",
     [
-        "SHOW DATABASES", "SHOW TABLES", "SHOW TABLES FROM system", "DESCRIBE TABLE minutes", "SHOW CREATE VIEW minutes", "EXISTS minutes",
-        "EXPLAIN SELECT * FROM minutes", "EXPLAIN PIPELINE SELECT 1", "SELECT name, type, comment FROM system.columns LIMIT 1",
+        "SHOW DATABASES", "SHOW TABLES", "SHOW TABLES FROM system", "DESCRIBE TABLE minutes", "EXISTS minutes",
+        "SHOW CREATE VIEW minutes",
+        "EXPLAIN SELECT * FROM minutes", "EXPLAIN PIPELINE SELECT 1", "EXPLAIN indexes = 1 SELECT * FROM minutes_base",
+        "SELECT name, type, comment FROM system.columns LIMIT 1",
         "SELECT * FROM information_schema.tables LIMIT 1", "SELECT * FROM INFORMATION_SCHEMA.COLUMNS LIMIT 1",
         "/* who asks */ SELECT 1 -- why", "SELECT number FROM numbers(3)", "SELECT * FROM system.functions LIMIT 1",
-        "WITH x AS (SELECT 1 AS a) SELECT a FROM x UNION ALL SELECT 2", "SHOW COLUMNS FROM minutes", "SHOW FUNCTIONS LIKE 'sum'",
-        "SELECT queue, count() OVER () FROM minutes_base FINAL LIMIT 1", "SELECT 'file(', 'it''s; url(''x'')', format('{}', 1)",
+        "WITH x AS (SELECT 1 AS a) SELECT a FROM x UNION ALL SELECT 2", "SHOW COLUMNS FROM minutes",
+        "SHOW FUNCTIONS LIKE 'sum'",
+        "SELECT queue, count() OVER () FROM minutes_base FINAL LIMIT 1",
+        "SELECT 'file(', 'it''s; url(''x'')', format('{}', 1)",
         "SELECT * FROM outcomes_by_day AS o LEFT JOIN agents_by_hour AS a ON o.tenant = a.tenant FORMAT Null",
     ],
 )  # fmt: skip

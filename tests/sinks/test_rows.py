@@ -33,11 +33,13 @@ from streams.events import EpisodeRow, Event, EventRow, PaneRow, Reading, Segmen
 from streams.metrics import COUNTS
 
 ALERT = {
-    "v": 1, "alert": "a1", "rule": "surge", "state": "firing", "severity": "warning", "tenant": "t", "queue": "returns",
-    "channel": "*", "since": "2026-11-21T10:00:00.000Z", "at": "2026-11-21T18:00:01.500+08:00", "value": 31, "peak": 31.5,
+    "v": 1, "alert": "a1", "rule": "surge", "state": "firing", "severity": "warning", "tenant": "t",
+    "queue": "returns", "channel": "*", "since": "2026-11-21T10:00:00.000Z", "at": "2026-11-21T18:00:01.500+08:00",
+    "value": 31, "peak": 31.5,
     "expected": 8.0, "low": 2, "high": 15, "unit": "per_min", "summary": {"zh": "激增", "en": "surge"},
-    "drivers": [{"dimension": "topic", "value": "other", "excess": 23, "share": 1}], "keywords": ["退货"], "samples": [],
-    "impact": {"backlog": 3}, "acknowledged_by": None, "grade": None, "group": None, "runbook": None, "board": None,
+    "drivers": [{"dimension": "topic", "value": "other", "excess": 23, "share": 1}], "keywords": ["退货"],
+    "samples": [], "impact": {"backlog": 3}, "acknowledged_by": None, "grade": None, "group": None,
+    "runbook": None, "board": None,
 }  # fmt: skip
 
 

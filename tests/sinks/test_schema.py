@@ -30,8 +30,8 @@ from streams.events import (
     EventRow,
     Hold,
     PaneRow,
-    Run,
     Reading,
+    Run,
     Segment,
     StatusRow,
     encode,
@@ -42,8 +42,8 @@ pytestmark = pytest.mark.slow
 
 START = 1_772_445_600_000
 VIEWS = {
-    "events", "episodes", "minutes", "alerts", "agent_status", "dead_letters", "audit", "late", "clocks", "outcomes_by_day",
-    "agents_by_hour", "frt_by_hour", "service_level_by_day", "backlog_now", "surges",
+    "events", "episodes", "minutes", "alerts", "agent_status", "dead_letters", "audit", "late", "clocks",
+    "outcomes_by_day", "agents_by_hour", "frt_by_hour", "service_level_by_day", "backlog_now", "surges",
 }  # fmt: skip
 
 
@@ -104,7 +104,8 @@ def test_an_episode_that_a_refold_removes_is_gone_and_may_come_back(base: Base) 
 def test_an_episode_comes_back_with_all_its_columns(base: Base) -> None:
     told = EpisodeRow(
         "t", "c", 2, 9, opened_at=START, demand_at=START + 1, reply_times_ms=[5, 7], queue_waits=[("a", 3), ("b", 4)],
-        holds=[Hold("amy", START, START + 5), Hold("bob", START + 5, None)], resolved=True, csat=5, frt_ms=0, sentiment=-0.5,
+        holds=[Hold("amy", START, START + 5), Hold("bob", START + 5, None)], resolved=True, csat=5,
+        frt_ms=0, sentiment=-0.5,
     )  # fmt: skip
     base.write({EPISODES: [episode_row(told)]})
     (row,) = base.rows("episodes")

@@ -21,6 +21,8 @@ from tests.streams.line import event_of
 VIEWS = ("episodes", "minutes", "outcomes_by_day", "agents_by_hour")
 HOUR = 3_600_000
 MINUTE = 60_000
+pytestmark = pytest.mark.slow
+
 _TENANTS = itertools.count(1)
 
 CASES = [case for case in load_cases() if set(case["expect"]) & {*VIEWS, "late"}]
