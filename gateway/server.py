@@ -27,7 +27,6 @@ from websockets.http11 import Request, Response
 from config.settings import Settings, SettingsError
 from gateway import live, pages, ticker
 from gateway.auth import MIN_SECRET, Claims, Verdict, is_replay
-from gateway.counter import Counter as Orders
 from gateway.direct import DirectStore
 from gateway.entrance import Entrance, Rules, answer, choose_subprotocol
 from gateway.feeder import Feeder
@@ -86,11 +85,10 @@ class Gateway:
     def __init__(self, settings: Settings, backing: Backing, broker: Broker) -> None:
         self.metrics = Metrics()
         self.mirror = Mirror(settings)
-        self.orders = Orders(settings.redis.url.get_secret_value())
         self._settings = settings
         self._backing = backing
         self._broker = broker
-        self._handover = Handover(settings.redis.url.get_secret_value())
+        self.handover = Handover(settings.redis.url.get_secret_value())
         self._addresses: Counter[str] = Counter()
         self._open: dict[ServerConnection, Claims] = {}
         self._ingests: set[Ingest] = set()
@@ -162,7 +160,7 @@ class Gateway:
 
     async def _serve(self, connection: ServerConnection, claims: Claims, door: str, query: str) -> None:
         if door == "live":
-            await live.serve_live(connection, claims, self.mirror, self._settings, self._handover.hand_in)
+            await live.serve_live(connection, claims, self.mirror, self._settings, self.handover.hand_in)
             return
         session = Session(claims, is_replay(query), self._settings.gateway.events_per_s)
         ingest = Ingest(connection, session, self._backing.store, self.metrics)
@@ -282,7 +280,7 @@ async def serve_until(settings: Settings, stop: asyncio.Event, ready: asyncio.Fu
         for chore in reversed(chores):
             chore.cancel()
         await asyncio.gather(*chores, return_exceptions=True)
-        await gateway.orders.close()
+        await gateway.handover.close()
         await broker.close()
 
 
