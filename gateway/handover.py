@@ -1,4 +1,4 @@
-"""Hands a viewer's order to the notifier, through Redis, and waits for the answer: only what was carried out is said to be done."""
+"""Hands a viewer's order to the notifier, through Redis, and waits for what came of it."""
 
 from __future__ import annotations
 
