@@ -69,7 +69,7 @@ def event_row(text: str = "hello", **fields: Any) -> EventRow:
     return EventRow(Event(kind="message", at=1, **(given | fields)), 1, False, 7)
 
 
-def segment(lists: dict[str, list[Any]], **fields: Any) -> Segment:
+def segment(lists: dict[str, Any], **fields: Any) -> Segment:
     """A segment of these rows."""
     return Segment(**lists, **fields)
 
@@ -98,9 +98,8 @@ def segments(draw: st.DrawFn) -> Segment:
         for name in draw(st.sets(st.sampled_from(LISTS), max_size=4))
     }
     tick = draw(st.one_of(st.none(), st.integers(0, 10**12)))
-    return Segment(
-        clock=draw(st.sampled_from(["", "shop"])), late=draw(st.sampled_from([{}, {"t": 3}])), tick=tick, **made
-    )
+    late = draw(st.sampled_from([{}, {"t": 3}]))
+    return segment(made, clock=draw(st.sampled_from(["", "shop"])), late=late, tick=tick)
 
 
 def test_every_kind_of_row_is_tried_here() -> None:
