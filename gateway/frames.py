@@ -8,7 +8,7 @@ everything since in one frame: newer states in place of older ones. Frames are b
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -32,6 +32,9 @@ RIGHTS = {
     "admin": ("ack", "silence", "drill", "admin"),
 }
 """What each role may do on the board. Other roles may not open it."""
+
+_SHARED_MS = 200
+"""A frame that was built this recently, of the same versions, is good for the next viewer too."""
 
 _encode = msgspec.json.encode
 
@@ -211,6 +214,34 @@ class Feed:
             | {str(driver.get("value")) for driver in drivers},
             "agent": {str(agent.get("agent")) for agent in self._list(held, "agents")},
         }
+
+
+class Shared:
+    """A feed and the frames it built just now: many viewers who come at the same moment cost one."""
+
+    def __init__(self, feed: Feed) -> None:
+        self._feed = feed
+        self._built: dict[tuple[Any, ...], tuple[int, bytes]] = {}
+
+    def snapshot(self, held: Held, now: Now, sub: str, roles: Iterable[str]) -> bytes:
+        """The first frame of a viewer."""
+        built = self._once(("snapshot", held.version, now.stale), now, lambda: self._feed.snapshot(held, now))
+        return signed(built, sub, roles)
+
+    def delta(self, held: Held, now: Now, version: int, whole: bool) -> bytes:
+        """The next frame of a viewer that has seen `version`."""
+        asked = (version, whole, held.version, now.stale)
+        return self._once(asked, now, lambda: self._feed.delta(held, now, version, whole))
+
+    def forget(self, now: Now) -> None:
+        """Drop frames that nobody should get any more."""
+        self._built = {asked: made for asked, made in self._built.items() if 0 <= now.ms - made[0] < _SHARED_MS}
+
+    def _once(self, asked: tuple[Any, ...], now: Now, build: Callable[[], bytes]) -> bytes:
+        self.forget(now)
+        if asked not in self._built:
+            self._built[asked] = (now.ms, build())
+        return self._built[asked][1]
 
 
 _KINDS = ("queue", "channel", "topic", "agent")

@@ -15,6 +15,7 @@ import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any, Protocol, cast
+from weakref import WeakValueDictionary
 
 import redis.asyncio
 import structlog
@@ -22,7 +23,7 @@ from msgspec import MsgspecError
 from redis.exceptions import RedisError
 
 from config.settings import Settings
-from gateway.frames import Feed, Now, Scope, signed
+from gateway.frames import Feed, Now, Scope, Shared
 from gateway.held import Held, Meta, decode_change, decode_meta, decode_object
 
 log = structlog.get_logger()
@@ -41,9 +42,6 @@ _RETRY_S = 0.5
 _CHECK_S = 0.25
 _GONE_S = 1.5
 """A Redis that is back within this long was never gone for a viewer."""
-
-_SHARED_MS = 200
-"""A frame that was built this recently, of the same versions, is good for the next viewer too."""
 
 
 class Gap(Exception):
@@ -66,7 +64,8 @@ class Mirror:
         """Set by whoever talks to the broker; only names the reason of staleness."""
         self.viewers: set[Viewer] = set()
         self._settings = settings
-        self._feeds: dict[Scope, _Shared] = {}
+        self._labels = settings.labels.model_dump()
+        self._feeds: WeakValueDictionary[Scope, Shared] = WeakValueDictionary()
         self._changed = asyncio.Event()
         self._seq: int | None = None
         self._heard_at: float | None = None
@@ -91,14 +90,13 @@ class Mirror:
         """The moment, and the trust, that a frame made now speaks of."""
         return Now(time.time_ns() // 1_000_000, self._stale)
 
-    def feed(self, scope: Scope) -> _Shared:
-        """The frames of a scope, shared by all who look through it."""
-        if len(self._feeds) > 4_096:
-            self._feeds.clear()
-        if scope not in self._feeds:
-            zone = (self._settings.tenants.get(scope.tenant) or self._settings.defaults).zone
-            self._feeds[scope] = _Shared(Feed(scope, zone, self._settings.labels.model_dump()))
-        return self._feeds[scope]
+    def feed(self, scope: Scope) -> Shared:
+        """The frames of a scope, shared by all who look through it; it lives as long as one of them keeps it."""
+        feed = self._feeds.get(scope)
+        if feed is None:
+            feed = Shared(Feed(scope, self._settings.tenant(scope.tenant).zone, self._labels))
+            self._feeds[scope] = feed
+        return feed
 
     def wake(self) -> None:
         """Let all who wait in `until` look again."""
@@ -208,6 +206,8 @@ class Mirror:
             self._say(only_if_judged_otherwise=True)
             for viewer in tuple(self.viewers):
                 viewer.check(time.monotonic())
+            for feed in tuple(self._feeds.values()):
+                feed.forget(self.now())
             await asyncio.sleep(_CHECK_S)
 
     def _say(self, only_if_judged_otherwise: bool = False) -> None:
@@ -225,28 +225,6 @@ class Mirror:
         if heard and now - self._moved_at <= _AGED_S and not late:
             return None
         return "broker" if self.broker_gone else "stream"
-
-
-class _Shared:
-    """One feed, and the last frames it built: many viewers at the same version cost one."""
-
-    def __init__(self, feed: Feed) -> None:
-        self._feed = feed
-        self._built: dict[tuple[Any, ...], tuple[int, bytes]] = {}
-
-    def snapshot(self, held: Held, now: Now, sub: str, roles: frozenset[str]) -> bytes:
-        asked = ("snapshot", held.version, now.stale)
-        return signed(self._once(asked, now, lambda: self._feed.snapshot(held, now)), sub, roles)
-
-    def delta(self, held: Held, now: Now, version: int, whole: bool) -> bytes:
-        asked = (version, whole, held.version, now.stale)
-        return self._once(asked, now, lambda: self._feed.delta(held, now, version, whole))
-
-    def _once(self, asked: tuple[Any, ...], now: Now, build: Callable[[], bytes]) -> bytes:
-        self._built = {key: made for key, made in self._built.items() if 0 <= now.ms - made[0] < _SHARED_MS}
-        if asked not in self._built:
-            self._built[asked] = (now.ms, build())
-        return self._built[asked][1]
 
 
 def _key_id(field: bytes) -> tuple[str, str, str]:

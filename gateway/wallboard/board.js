@@ -156,7 +156,7 @@ const dots = (page) => h("span.dots", { "aria-hidden": "true" }, [0, 1, 2].map((
 
 function phone(c) {
   const k = p.tiles(c), rows = m.rowsOf(state, tenant, ui.channel), ids = order(c, rows);
-  return h("main.phone", { id: "main", key: "phone" }, c.many || ui.channel !== "*" || ui.queue !== "*" ? filters(c, rows) : null, h("section.alertsp", { "aria-label": c.t("alerts") }, p.alertsPanel(c)), h("div.kpis", k.backlog, k.oldest, k.frt, k.sl), p.tidePanel(c, { height: 176, left: 30, right: 84, big: 28, every: 60, narrow: true }), p.phoneList(c, ids));
+  return h("main.phone", { id: "main", key: "phone" }, c.many || ui.channel !== "*" || ui.queue !== "*" ? filters(c, rows) : null, h("section.alertsp", { "aria-label": c.t("alerts") }, p.alertsPanel(c)), h("div.kpis", k.backlog, k.oldest, k.frt, k.sl), p.tidePanel(c, { height: 176, left: 30, right: 84, big: 28, every: 60, narrow: true }), p.phoneList(c, ids), p.tools(c));
 }
 
 function empty(c) {

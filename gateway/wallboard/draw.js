@@ -21,7 +21,7 @@ export const SHAPES = {
 export const icon = (name) => s("svg", { class: "icon i-" + name, viewBox: "0 0 16 16", "aria-hidden": "true" }, SHAPES[name]());
 export const mark = (name, word, title) => h("span.mark.m-" + name, { title: title ?? null }, icon(name), h("span", word));
 
-export const wordmark = () => h("span.word", s("svg", { class: "logo", viewBox: "0 0 28 20", "aria-hidden": "true" }, s("path", { d: "M0 12.5c3.5-4 6-4 9.3 0s6 4 9.4 0 5.8-4 9.3 0V20H0Z", class: "logowater" }), s("path", { d: "M14 14.6V2l6.5 3.2L14 8.4", class: "logomast" })), h("b", "Tidewatch"));
+export const wordmark = () => h("h1.word", s("svg", { class: "logo", viewBox: "0 0 28 20", "aria-hidden": "true" }, s("path", { d: "M0 12.5c3.5-4 6-4 9.3 0s6 4 9.4 0 5.8-4 9.3 0V20H0Z", class: "logowater" }), s("path", { d: "M14 14.6V2l6.5 3.2L14 8.4", class: "logomast" })), h("b", "Tidewatch"));
 
 const line = (points) => points.map(([x, y], i) => (i ? "L" : "M") + x.toFixed(1) + " " + y.toFixed(1)).join("");
 const back = (points) => line([...points].reverse()).replace("M", "L");

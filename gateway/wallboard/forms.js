@@ -83,8 +83,9 @@ export function clock(ms, zone, { zh, seconds = false, today = null } = {}) {
   if (!known(ms)) return NONE;
   const time = format(zone, { hour: "2-digit", minute: "2-digit", ...(seconds ? { second: "2-digit" } : {}) }, "clock" + seconds).format(ms);
   if (today === null || day(ms, zone) === day(today, zone)) return time;
-  const p = Object.fromEntries(format(zone, { month: "numeric", day: "numeric" }, "date").formatToParts(ms).map((x) => [x.type, x.value]));
-  return (zh ? `${p.month} 月 ${p.day} 日 ` : `${p.day} ${MONTHS[p.month - 1]} `) + time;
+  const of = (at) => Object.fromEntries(format(zone, { year: "numeric", month: "numeric", day: "numeric" }, "date").formatToParts(at).map((x) => [x.type, x.value]));
+  const p = of(ms), other = p.year !== of(today).year;
+  return (zh ? `${other ? p.year + " 年 " : ""}${p.month} 月 ${p.day} 日 ` : `${p.day} ${MONTHS[p.month - 1]} ${other ? p.year + " " : ""}`) + time;
 }
 
 /** A lag: tenths of a second under ten, whole ones above, cut off. */

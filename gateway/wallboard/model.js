@@ -142,7 +142,7 @@ export function figures(key, window) {
 
 /** How bad a queue is at a glance: its surge, its waiting. */
 export function worstLevel(key) {
-  return (key.worst ??= Math.max(key.volume?.surge ? 3 : 0, level(key, "backlog", key.backlog), level(key, "oldest_ms", key.oldest_ms)));
+  return (key.worst ??= Math.max(key.volume?.surge ? 3 : key.volume?.lull ? 2 : 0, level(key, "backlog", key.backlog), level(key, "oldest_ms", key.oldest_ms)));
 }
 
 const order = new Intl.Collator(undefined, { numeric: true });

@@ -11,7 +11,8 @@ const cls = (...names) => names.filter(Boolean).join(" ");
 
 export const label = (c, kind, id) => c.state.labels?.[kind]?.[id]?.[c.lang] || (kind === "queue" && id === "*" ? c.t("all_queues") : kind === "channel" && id === "*" ? c.t("all_channels") : id === "other" ? c.t("other") : id);
 const dur = (c, ms) => f.span(ms, c.zh);
-const clock = (c, ms, seconds) => f.clock(ms, c.zone, { zh: c.zh, seconds, today: c.today });
+/** A time; with its date where it is not of the day that the numbers are of. */
+const clock = (c, ms, seconds, today = c.at) => f.clock(ms, c.zone, { zh: c.zh, seconds, today });
 /** An age that goes on while the page is live, from the moment the numbers are of. */
 const aging = (c, ms) => (ms === null || ms === undefined ? null : ms + c.elapsed);
 const lasted = (c, a) => Math.max(0, (a.resolved_at ? Date.parse(a.resolved_at) : c.at + c.elapsed) - Date.parse(a.since));
@@ -19,14 +20,14 @@ const lasted = (c, a) => Math.max(0, (a.resolved_at ? Date.parse(a.resolved_at) 
 /* ── bar ─────────────────────────────────────────────────────────────────────────────────────────────────────── */
 
 function strip(c) {
-  const when = c.at === null ? f.NONE : clock(c, c.at, true), lagging = c.state.ingest_lag_ms ?? null;
+  const when = c.at === null ? f.NONE : clock(c, c.at, true, c.today), lagging = c.state.ingest_lag_ms ?? null;
   if (c.stale) return h("div.strip.stalled", d.mark("stale", c.t("stale")), h("span", c.t("as_of") + " ", h("b", when)), c.staleFor === null ? null : h("span", c.t("ago", dur(c, c.staleFor))));
   const p = c.state.partitions ?? { total: 0, behind: 0 }, late = lagging !== null && lagging > 5000;
   return h("div.strip", c.state.ready ? d.mark("live", c.t("live")) : null, h("span", c.t("as_of") + " ", h("b", when)),
     h("span" + (late ? ".late" : ""), late ? d.icon("warning") : null, c.t("lag") + " ", h("b", f.lag(lagging, c.zh))), p.total ? h("span.wide" + (p.behind ? ".late" : ""), p.behind ? d.icon("warning") : null, c.t("partitions") + " ", h("b", `${p.total - p.behind}/${p.total}`)) : null);
 }
 
-function tools(c) {
+export function tools(c) {
   const tool = (name, title, text, act, pressed) => h("button.tool", { key: name, type: "button", "aria-label": title, title, "aria-pressed": pressed ?? null, onclick: act }, text);
   const sound = c.sound === "on" ? "sound_on" : c.sound === "blocked" ? "sound_blocked" : "sound_off";
   return h("div.tools", tool("sound", c.t("sound_label"), c.t(sound), c.do.sound, String(c.sound === "on")), tool("lang", c.t("lang_label"), c.zh ? "EN" : "中", c.do.lang), tool("theme", c.t("theme_label"), c.t(c.ui.theme === "dark" ? "light" : "dark"), c.do.theme), tool("keys", c.t("keys"), "?", c.do.help));
@@ -166,7 +167,7 @@ const safe = (url) => (/^https?:\/\//i.test(url ?? "") ? url : null);
 const seen = (c, a) => (c.pending.has(a.alert) && a.state === "firing" ? { ...a, state: "acknowledged", acknowledged_by: c.t("mine") } : a);
 
 export function alertsPanel(c, o = {}) {
-  const all = m.alertsOf(c.state, c.tenant).map((a) => seen(c, a)), open = all.filter((a) => a.state !== "resolved"), most = o.all ? Infinity : 5, own = o.all ? open : open.filter((a) => !a.inhibited_by), cards = own.slice(0, most), rest = open.filter((a) => !cards.includes(a)), same = rest.length > 0 && rest.every((a) => a.inhibited_by || (a.group && a.group === cards[0]?.group));
+  const all = m.alertsOf(c.state, c.tenant).map((a) => seen(c, a)), open = all.filter((a) => a.state !== "resolved"), most = o.all ? Infinity : 5, quiet = (a) => Number(m.silenceOf(c.state, a, c.at ?? 0) !== null), own = (o.all ? [...open] : open.filter((a) => !a.inhibited_by)).sort((a, b) => quiet(a) - quiet(b)), cards = own.slice(0, most), rest = open.filter((a) => !cards.includes(a)), same = rest.length > 0 && rest.every((a) => a.inhibited_by || (a.group && a.group === cards[0]?.group));
   return [h("div.phead", h("h2", c.t("alerts")), h("span.gap"), h("small.sub", c.t("alerts_sub", open.length, all.length - open.length))),
     !all.length ? h("p.sub", c.t("no_alerts")) : null, cards.map((a) => card(c, a)), rest.length ? h("p.sub.folded", { key: "rest" }, h("a", { href: c.link({ page: "alerts" }), onclick: c.follow({ page: "alerts" }) }, c.t(same ? "more_same" : "more", rest.length))) : null, (c.view === "phone" && !o.all ? [] : all.filter((a) => a.state === "resolved").slice(0, most)).map((a) => card(c, a))];
 }

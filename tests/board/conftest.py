@@ -29,6 +29,12 @@ _FLAGS = (
 )  # fmt: skip
 
 
+_TWO_FRAMES = """
+  const done = arguments[0];
+  requestAnimationFrame(() => requestAnimationFrame(() => done()));
+"""
+
+
 class Theatre:
     """A stage in a thread of its own. What it plays is written every half second."""
 
@@ -88,6 +94,11 @@ class Theatre:
         while scene is not None and self._played < seen + 2:
             time.sleep(0.02)
 
+    def drop(self) -> None:
+        """Cut every viewer's connection."""
+        for viewer in list(self.stage.mirror.viewers):
+            self._loop.call_soon_threadsafe(viewer.connection.transport.abort)  # type: ignore[attr-defined]
+
     def address(self, query: str = "") -> str:
         """Where the board is."""
         return f"http://127.0.0.1:{self.port}/?{query}"
@@ -111,9 +122,8 @@ class Page:
 
     def settle(self) -> None:
         """Let drawings take the room they found."""
-        self.do(
-            "const done = arguments[0]; requestAnimationFrame(() => requestAnimationFrame(() => done()))", later=True
-        )
+        self.do(_TWO_FRAMES, later=True)
+        self.wait("return document.getAnimations().every((one) => one.playState !== 'running')")
 
     def do(self, script: str, *values: Any, later: bool = False) -> Any:
         """Run a script in the page."""

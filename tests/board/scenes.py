@@ -161,8 +161,36 @@ def hostile(now: int, tenant: str = "demo") -> Present:
     return present
 
 
+def crowded(now: int, tenant: str = "demo") -> Present:
+    """Far more alerts than anybody reads, a queue that fell silent, a silence; and a tenant of last year, in replay."""
+    present, other = surge(now, tenant), surge(now - 400 * 86_400_000, "replayed")
+    present["keys"] += other["keys"]
+    present["series"] |= other["series"]
+    lists = present["lists"][tenant]
+    for at in range(12):
+        alert = lists["alerts"][0] | {"alert": f"many-{at}", "severity": ("critical", "warning", "info")[at % 3]}
+        lists["alerts"].append(alert | {"queue": QUEUES[at % 7][0], "rule": f"r-{at}", "group": "returns"})
+    silence = {
+        "id": "s-1",
+        "match": {"queue": "tech"},
+        "until": instant(now + 3_600_000),
+        "by": "李敏",
+        "reason": "演练",
+    }
+    lists["silences"] = [silence]
+    present["lists"]["replayed"] = other["lists"]["replayed"]
+    vip = next(key for key in present["keys"] if key["queue"] == "vip")
+    vip["volume"] |= {"lull": True, "since": instant(now - 600_000), "rate_per_min": 0, "learning": False}
+    present["meta"]["clocks"] = {tenant: instant(now), "replayed": instant(now - 400 * 86_400_000)}
+    present["meta"]["replaying"], present["meta"]["ingest_lag_ms"] = ["replayed"], 12_900
+    present["meta"]["zones"]["replayed"] = "Europe/Berlin"
+    present["meta"]["partitions"]["behind"] = 2
+    return present
+
+
 SCENES: dict[str, Callable[[int], Present]] = {
     "surge": surge, "calm": calm, "empty": empty, "unlearned": unlearned, "huge": huge, "hostile": hostile,
+    "crowded": crowded,
 }  # fmt: skip
 
 

@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import pytest
 
 from tests.board.conftest import Page
-from tests.board.scenes import calm, empty, hostile, huge, surge, unlearned
+from tests.board.scenes import Present, calm, crowded, empty, hostile, huge, surge, unlearned
 
 pytestmark = pytest.mark.slow
+
+AXE = Path(__file__).parent / "axe.min.js"
+"""axe-core 4.12.1, MPL-2.0: its head names the licence."""
+
+WIDE = """
+  const sheet = new CSSStyleSheet();
+  sheet.replaceSync(`body, svg text { font-family: '${arguments[0]}' !important }`);
+  document.adoptedStyleSheets = [sheet];
+  dispatchEvent(new Event('resize'));
+"""
+
+CHECK = """
+  const done = arguments[0];
+  axe.run(document).then((r) => done(r.violations.map((v) => [v.id, v.impact, v.nodes[0].html])));
+"""
 
 CLIPPED = """
   const told = '.value, .tile .label > span, .top .strip > *, .tool, .abtns button, .num, .dnum', bad = [];
@@ -117,6 +133,21 @@ def test_numbers_that_stand_still_turn_grey_with_the_reason_and_come_back(page: 
     assert page.do("return document.querySelector('.banner')") is None
 
 
+def test_a_lost_connection_is_opened_again_and_shows_the_newest_numbers(page: Page) -> None:
+    page.open("lang=en")
+
+    def later(now: int) -> Present:
+        present = surge(now)
+        present["keys"][0]["backlog"] = 77
+        return present
+
+    page.theatre.drop()
+    page.theatre.play(later)
+    lost = time.monotonic()
+    page.wait("return document.querySelector('[data-of=backlog]').innerText === '77'")
+    assert time.monotonic() - lost < 3
+
+
 def test_the_oldest_wait_goes_on_between_frames(page: Page) -> None:
     page.open("lang=en")
     seen = {page.text('[data-of="oldest"]')}
@@ -217,6 +248,54 @@ def test_five_hundred_queues_are_one_picture_and_only_the_rows_in_sight(page: Pa
     page.wait("const r = [...document.querySelectorAll('[data-row]')].find((x) => x.getBoundingClientRect().top > 100);"
               "return r && r.querySelectorAll('.spark path').length > 0")  # fmt: skip
     assert page.complaints() == []
+
+
+def test_a_flood_of_alerts_is_five_cards_and_a_number(page: Page) -> None:
+    page.theatre.play(crowded)
+    page.open("lang=en&tenant=demo")
+    assert page.do("return document.querySelectorAll('.alert:not(.sev-quiet)').length") <= 5
+    assert "9 more" in page.text(".folded")
+    page.open("lang=zh&tenant=demo&page=alerts")
+    assert "已静默至" in page.text(".alertsp")
+    assert "李敏：演练" in page.text(".alertsp")
+
+
+def test_a_tenant_of_another_year_says_which_day_its_numbers_are_of(page: Page) -> None:
+    page.theatre.play(crowded)
+    page.open("lang=zh&tenant=replayed")
+    page.wait(r"return /\d{4} 年 \d+ 月 \d+ 日 \d\d:\d\d:\d\d/.test(document.querySelector('.strip').innerText)")
+    assert "Europe/Berlin" in page.text(".filters")
+    assert not page.do("return document.documentElement.classList.contains('stalled')")
+
+
+def test_a_lag_between_five_and_thirty_seconds_is_said_and_greys_nothing(page: Page) -> None:
+    page.theatre.play(crowded)
+    page.open("lang=en&tenant=demo")
+    assert "Ingest lag 12 s" in page.text(".strip .late")
+    assert "10/12" in page.text(".strip")
+    assert not page.do("return document.documentElement.classList.contains('stalled')")
+
+
+@pytest.mark.parametrize("font", ["DejaVu Sans", "DejaVu Serif"])
+def test_the_layout_survives_a_wide_face(page: Page, font: str) -> None:
+    for lang in ("zh", "en"):
+        for view, width in (("", 390), ("", 1180), ("", 1440), ("view=tv", 1920)):
+            page.open(f"lang={lang}&{view}", width, 1080)
+            page.do(WIDE, font)
+            page.settle()
+            assert page.do("return document.documentElement.scrollWidth") <= width, (lang, view, width)
+            assert page.do(CLIPPED) == [], (lang, view, width)
+
+
+@pytest.mark.parametrize(
+    ("query", "width"),
+    [("lang=zh&theme=dark", 1440), ("lang=en&theme=light", 390), ("lang=zh&theme=light&view=tv", 1920)],
+)
+def test_the_accessibility_checker_finds_nothing_serious(page: Page, query: str, width: int) -> None:
+    page.open(query, width)
+    page.do(AXE.read_text(encoding="utf-8"))
+    found = page.do(CHECK, later=True)
+    assert [one for one in found if one[1] in ("serious", "critical")] == []
 
 
 def test_the_page_speaks_the_browsers_language_unless_told_otherwise(page: Page) -> None:

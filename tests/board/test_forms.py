@@ -65,6 +65,10 @@ FORMS = [
         "11 月 20 日 09:53",
     ),
     ("m.clock(Date.UTC(2026, 10, 20, 1, 53), 'Asia/Shanghai', {today: Date.UTC(2026, 10, 21, 9)})", "20 Nov 09:53"),
+    (
+        "m.clock(Date.UTC(2025, 9, 18, 2), 'UTC', {zh: true, today: Date.UTC(2026, 10, 21, 9)})",
+        "2025 年 10 月 18 日 02:00",
+    ),
     ("m.clock(0, 'No/Such', {})", "00:00"),
     ("m.lag(120, false)", "0.1 s"),
     ("m.lag(12900, true)", "12 秒"),
