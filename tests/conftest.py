@@ -6,7 +6,7 @@ import asyncio
 import os
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -45,6 +45,11 @@ class RunningStack:
     def directory(self) -> Path:
         """Where everything lies."""
         return self._stack.directory.path
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """What the roles are given."""
+        return self._stack.roles_environment
 
     def pid(self, name: str) -> int | None:
         """The process of a role, of `broker` or of `redis`."""

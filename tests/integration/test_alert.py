@@ -1,0 +1,137 @@
+"""A rule, a replay, a webhook: the alert fires at the tick at which its numbers were so, once, signed, and resolves."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from tests.conformance.cases import Row, rfc3339
+from tests.conftest import RunningStack
+from tests.integration.outside import History, Sender, wait
+from tidewatch.embedded import Stack
+
+SECRET = "a secret of the test, long enough"
+START = 1_772_445_600_000
+MINUTE = 60_000
+
+RULES = """
+rules:
+  - name: three-wait
+    metric: backlog
+    scope: {tenant: "alarm", queue: "*"}
+    fire: ">= 3"
+    clear: "<= 1"
+    for: 2m
+    severity: warning
+    runbook: https://runbooks.example/three-wait
+"""
+
+
+class Receiver:
+    """A webhook receiver that keeps what it is posted."""
+
+    def __init__(self) -> None:
+        self.posts: list[tuple[str, bytes]] = []
+        posts = self.posts
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                posts.append((self.headers["Tidewatch-Signature"], body))
+                self.send_response(204)
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                """Stay silent."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        """Where to post."""
+        return f"http://127.0.0.1:{self.server.server_port}/hook"
+
+
+@pytest.fixture(scope="module")
+def receiver() -> Iterator[Receiver]:
+    """The receiver."""
+    one = Receiver()
+    yield one
+    one.server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def alarmed(tmp_path_factory: pytest.TempPathFactory, receiver: Receiver) -> Iterator[RunningStack]:
+    """A stack with one rule and the webhook."""
+    root: Path = tmp_path_factory.mktemp("alarmed")
+    (root / "rules.yaml").write_text(RULES)
+    config = root / "tidewatch.toml"
+    config.write_text(
+        f'rules = "rules.yaml"\n[[channels]]\nname = "hook"\ntype = "webhook"\nurl = "{receiver.url}"\n'
+        f'secret = "{SECRET}"\nallow_private = true\n'
+    )
+    running = RunningStack(Stack(root / "data", port=0, config=config))
+    running.start()
+    yield running
+    running.stop()
+
+
+def message(number: int, at: int, author: str) -> Row:
+    """One message of conversation `number`."""
+    return {
+        "id": f"{author}-{number}",
+        "kind": "message",
+        "at": START + at,
+        "tenant": "alarm",
+        "conversation": f"c{number}",
+        "queue": "billing",
+        "author": author,
+        "author_id": f"{author}-{number}",
+        "text": "我的订单还没到",
+    }
+
+
+def tick(at: int) -> Row:
+    """A tick of the replay."""
+    return {"tick": rfc3339(START + at), "tenant": "alarm"}
+
+
+def test_an_alert_fires_when_its_numbers_held_and_resolves_when_they_cleared(alarmed: RunningStack, receiver: Receiver) -> None:
+    access: Row = dict(alarmed.access)
+    parts: list[Row] = [{"events": [message(number, 0, "customer") for number in range(3)]}]
+    parts += [tick(minute * MINUTE) for minute in range(1, 6)]
+    parts.append({"events": [message(number, 5 * MINUTE + 1_000, "agent") for number in (0, 1)]})
+    parts += [tick(minute * MINUTE) for minute in range(6, 9)]
+    Sender(access).send(parts)  # all at once: the ticks, not the wall clock, say when
+    wait("two posts", lambda: len(receiver.posts) >= 2, 60)
+    firing, resolved = (json.loads(body) for _, body in receiver.posts)
+    assert [firing["state"], resolved["state"]] == ["firing", "resolved"]
+    assert firing["alert"] == resolved["alert"]
+    assert (firing["rule"], firing["tenant"], firing["queue"], firing["value"]) == ("three-wait", "alarm", "billing", 3)
+    assert firing["at"] == rfc3339(START + 3 * MINUTE), "two minutes after the first tick that saw it"
+    assert resolved["resolved_at"] == rfc3339(START + 6 * MINUTE)
+    assert firing["summary"]["zh"] and firing["summary"]["en"]
+    for signature, body in receiver.posts:
+        fields = dict(part.split("=", 1) for part in signature.split(","))
+        want = hmac.new(SECRET.encode(), fields["t"].encode() + b"." + body, hashlib.sha256).hexdigest()
+        assert hmac.compare_digest(fields["v1"], want)
+    history = History(access)
+    wait("both changes in ClickHouse", lambda: len(history.rows("SELECT state FROM alerts WHERE tenant = 'alarm'")) == 2)
+    assert len(receiver.posts) == 2
+
+
+def test_a_restarted_notifier_says_nothing_twice(alarmed: RunningStack, receiver: Receiver) -> None:
+    before = len(receiver.posts)
+    pid = alarmed.pid("notifier")
+    alarmed.kill("notifier")
+    wait("another notifier", lambda: alarmed.pid("notifier") not in (None, pid), 60)
+    wait("the stack at work", lambda: alarmed.missing() == [], 60)
+    assert len(receiver.posts) == before
