@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from alerts.readings import SUM, Key, Place
-from alerts.rules import Rule
+from alerts.rule import Rule
 
 DRIVERS = 5
 """Named parts of one dimension; the rest is `other`: more bars than that nobody reads."""

@@ -23,8 +23,9 @@ from aiohttp.abc import AbstractResolver
 
 from alerts.addresses import Forbidden, GuardedResolver, check_address, check_url
 from alerts.letters import JOINER, Body, Letter, letter
-from alerts.notifiers import MOST_TIMEOUT_S, Rejected, Unavailable, language_of
+from alerts.notifiers import Rejected, Unavailable, language_of
 from alerts.outbox import Row
+from alerts.posting import MOST_TIMEOUT_S
 from config.settings import Channel, SettingsError
 
 MOST_SUBJECT = 200

@@ -15,19 +15,8 @@ from typing import Literal
 from zoneinfo import ZoneInfo
 
 from alerts.readings import EVERYWHERE, OUTSIDE
-from alerts.rules import SEVERITIES, matches
-from alerts.state import (
-    ACKNOWLEDGED,
-    CHANNEL_DOWN,
-    FIRING,
-    OPEN,
-    RECENT_MS,
-    Alert,
-    Group,
-    State,
-    everything,
-    in_debt,
-)
+from alerts.rule import SEVERITIES, matches
+from alerts.state import ACKNOWLEDGED, CHANNEL_DOWN, FIRING, OPEN, RECENT_MS, Alert, Group, State, everything, in_debt
 from streams.events import REAL
 
 FRESH_MS = 300_000

@@ -10,13 +10,14 @@ from pathlib import Path
 
 from alerts import policy, rules
 from alerts.mail import Mail
-from alerts.notifiers import Console, Notes, Notifier, Producer, Topic, Webhook
+from alerts.notifiers import Console, Notes, Notifier, Producer, Topic
 from alerts.outbox import TOPIC, Store
 from alerts.policy import CONSOLE
 from alerts.robots import PagerDuty, Robot
 from alerts.slack import Slack
 from alerts.tell import Tell
 from alerts.watch import Watch
+from alerts.webhook import Webhook
 from config.settings import Channel, Settings
 from streams.events import ALERTS
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from alerts.state import Change, Refused, Silence, State, acknowledge, grade, silence, unsilence
+from alerts.state import ACKNOWLEDGED, NEXT, RESOLVED, Alert, Change, Signal, Silence, State
 
 MOST_MINUTES = 7 * 24 * 60
 """Who wants quiet for longer changes the rule."""
@@ -62,3 +63,76 @@ def _text(order: Mapping[str, Any], name: str) -> str:
     if not isinstance(found, str) or not found:
         raise Refused(f"{name} is missing")
     return found
+
+
+class Refused(Exception):  # named for what it means to the asker
+    """What a person asked for cannot be done; the message says why."""
+
+
+def find(state: State, alert_id: str, tenant: str) -> Alert:
+    """The open or recent alert with this id, of a tenant (`*`: of any).
+
+    Raises:
+        Refused: there is none, or it is another tenant's: who may not see it learns no difference.
+    """
+    opened = (alert for alert in state.alerts.values() if alert.id == alert_id)
+    found = next(opened, None) or state.recent.get(alert_id)
+    if not alert_id or found is None or tenant not in ("*", found.slot.tenant):
+        raise Refused("there is no such alert")
+    return found
+
+
+def acknowledge(state: State, alert_id: str, tenant: str, by: str, now: int) -> tuple[State, list[Change]]:
+    """Somebody has taken it. Once taken, it stays theirs.
+
+    Raises:
+        Refused: there is no such alert, it is over, or somebody else has it.
+    """
+    alert = find(state, alert_id, tenant)
+    if alert.state is RESOLVED:
+        raise Refused("the alert is resolved")
+    if alert.state is ACKNOWLEDGED:
+        if alert.acknowledged_by == by:
+            return state, []
+        raise Refused(f"{alert.acknowledged_by} has acknowledged it")
+    state_after = NEXT[alert.state][Signal.ACK]
+    after = replace(alert, state=state_after, changed_at=alert.at, acknowledged_by=by, acknowledged_at=now)
+    return _put(state, after), [Change(after, alert.state)]
+
+
+def grade(state: State, alert_id: str, tenant: str, mark: str) -> tuple[State, list[Change]]:
+    """What it was worth, for tuning. The last grade counts.
+
+    Raises:
+        Refused: there is no such alert, or no such grade.
+    """
+    alert = find(state, alert_id, tenant)
+    if mark not in ("useful", "noise"):
+        raise Refused("an alert is graded useful or noise")
+    if alert.grade == mark:
+        return state, []
+    after = replace(alert, grade=mark)
+    return _put(state, after), [Change(after, after.state)]
+
+
+def silence(state: State, wish: Silence) -> State:
+    """No word of what matches, until then. Asked for again, the same silence replaces itself."""
+    return replace(state, silences={**state.silences, wish.id: wish})
+
+
+def unsilence(state: State, silence_id: str, tenant: str) -> State:
+    """End a silence of a tenant (`*`: of any) before its time.
+
+    Raises:
+        Refused: there is none, or it is another tenant's.
+    """
+    found = state.silences.get(silence_id)
+    if found is None or tenant not in ("*", found.tenant):
+        raise Refused("there is no such silence")
+    return replace(state, silences={id_: kept for id_, kept in state.silences.items() if id_ != silence_id})
+
+
+def _put(state: State, alert: Alert) -> State:
+    if alert.state is RESOLVED:
+        return replace(state, recent={**state.recent, alert.id: alert})
+    return replace(state, alerts={**state.alerts, alert.slot: alert})

@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 import yaml
 
 from alerts.notices import Escalation, Inhibition, Maintenance, Policy, Route
-from alerts.rules import SEVERITIES, SHIPPED, RulesError, compose, duration_ms, line_of, schedule_of
+from alerts.rule import SEVERITIES
+from alerts.rules import SHIPPED, RulesError, compose, duration_ms, line_of, schedule_of
 from config.settings import Channel
 from config.settings import Route as RouteSettings
 

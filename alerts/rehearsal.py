@@ -22,9 +22,11 @@ from typing import Any
 
 import yaml
 
+from alerts.judging import judge
 from alerts.readings import SUM, WINDOWS, Readings, TenantReading
-from alerts.rules import RulesError, Ruleset, duration_ms
-from alerts.state import State, judge
+from alerts.rule import Ruleset
+from alerts.rules import RulesError, duration_ms
+from alerts.state import State
 from streams.events import REAL
 
 _START = datetime(2026, 3, 2, 10, tzinfo=UTC)

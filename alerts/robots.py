@@ -18,9 +18,9 @@ import msgspec
 from aiohttp.abc import AbstractResolver
 
 from alerts.letters import Body, Letter, cut, letter, plain
-from alerts.notifiers import Http, Rejected, Unavailable, checked_url, judge_status, language_of
+from alerts.notifiers import Rejected, Unavailable, language_of
 from alerts.outbox import Row
-from alerts.slack import read_json
+from alerts.posting import Http, checked_url, judge_status, read_json
 from config.settings import Channel, SettingsError
 
 PAGERDUTY = "https://events.pagerduty.com/v2/enqueue"

@@ -14,8 +14,9 @@ import msgspec
 from aiohttp.abc import AbstractResolver
 
 from alerts.letters import Body, Letter, collapse, cut, letter
-from alerts.notifiers import Answer, Http, Notes, Rejected, Unavailable, checked_url, judge_status, language_of
+from alerts.notifiers import Notes, Rejected, Unavailable, language_of
 from alerts.outbox import Row
+from alerts.posting import Answer, Http, checked_url, judge_status, read_json
 from config.settings import Channel, SettingsError
 
 LATER = frozenset(
@@ -149,18 +150,3 @@ class Slack:
     async def close(self) -> None:
         """Close the connections."""
         await self._http.close()
-
-
-def read_json(answer: Answer) -> Mapping[str, Any]:
-    """The answer's JSON object.
-
-    Raises:
-        Unavailable: it is none: something else than the service answered.
-    """
-    try:
-        said = msgspec.json.decode(answer.body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        said = None
-    if not isinstance(said, dict):
-        raise Unavailable("answered something that is not JSON")
-    return said

@@ -8,25 +8,15 @@ from typing import Any
 import msgspec
 import structlog
 
+from alerts.judging import judge
 from alerts.notices import Notice, Policy, plan
-from alerts.orders import obey
+from alerts.orders import Refused, obey
+from alerts.ourselves import channel_down, overdue
 from alerts.outbox import TOPIC, Deed, Row, Store, Unwritable
 from alerts.readings import Readings
 from alerts.render import instant, to_object
-from alerts.rules import Ruleset
-from alerts.state import (
-    CHANNEL_DOWN,
-    RECENT_MS,
-    RESOLVED,
-    Change,
-    Refused,
-    State,
-    channel_down,
-    everything,
-    judge,
-    latest,
-    overdue,
-)
+from alerts.rule import Ruleset
+from alerts.state import CHANNEL_DOWN, RECENT_MS, RESOLVED, Change, State, everything, latest
 from alerts.tell import now_ms
 from config.settings import Labels
 from streams.events import REAL

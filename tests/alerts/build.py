@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from alerts.judging import judge
 from alerts.notices import Policy, plan
 from alerts.readings import Readings, TenantReading
-from alerts.rules import Ruleset, parse
-from alerts.state import Change, State, judge
+from alerts.rule import Ruleset
+from alerts.rules import parse
+from alerts.state import Change, State
 from streams.events import REAL
 
 T0 = 1_772_445_600_000

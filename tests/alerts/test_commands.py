@@ -8,11 +8,12 @@ import pytest
 
 from alerts.commands import alert_list, alert_test, rules_check, rules_test
 from alerts.notices import Policy
-from alerts.notifiers import Unavailable, Webhook
+from alerts.notifiers import Unavailable
 from alerts.outbox import Store, StoreError
 from alerts.rehearsal import rehearse
 from alerts.rules import SHIPPED, RulesError, load
 from alerts.watch import Watch
+from alerts.webhook import Webhook
 from config.settings import Channel, Labels, Settings
 from streams.events import REAL
 from tests.alerts.build import BACKLOG, key, readings, rules

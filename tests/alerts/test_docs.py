@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from alerts import policy
-from alerts.notifiers import signature
 from alerts.readings import METRICS
 from alerts.rules import EXTRAS, parse
+from alerts.webhook import signature
 from config.settings import Channel
 
 PAGE = (Path(__file__).parents[2] / "docs" / "alerts.md").read_text(encoding="utf-8")

@@ -17,10 +17,11 @@ import pytest
 from aiohttp import web
 from pydantic import SecretStr
 
-from alerts.notifiers import Notifier, Rejected, Unavailable, Webhook
+from alerts.notifiers import Notifier, Rejected, Unavailable
 from alerts.outbox import Row
 from alerts.robots import PagerDuty, Robot
 from alerts.slack import Slack
+from alerts.webhook import Webhook
 from config.settings import Channel, SettingsError
 from tests.alerts.receiver import Post, drips, hangs, raw, receiver, resets, row, run
 

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from alerts.judging import judge
 from alerts.notices import Escalation, Inhibition, Maintenance, Policy, Route, channels_for
-from alerts.orders import obey
+from alerts.orders import Refused, obey
 from alerts.readings import TenantReading
-from alerts.state import FIRING, RESOLVED, Refused, in_debt, judge
+from alerts.state import FIRING, RESOLVED, in_debt
 from streams.events import REAL
 from tests.alerts.build import BACKLOG, T0, M, S, Story, key, readings, rules
 

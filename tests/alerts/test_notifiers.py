@@ -17,7 +17,9 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from alerts.addresses import Forbidden, GuardedResolver, check_address, check_url
-from alerts.notifiers import LONGEST_WAIT_MS, Rejected, Unavailable, Webhook, retry_after_ms, signature
+from alerts.notifiers import Rejected, Unavailable
+from alerts.posting import LONGEST_WAIT_MS, retry_after_ms
+from alerts.webhook import Webhook, signature
 from config.settings import Channel, SettingsError
 from tests.alerts.receiver import drips, hangs, raw, receiver, resets, row, run
 

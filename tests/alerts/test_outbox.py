@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alerts.notices import Policy
-from alerts.orders import silence_of
+from alerts.orders import acknowledge, silence, silence_of
 from alerts.outbox import KEEP_MS, Deed, Store, StoreError, chain_broken_at
-from alerts.state import State, acknowledge, silence
+from alerts.state import State
 from tests.alerts.build import HELD, T0, M, S, Story, key, rules
 from tests.alerts.receiver import row
 

@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerts.facts import DRIVERS, Siblings, drivers_of, reinforcement, split
+from alerts.orders import acknowledge
+from alerts.ourselves import channel_down
 from alerts.render import amount, console_line, to_object
-from alerts.state import Alert, State, acknowledge, channel_down
+from alerts.state import Alert, State
 from config.settings import Label, Labels
 from tests.alerts.build import BACKLOG, T0, M, S, Story, key, rules
 

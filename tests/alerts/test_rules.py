@@ -9,19 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerts.readings import METRICS, Place
-from alerts.rules import (
-    Bound,
-    RulesError,
-    bound,
-    duration_ms,
-    in_scope,
-    load,
-    matches,
-    on_duty,
-    opposite,
-    overlap,
-    parse,
-)
+from alerts.rule import Bound, in_scope, matches, on_duty, opposite, overlap
+from alerts.rules import RulesError, bound, duration_ms, load, parse
 from tests.alerts.build import BACKLOG, T0, rules
 
 CONTRACT = """

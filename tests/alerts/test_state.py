@@ -10,26 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from alerts.counters import count, increase
+from alerts.judging import judge
+from alerts.orders import Refused, acknowledge, find, grade
+from alerts.ourselves import channel_down, overdue
 from alerts.readings import EVERYWHERE, Readings, TenantReading
-from alerts.rules import Ruleset
-from alerts.state import (
-    NEXT,
-    RECENT_MS,
-    Alert,
-    Change,
-    Phase,
-    Refused,
-    Signal,
-    State,
-    acknowledge,
-    channel_down,
-    count,
-    find,
-    grade,
-    increase,
-    judge,
-    overdue,
-)
+from alerts.rule import Ruleset
+from alerts.state import NEXT, RECENT_MS, Alert, Change, Phase, Signal, State
 from streams.events import REAL
 from tests.alerts.build import BACKLOG, HELD, T0, M, S, Story, key, readings, rules
 

@@ -23,13 +23,14 @@ from hypothesis import strategies as st
 
 from alerts import notifier
 from alerts.notices import Policy
-from alerts.notifiers import Rejected, Unavailable, Webhook
+from alerts.notifiers import Rejected, Unavailable
 from alerts.outbox import TOPIC, Row, Store
 from alerts.policy import CONSOLE
 from alerts.readings import EVERYWHERE, TenantReading
 from alerts.state import State
 from alerts.tell import LONGEST_BACKOFF_MS, Tell, backoff_ms, now_ms
 from alerts.watch import Watch
+from alerts.webhook import Webhook
 from config.settings import Channel, Route, Settings
 from streams.events import ALERTS, REAL
 from tests.alerts.build import BACKLOG, S, key, readings, rules
