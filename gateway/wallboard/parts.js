@@ -67,7 +67,7 @@ const whole = (text) => (text === f.NONE ? null : text.endsWith("%") ? [[text.sl
 
 function tile(c, o) {
   return h("section.tile" + (o.tone ? "." + o.tone : ""), { key: o.key, "aria-label": o.label, tabindex: c.view === "tv" ? null : "0", title: o.title ?? null },
-    h("div.label", h("span", o.label), o.mark ?? null), h("div.value" + ((o.pieces ?? []).length > 1 || String(o.pieces?.[0]?.[0] ?? "").length > 6 ? ".long" : ""), { "data-of": o.key }, o.lead ? h("span.lead", o.lead) : null, value(o.pieces, { provisional: o.provisional, loading: !c.state.ready })), o.gauge ?? d.gauge(null, null), h("div.subs", o.subs.filter(Boolean).map((x) => (typeof x === "string" ? h("span", x) : x))));
+    h("div.label", h("span", o.label), o.mark ?? null), h("div.value" + ((o.pieces ?? []).length > 1 || String(o.pieces?.[0]?.[0] ?? "").length > 6 ? ".long" : ""), { "data-of": o.key }, o.lead ? h("span.lead", o.lead) : null, value(o.pieces, { provisional: o.provisional, loading: !c.state.ready })), o.gauge ?? d.gauge(null, null), h("div.subs", (c.state.ready ? o.subs : []).filter(Boolean).map((x) => (typeof x === "string" ? h("span", x) : x))));
 }
 
 /** A level's shape and word: `▲ over 80`. */

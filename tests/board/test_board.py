@@ -110,6 +110,18 @@ def test_before_the_first_message_the_board_says_what_to_do(page: Page) -> None:
     assert page.text('[data-of="backlog"]') == "—"
 
 
+def test_until_the_first_frame_nothing_is_said_of_any_number(page: Page) -> None:
+    mute = "window.WebSocket = class { static OPEN = 1; close() {} }"
+    told = page.driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": mute})
+    try:
+        page.driver.get(page.theatre.address("lang=en"))
+        page.wait("return document.querySelector('main')?.innerText.includes('Loading…')")
+        assert page.do("return document.querySelectorAll('.kpis .bone').length") == 6
+        assert not any(sign in page.text("main") for sign in ("—", "n 0", "No data"))
+    finally:
+        page.driver.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", told)
+
+
 def test_without_a_sign_in_the_page_says_so(page: Page) -> None:
     page.driver.get(page.theatre.address("as=none&lang=zh"))
     page.wait("return document.querySelector('.door')?.innerText.includes('请登录')")
