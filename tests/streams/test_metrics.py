@@ -352,6 +352,7 @@ def test_censored_waits_can_only_make_the_estimate_longer() -> None:
 
 
 def test_beyond_a_thousand_waits_the_estimate_is_from_buckets_within_1_percent() -> None:
+    assert EXACT_WAITS == 1_000
     answered = {70_001 + 37 * n: 1 for n in range(EXACT_WAITS + 1)}
     (median, beyond), (exact, _) = *kaplan_meier(answered, {}, [0.5]), (sorted(answered)[EXACT_WAITS // 2], False)
     assert not beyond
