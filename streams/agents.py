@@ -1,7 +1,8 @@
 """The worker's agent: records in, state committed, readings out, records acked, in this order.
 
-State and readings are committed in one transaction (`streams.states`), and only then published and acked. A kill before the commit
-replays the records; one after it says the outbox again. A record that was applied before is acked and changes nothing.
+State and readings are committed in one transaction (`streams.states`), and only then published and acked. A kill before
+the commit replays the records; one after it says the outbox again. A record that was applied before is acked and
+changes nothing.
 """
 
 from __future__ import annotations
@@ -45,7 +46,9 @@ class Follow:
         self._files = files
         self._publish = publish
         self._sink = sink
-        self._shards = [Shard(number, policy_of, files.shelf(number), files.position(number)) for number in range(partitions)]
+        self._shards = [
+            Shard(number, policy_of, files.shelf(number), files.position(number)) for number in range(partitions)
+        ]
         self._said = [shard.position for shard in self._shards]
         self._unacked: list[Any] = []
         self._begun = asyncio.Event()
@@ -62,7 +65,10 @@ class Follow:
         log.info("state_loaded", positions=[shard.position for shard in self._shards])
 
     async def begin(self) -> None:
-        """Say all that stands again, and the readings that the sink may not have stored: the broker forgets, readers may be new."""
+        """Say all that stands again, and the readings that the sink may not have stored.
+
+        The broker forgets, and readers may be new.
+        """
         stored = inserted(self._sink)
         async with self._busy:
             for shard in self._shards:
@@ -120,7 +126,8 @@ class Follow:
         while batches:
             try:
                 await asyncio.to_thread(self._files.commit, batches)
-                return self._files.unstage()
+                self._files.unstage()
+                return
             except sqlite3.OperationalError as error:
                 log.error("state_not_kept", reason=str(error), mend="free space on the disk of the data directory")
                 await asyncio.sleep(1)

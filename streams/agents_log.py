@@ -1,7 +1,7 @@
 """One agent's status as a log of spans. Source: METRICS §7.
 
-Repeating a status begins nothing; a capacity holds until another is given. Statuses are folded in order of (`at`, `seq`, `id`), so
-one that arrives late is put where it belongs.
+Repeating a status begins nothing; a capacity holds until another is given. Statuses are folded in order of (`at`,
+`seq`, `id`), so one that arrives late is put where it belongs.
 """
 
 from __future__ import annotations

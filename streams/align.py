@@ -1,7 +1,7 @@
 """Readings of many partitions, cut at ticks: what was said up to a tick by all of them, and then the tick. Pure.
 
-Each clock is aligned on its own. A partition that is ahead waits here, so whoever judges at a tick sees the numbers of that tick,
-whether they come live, in a fast replay, or after a restart.
+Each clock is aligned on its own. A partition that is ahead waits here, so whoever judges at a tick sees the numbers of
+that tick, whether they come live, in a fast replay, or after a restart.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Business time: how much of a span lies in opening hours. Source: METRICS §1, two clocks.
 
 A calendar has a zone and versions; the version in force at each instant counts. Within a version a make-up day (调休)
-wins over a holiday, and both over the week. Local hours are turned into instants day by day, so a day with a clock change
-has the hours it really had.
+wins over a holiday, and both over the week. Local hours are turned into instants day by day, so a day with a clock
+change has the hours it really had.
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ def business_ms(calendar: CalendarSettings, start: int, end: int) -> int:
     return total
 
 
-def _overlap(calendar: CalendarSettings, version: tuple[int, int, CalendarVersion], day: date, start: int, end: int) -> int:
+def _overlap(
+    calendar: CalendarSettings, version: tuple[int, int, CalendarVersion], day: date, start: int, end: int
+) -> int:
     """Opening time of one day under one version, cut to the version's life and to the span."""
     since, until, week = version
     low, high = max(start, since), min(end, until)

@@ -1,17 +1,19 @@
 """One conversation as a series of episodes: what METRICS §2–§5 and §7 say of it, event by event.
 
-The events of a conversation are kept in order (`at`, `seq`, `id`) and folded one by one. The last event is the common case and
-costs one `step`. Everything that reaches back is a *refold*: an event that arrives out of order folds the conversation anew; and
-where a later event changes what an earlier one meant, the episode is folded again with a *hint*:
+The events of a conversation are kept in order (`at`, `seq`, `id`) and folded one by one. The last event is the common
+case and costs one `step`. Everything that reaches back is a *refold*: an event that arrives out of order folds the
+conversation anew; and where a later event changes what an earlier one meant, the episode is folded again with a *hint*:
 
 - a customer who comes back within 15 minutes had not left (`stayed`: the leavings that do not count);
 - a bot that speaks within a minute of the customer had the episode from the start (`engages`);
 - a person who writes unasked into a bot's episode answers the customer's first message (`unasked`).
 
-So the outcome depends on the set of events and the clock alone, never on the order of arrival, and no rule needs an inverse.
+So the outcome depends on the set of events and the clock alone, never on the order of arrival, and no rule needs an
+inverse.
 
-What is additive (messages, openings, moves …) is *marked* as it happens and goes out as deltas; what can still change (outcome,
-wait, state) is the episode's `Standing`, computed whole from the episode and the tick and withdrawn whole when it changes.
+What is additive (messages, openings, moves …) is *marked* as it happens and goes out as deltas; what can still change
+(outcome, wait, state) is the episode's `Standing`, computed whole from the episode and the tick and withdrawn whole
+when it changes.
 """
 
 from __future__ import annotations
@@ -286,7 +288,10 @@ class Conversation(msgspec.Struct, array_like=True):
 
 
 class Fold:
-    """Folds events into one conversation. `deltas` collects what the marks came to, `touched` whether all was folded anew."""
+    """Folds events into one conversation.
+
+    `deltas` collects what the marks came to, `touched` whether all was folded anew.
+    """
 
     def __init__(self, conversation: Conversation, policy: Policy) -> None:
         self.conversation = conversation
@@ -788,7 +793,7 @@ def _cohort(episode: Episode, pane: Key, tick: int) -> list[tuple[Key, str, int]
 
 
 def _ended_wait(episode: Episode) -> tuple[Key, int, bool] | None:
-    """The wait for the first response, in the pane in which it ended: it touches every window from there back to `d`."""
+    """The wait for the first response, in the pane in which it ended; it touches all windows from there back to `d`."""
     ends = [at for at in (episode.reply_at, episode.gone_at, episode.closed_at) if at is not None]
     if not ends:
         return None
@@ -849,13 +854,17 @@ def row(conversation: Conversation, episode: Episode, policy: Policy) -> Episode
         reopen=episode.reopen,
         outbound=episode.outbound,
         frt_ms=frt,
-        frt_business_ms=business_ms(calendar, demand, reply) if calendar and reply is not None and demand is not None else None,
+        frt_business_ms=business_ms(calendar, demand, reply)
+        if calendar and reply is not None and demand is not None
+        else None,
         frt_customer_ms=episode.frt_customer_ms,
         frt_any_ms=episode.frt_any_ms,
         greeting_ms=episode.greeting_ms,
         handle_ms=closed - episode.handled_from if closed is not None and episode.handled_from is not None else None,
         abandon_wait_ms=gone - demand if outcome == "abandoned" and gone is not None and demand is not None else None,
-        censored_wait_ms=closed - demand if outcome == "closed_unanswered" and closed is not None and demand is not None else None,
+        censored_wait_ms=closed - demand
+        if outcome == "closed_unanswered" and closed is not None and demand is not None
+        else None,
         reply_times_ms=list(episode.replies),
         queue_waits=list(episode.stays),
         queue_left_ms=episode.left_ms,

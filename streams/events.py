@@ -2,7 +2,8 @@
 
 Four topics:
 
-- `chat.events` — `Record`: 1..500 events of one partition, or one tick. Partition = `partition_of(tenant, conversation)`.
+- `chat.events` — `Record`: 1..500 events of one partition, or one tick. Partition = `partition_of(tenant,
+  conversation)`.
 - `chat.readings` — `Reading`: what one partition says after applying a record: absolute totals, never increments.
 - `chat.alerts` — `AlertChange`-shaped JSON (CONTRACT §5), one per change of state.
 - `chat.commands` — what viewers ask for (acknowledge, silence, grade), for the notifier.
@@ -25,16 +26,16 @@ ALERTS = "chat.alerts"
 COMMANDS = "chat.commands"
 
 REAL = ""
-"""The name of the clock that all tenants share who are not in replay; a tenant in replay has a clock of its own name."""
+"""The name of the clock of all tenants who are not in replay; a tenant in replay has a clock of its own name."""
 
 
 def partition_of(tenant: str, key: str, partitions: int) -> int:
-    """The partition of a conversation (or, for `agent_status`, of an agent): a stable hash, the same in every release."""
+    """The partition of a conversation (of `agent_status`: of an agent). A stable hash, the same in every release."""
     return zlib.crc32(f"{tenant}\x00{key}".encode()) % partitions
 
 
 class Event(msgspec.Struct, omit_defaults=True):
-    """One event of CONTRACT §3, parsed, masked and stamped by the gateway. Absent is None (or the contract's default)."""
+    """One event of CONTRACT §3, parsed, masked and stamped by the gateway. Absent is None or the contract's default."""
 
     id: str
     kind: str
@@ -70,7 +71,7 @@ class Event(msgspec.Struct, omit_defaults=True):
 
 
 class Tick(msgspec.Struct, omit_defaults=True):
-    """The time, as an input. On the real clock `tenant` is absent. For a tenant: its replay clock, or None: it goes live."""
+    """The time, as an input. Absent `tenant`: the real clock. Else that tenant's replay clock; None: it goes live."""
 
     at: int | None
     tenant: str | None = None
@@ -178,7 +179,7 @@ class PaneRow(msgspec.Struct, omit_defaults=True):
     counts: dict[str, int] = {}
     """By the names of `streams.metrics.COUNTS`."""
     frt_hist: dict[int, int] = {}
-    """First responses (without the reopened) by lower bound of their bucket in ms; the bounds are `streams.metrics`'."""
+    """First responses (without the reopened) by lower bound of their bucket in ms (`streams.metrics.bucket`)."""
     answered_waits: dict[int, int] = {}
     """Waits for a first response (without the reopened) that ended in this pane by an answer: ms → how many."""
     censored_waits: dict[int, int] = {}
@@ -188,7 +189,8 @@ class PaneRow(msgspec.Struct, omit_defaults=True):
 
 
 class Run(msgspec.Struct, omit_defaults=True):
-    """Panes of one queue and channel that closed with the same gauges: one row of `minutes` each, for as long as anything was open.
+    """Panes of one queue and channel that closed with the same gauges: a row of `minutes` each, while anything was
+    open.
 
     Gauges stand as they were known when the pane closed and are never restated, so they travel apart from the totals.
     """
@@ -207,7 +209,7 @@ class Run(msgspec.Struct, omit_defaults=True):
 
 
 class GaugeRow(msgspec.Struct, omit_defaults=True):
-    """One partition's part of what stands open now, for one queue and channel. Ages are as of the partition's last tick."""
+    """One partition's part of what stands open now, of a queue and channel. Ages are as of its last tick."""
 
     tenant: str
     queue: str
@@ -268,7 +270,7 @@ class DeadLetter(msgspec.Struct, omit_defaults=True):
 
 
 class Segment(msgspec.Struct, omit_defaults=True):
-    """What changed for the tenants of one clock, up to and including a tick of that clock (or to the reading's position)."""
+    """What changed for the tenants of one clock, up to and including a tick of it (or up to the reading's position)."""
 
     clock: str = REAL
     """`REAL`, or the tenant in replay that the rows belong to."""

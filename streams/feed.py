@@ -1,7 +1,7 @@
 """Topic in, through Faust. The only file that knows Faust's inner parts; they are those of 0.15.3.
 
-Two things are set that Faust has no setting for: how long a fetch may wait for data (Faust: 1.5 s, so the embedded broker, which
-waits it out, would answer late), and that a worker does not wait for unacked events when it stops.
+Two things are set that Faust has no setting for: how long a fetch may wait for data (Faust: 1.5 s, so the embedded
+broker, which waits it out, would answer late), and that a worker does not wait for unacked events when it stops.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MAX_REQUEST = 4 * 1024 * 1024
 class _Thread(AIOKafkaConsumerThread):
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
-        consumer._fetch_max_wait_ms = FETCH_WAIT_MS
+        consumer._fetch_max_wait_ms = FETCH_WAIT_MS  # noqa: SLF001 - Faust has no setting for it
         return consumer
 
 
@@ -63,7 +63,7 @@ def make_app(name: str, bootstrap: str, embedded: bool) -> Any:
 def _url(bootstrap: str) -> Any:
     from yarl import URL  # Faust's own dependency, only needed to speak to its transport
 
-    host = urlsplit(f"kafka://{bootstrap.split(',')[0]}")
+    host = urlsplit(f"kafka://{bootstrap.split(',', maxsplit=1)[0]}")
     return URL(f"kafka://{host.netloc}")
 
 

@@ -1,7 +1,8 @@
 """The notifier's role: reads what the partitions say, shows it, judges it at ticks, and tells people.
 
-Two presents are kept. `show` adds up whatever has come, so the board is as fresh as can be; `watch` applies only what all
-partitions have said up to a tick, so a rule sees the numbers of each tick, live, in a replay and after a restart alike.
+Two presents are kept. `show` adds up whatever has come, so the board is as fresh as can be; `watch` applies only what
+all partitions have said up to a tick, so a rule sees the numbers of each tick, live, in a replay and after a restart
+alike.
 """
 
 from __future__ import annotations
@@ -49,7 +50,8 @@ class Judged:
         tenants = {view.name: self._tenant(view, clock, tick) for view in views}
         if clock == REAL:
             tenants[EVERYWHERE] = TenantReading(
-                ingest_lag_ms=max(0, int(time.time() * 1000) - tick), dead_letters=sum(self.present.dead_letters.values())
+                ingest_lag_ms=max(0, int(time.time() * 1000) - tick),
+                dead_letters=sum(self.present.dead_letters.values()),
             )
         keys = [key for view in views for key in self._of(view, tick)]
         agents = [row for view in views for row in view.agent_rows()]

@@ -1,4 +1,7 @@
-"""A reading cut into parcels that a broker takes. The last parcel carries the position, so none counts before all are there."""
+"""A reading cut into parcels that a broker takes.
+
+The last parcel carries the position, so none counts before all are there.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The present of all partitions: totals added up, windows cut, what CONTRACT §2 says of each key. Pure.
 
-Partitions say absolute totals; here they are added. A row that comes again, or an older one, changes nothing. Every number is
-as of its tenant's clock: the oldest tick that all partitions have applied.
+Partitions say absolute totals; here they are added. A row that comes again, or an older one, changes nothing. Every
+number is as of its tenant's clock: the oldest tick that all partitions have applied.
 """
 
 from __future__ import annotations
@@ -182,7 +182,9 @@ class View:
             "windows": windows,
             "volume": self._volume(one, now),
             "restated": [
-                item | {"minute": item["minute"]} for item in one.restated if item["minute"] >= first_pane("today", now, policy.zone)
+                item | {"minute": item["minute"]}
+                for item in one.restated
+                if item["minute"] >= first_pane("today", now, policy.zone)
             ],
             "topics": [],
             "keywords": [],
@@ -207,7 +209,11 @@ class View:
 
     def _volume(self, one: _Key, now: int) -> dict[str, Any]:
         current, before = pane_of(now), pane_of(now) - MINUTE
-        seen = sum(one.panes[minute].window.counts.get("customer_messages", 0) for minute in (before, current) if minute in one.panes)
+        seen = sum(
+            one.panes[minute].window.counts.get("customer_messages", 0)
+            for minute in (before, current)
+            if minute in one.panes
+        )
         elapsed = MINUTE + max(now - current, 1)
         return {
             "rate_per_min": seen * MINUTE / elapsed,
@@ -279,7 +285,7 @@ class View:
 
     def _leaves(self, key: LeafKey) -> Iterator[LeafKey]:
         queue, channel = key
-        if queue != ALL and channel != ALL:
+        if ALL not in (queue, channel):
             yield key
             return
         for leaf in self.gauges:
@@ -326,7 +332,12 @@ def _thresholds(policy: Policy, queue: str) -> dict[str, dict[str, float]]:
     return {
         "oldest_ms": {"near": 5 * MINUTE, "warning": 10 * MINUTE, "critical": 20 * MINUTE, "min_n": 0},
         "frt_p90_km_ms": {"near": target, "warning": 2 * target, "critical": 3 * target, "min_n": 20},
-        "service_level": {"near": min(1.0, level + 0.05), "warning": level, "critical": max(0.0, level - 0.2), "min_n": 20},
+        "service_level": {
+            "near": min(1.0, level + 0.05),
+            "warning": level,
+            "critical": max(0.0, level - 0.2),
+            "min_n": 20,
+        },
         "abandon_rate": {"near": 0.03, "warning": 0.05, "critical": 0.1, "min_n": 20},
     }
 

@@ -1,6 +1,7 @@
 """Readings in, for those who keep the present: every partition from its beginning, without a group.
 
-The worker says all that stands whenever it starts, so the topic's beginning is a whole picture; what comes again replaces itself.
+The worker says all that stands whenever it starts, so the topic's beginning is a whole picture; what comes again
+replaces itself.
 """
 
 from __future__ import annotations

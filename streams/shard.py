@@ -1,10 +1,11 @@
 """One partition: its conversations, and the totals they come to. State + record → state + reading.
 
-No clock, no network: time comes in as ticks. `step` applies a record, `reading` says what changed since it was last asked,
-`changes` what has to be kept. All three are deterministic, so a replay from an older snapshot says the same again.
+No clock, no network: time comes in as ticks. `step` applies a record, `reading` says what changed since it was last
+asked, `changes` what has to be kept. All three are deterministic, so a replay from an older snapshot says the same
+again.
 
-A tick ends a segment of the reading, and the rows of that segment are as of the tick: readers that judge at ticks see the numbers
-of every tick, however many records were folded in between.
+A tick ends a segment of the reading, and the rows of that segment are as of the tick: readers that judge at ticks see
+the numbers of every tick, however many records were folded in between.
 """
 
 from __future__ import annotations
@@ -268,11 +269,8 @@ class Shard:
 
     def _event(self, event: Event) -> None:
         line = self._heard[event.tenant] = self._line(event.tenant, replaying=event.replay)
-        if event.kind == "agent_status":
-            fresh = self._status(line, event)
-        else:
-            fresh = self._conversation_event(line, event)
-        if fresh:
+        take = self._status if event.kind == "agent_status" else self._conversation_event
+        if take(line, event):
             tenant = line.tenant
             tenant.greatest_at = max(tenant.greatest_at, event.at)
             tenant.active_at = max(tenant.active_at, self._now(line), event.at if tenant.replaying else -1)
@@ -302,7 +300,11 @@ class Shard:
 
     def _forget(self, line: _Line, conversation: Conversation, event: Event) -> None:
         last = conversation.last
-        if last is not None and last.closed_at is not None and max(event.at, self._now(line)) - last.closed_at >= FORGET:
+        if (
+            last is not None
+            and last.closed_at is not None
+            and max(event.at, self._now(line)) - last.closed_at >= FORGET
+        ):
             if conversation.id in line.touched:
                 self._settle_all(line)
             for name in [name for name in line.said.episodes if name[0] == conversation.id]:

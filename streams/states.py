@@ -1,7 +1,8 @@
 """Durable state on the embedded stack: one SQLite file. Which rows there are is `streams.shard`'s matter.
 
-State, the readings it came to and the position it stands for are committed in one transaction, so that after any kill either all
-or none of them is there. Readings stay in the outbox until the sink has stored every row of them: the embedded broker forgets.
+State, the readings it came to and the position it stands for are committed in one transaction, so that after any kill
+either all or none of them is there. Readings stay in the outbox until the sink has stored every row of them: the
+embedded broker forgets.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class Batch(NamedTuple):
 
 
 class Files:
-    """The file. One writer: `commit` may run in another thread, one at a time; meanwhile what is staged is found already."""
+    """The file. One writer: `commit` may run in another thread, one at a time; what is staged is found meanwhile."""
 
     def __init__(self, path: Path) -> None:
         self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
@@ -113,7 +114,9 @@ class Files:
 class Shelf:
     """The rows of one partition, as a shard finds them again (`streams.shard.Kept`)."""
 
-    def __init__(self, db: sqlite3.Connection, partition: int, staged: Mapping[tuple[str, str, str, int], bytes]) -> None:
+    def __init__(
+        self, db: sqlite3.Connection, partition: int, staged: Mapping[tuple[str, str, str, int], bytes]
+    ) -> None:
         self._db = db
         self._part = partition
         self._staged = staged

@@ -3,7 +3,9 @@
     ──┬────────┬────────┬────────┬────────┬──▶ event time
       │  pane  │  pane  │  pane  │ in progress
       └────────┴────────┴────────┴── now
-               ▲ watermark = greatest `at` − lateness: panes that end by here are closed
+               ▲ watermark = greatest `at` − lateness
+
+Panes that end by the watermark are closed.
 """
 
 from __future__ import annotations
