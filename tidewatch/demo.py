@@ -409,7 +409,7 @@ def _announce(console: Console, live: float, queues: int) -> None:
     console.print(f"[green]✓[/] live since {_at(live)}: about 30 messages a minute, on {queues} queues\n")
     console.print("  What comes next:")
     console.print(
-        f"  {_at(surge)}  a surge on “Demo · Ubuntu help”: five times the usual, all about upgrades, for 3 min"
+        f"  {_at(surge)}  a surge on “Ubuntu help · demo”: five times the usual, all about upgrades, for 3 min"
     )
     console.print(
         f"  ≈ {_at(surge + 60)[:5]}   the alert fires: here (by webhook), on the wallboard, in logs/notifier.log"
