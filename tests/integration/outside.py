@@ -1,4 +1,7 @@
-"""The stack as a stranger sees it: sockets and ClickHouse's HTTP door, by CONTRACT.md alone. Nothing of the product is imported."""
+"""The stack as a stranger sees it: sockets and ClickHouse's HTTP door, by CONTRACT.md alone.
+
+Nothing of the product is imported.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,10 @@ PATIENCE_S = 180.0
 def socket(url: str, path: str, token: str) -> ClientConnection:
     """An open socket."""
     return connect(
-        url.replace("http", "ws") + path, additional_headers={"Authorization": f"Bearer {token}"}, max_size=None, open_timeout=20
+        url.replace("http", "ws") + path,
+        additional_headers={"Authorization": f"Bearer {token}"},
+        max_size=None,
+        open_timeout=20,
     )
 
 
@@ -44,7 +50,7 @@ class Sender:
 
     def send(self, parts: Sequence[Row]) -> None:
         """Each part is the body of a frame without its `seq`: `{"events": […]}` or `{"tick": …, "tenant": …}`."""
-        waiting = {number: part for number, part in enumerate(parts, 1)}
+        waiting = dict(enumerate(parts, 1))
         until = time.monotonic() + PATIENCE_S
         while waiting:
             assert time.monotonic() < until, f"{len(waiting)} of {len(parts)} frames were never acked"
@@ -82,12 +88,11 @@ def wait(what: str, ready: Callable[[], Any], patience_s: float = PATIENCE_S) ->
     """Wait until it is so; returns what it came to."""
     until = time.monotonic() + patience_s
     while True:
+        last: Exception | None = None
         try:
             found = ready()
         except (OSError, EOFError, WebSocketException, ClickHouseError) as error:
             found, last = None, error
-        else:
-            last = None
         if found:
             return found
         assert time.monotonic() < until, f"{what}: not within {patience_s} s ({last})"
@@ -116,7 +121,8 @@ class History:
         """The rows of a query; instants in ms."""
         result = self._client.query(query, parameters=parameters)
         return [
-            {name: _plain(value) for name, value in zip(result.column_names, row, strict=True)} for row in result.result_rows
+            {name: _plain(value) for name, value in zip(result.column_names, row, strict=True)}
+            for row in result.result_rows
         ]
 
 

@@ -104,7 +104,9 @@ def tick(at: int) -> Row:
     return {"tick": rfc3339(START + at), "tenant": "alarm"}
 
 
-def test_an_alert_fires_when_its_numbers_held_and_resolves_when_they_cleared(alarmed: RunningStack, receiver: Receiver) -> None:
+def test_an_alert_fires_when_its_numbers_held_and_resolves_when_they_cleared(
+    alarmed: RunningStack, receiver: Receiver
+) -> None:
     access: Row = dict(alarmed.access)
     parts: list[Row] = [{"events": [message(number, 0, "customer") for number in range(3)]}]
     parts += [tick(minute * MINUTE) for minute in range(1, 6)]
@@ -118,13 +120,15 @@ def test_an_alert_fires_when_its_numbers_held_and_resolves_when_they_cleared(ala
     assert (firing["rule"], firing["tenant"], firing["queue"], firing["value"]) == ("three-wait", "alarm", "billing", 3)
     assert firing["at"] == rfc3339(START + 3 * MINUTE), "two minutes after the first tick that saw it"
     assert resolved["resolved_at"] == rfc3339(START + 6 * MINUTE)
-    assert firing["summary"]["zh"] and firing["summary"]["en"]
+    assert all(firing["summary"][language] for language in ("zh", "en"))
     for signature, body in receiver.posts:
         fields = dict(part.split("=", 1) for part in signature.split(","))
         want = hmac.new(SECRET.encode(), fields["t"].encode() + b"." + body, hashlib.sha256).hexdigest()
         assert hmac.compare_digest(fields["v1"], want)
     history = History(access)
-    wait("both changes in ClickHouse", lambda: len(history.rows("SELECT state FROM alerts WHERE tenant = 'alarm'")) == 2)
+    wait(
+        "both changes in ClickHouse", lambda: len(history.rows("SELECT state FROM alerts WHERE tenant = 'alarm'")) == 2
+    )
     assert len(receiver.posts) == 2
 
 

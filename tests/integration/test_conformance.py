@@ -97,7 +97,15 @@ def read_all(access: Row, ticks: dict[str, int]) -> dict[str, Row]:
 
     wait("ClickHouse as of every tick", stored)
     out: dict[str, Row] = {
-        name: {"episodes": [], "live": [], "minutes": [], "outcomes_by_day": [], "agents_by_hour": [], "agents": [], "late": []}
+        name: {
+            "episodes": [],
+            "live": [],
+            "minutes": [],
+            "outcomes_by_day": [],
+            "agents_by_hour": [],
+            "agents": [],
+            "late": [],
+        }
         for name in ticks
     }
     for row in live["keys"]:
@@ -106,7 +114,7 @@ def read_all(access: Row, ticks: dict[str, int]) -> dict[str, Row]:
         out[row["tenant"]]["agents"].append({**row, "since": ms(row["since"])})
     for table in ("episodes", "minutes", "outcomes_by_day", "agents_by_hour"):
         order = " ORDER BY opened_at, conversation, episode" if table == "episodes" else ""
-        for row in history.rows(f"SELECT * FROM {table}{order}"):  # noqa: S608  # names of ours
+        for row in history.rows(f"SELECT * FROM {table}{order}"):  # names of ours
             out[row["tenant"]][table].append(row)
     for row in history.rows("SELECT tenant, id FROM events WHERE late"):
         out[row["tenant"]]["late"].append(row["id"])

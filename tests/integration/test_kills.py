@@ -1,4 +1,4 @@
-"""Real kills: whatever dies and whenever, what was acked is counted exactly once. Compared with the independent reference."""
+"""Real kills: whatever dies and whenever, what was acked is counted exactly once, as the independent reference says."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -42,16 +43,23 @@ def until_stored(access: Row, tenant: str, tick: int) -> History:
     """Wait until both surfaces are as of the tick."""
     wait("the live feed", lambda: ms(snapshot(access)["clocks"].get(tenant)) == tick)
     history = History(access)
-    wait("ClickHouse", lambda: history.rows("SELECT as_of FROM clocks WHERE tenant = {t:String}", t=tenant) == [{"as_of": tick}])
+    wait(
+        "ClickHouse",
+        lambda: history.rows("SELECT as_of FROM clocks WHERE tenant = {t:String}", t=tenant) == [{"as_of": tick}],
+    )
     return history
 
 
 def assert_exact(access: Row, history: History, tenant: str, events: list[Row], tick: int) -> None:
-    """`events`, `episodes` and `minutes` are what the reference says of what was sent; nothing lost, nothing doubled."""
+    """`events`, `episodes` and `minutes` are what the reference says of what was sent: none lost, none doubled."""
     told = reckon(events, {}, tick)
-    stored: Row = {"late": [row["id"] for row in history.rows("SELECT id FROM events WHERE tenant = {t:String} AND late", t=tenant)]}
+    stored: Row = {
+        "late": [
+            row["id"] for row in history.rows("SELECT id FROM events WHERE tenant = {t:String} AND late", t=tenant)
+        ]
+    }
     for table in ("episodes", "minutes", "outcomes_by_day", "agents_by_hour"):
-        stored[table] = history.rows(f"SELECT * FROM {table} WHERE tenant = {{t:String}}", t=tenant)  # noqa: S608  # names of ours
+        stored[table] = history.rows(f"SELECT * FROM {table} WHERE tenant = {{t:String}}", t=tenant)  # names of ours
     stored["episodes"].sort(key=lambda row: (row["opened_at"], row["conversation"], row["episode"]))
     frame = snapshot(access)
     stored["live"] = [row for row in frame["keys"] if row["tenant"] == tenant]
@@ -66,6 +74,10 @@ def assert_exact(access: Row, history: History, tenant: str, events: list[Row], 
     assert sorted(row["id"] for row in rows if row["late"]) == sorted(told["late"])
 
 
+def _is_another(stack: RunningStack, name: str, old: int | None) -> bool:
+    return stack.pid(name) not in (None, old)
+
+
 def test_numbers_stay_exact_through_kills_of_worker_sink_and_gateway(stack: RunningStack) -> None:
     chance = Random(SEED)
     print(f"seed {SEED}")
@@ -78,7 +90,7 @@ def test_numbers_stay_exact_through_kills_of_worker_sink_and_gateway(stack: Runn
         time.sleep(chance.uniform(0.2, 2.5))  # the moment is to be a chance one
         pid = stack.pid(victim)
         stack.kill(victim)
-        wait(f"another {victim}", lambda old=pid, name=victim: stack.pid(name) not in (None, old), 60)
+        wait(f"another {victim}", partial(_is_another, stack, victim, pid), 60)
     sending.join(240)
     assert not sending.is_alive()
     assert sender.rejected == []
@@ -91,7 +103,7 @@ class Up:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._log = open(directory.parent / "up.log", "ab")  # noqa: SIM115  # closed with the process
+        self._log = (directory.parent / "up.log").open("ab")  # closed with the process
         access = directory / "access.json"
         access.unlink(missing_ok=True)
         self.process = subprocess.Popen(

@@ -36,7 +36,15 @@ def test_a_silence_is_made_shown_and_taken_back(stack: RunningStack) -> None:
         [
             {
                 "events": [
-                    {"id": "m1", "kind": "message", "at": now, "tenant": "orders", "conversation": "c", "author": "customer", "text": "?"}
+                    {
+                        "id": "m1",
+                        "kind": "message",
+                        "at": now,
+                        "tenant": "orders",
+                        "conversation": "c",
+                        "author": "customer",
+                        "text": "?",
+                    }
                 ]
             }
         ]
@@ -44,7 +52,9 @@ def test_a_silence_is_made_shown_and_taken_back(stack: RunningStack) -> None:
     wait("the tenant in the feed", lambda: [key for key in lists(access, "keys") if key["tenant"] == "orders"])
     order = {"silence": {"match": {"tenant": "orders", "queue": "vip*"}, "minutes": 5, "reason": "drill"}}
     assert ask(access, order) == {"kind": "reply", "ok": True}
-    (silence,) = wait("the silence in the feed", lambda: [one for one in lists(access, "silences") if one["reason"] == "drill"])
+    (silence,) = wait(
+        "the silence in the feed", lambda: [one for one in lists(access, "silences") if one["reason"] == "drill"]
+    )
     assert (silence["tenant"], silence["by"]) == ("orders", "board")
     assert ask(access, {"unsilence": silence["id"]}) == {"kind": "reply", "ok": True}
     wait("no silence in the feed", lambda: not [one for one in lists(access, "silences") if one["reason"] == "drill"])

@@ -32,7 +32,9 @@ async def produce(bootstrap: str, records: list[tuple[int, bytes]]) -> list[int]
     producer = AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all")
     await producer.start()
     try:
-        return [(await producer.send_and_wait(EVENTS, value, partition=partition)).offset for partition, value in records]
+        return [
+            (await producer.send_and_wait(EVENTS, value, partition=partition)).offset for partition, value in records
+        ]
     finally:
         await producer.stop()
 
@@ -41,11 +43,21 @@ def test_unreadable_records_are_dead_letters_and_their_neighbours_go_through(sta
     access: Row = dict(stack.access)
     bootstrap = stack.environment["TIDEWATCH_KAFKA__BOOTSTRAP"]
     now = int(time.time() * 1000)
-    foreign = Event(id="f1", kind="message", at=now, tenant="letters", conversation="foreign", author="customer", received_at=now)
+    foreign = Event(
+        id="f1", kind="message", at=now, tenant="letters", conversation="foreign", author="customer", received_at=now
+    )
     place = partition_of("letters", "foreign", 4)
     records = [(2, value) for value in UNREADABLE] + [(place, encode(Record(events=[foreign])))]
     offsets = asyncio.run(produce(bootstrap, records))[: len(UNREADABLE)]
-    event = {"id": "n1", "kind": "message", "at": now, "tenant": "letters", "conversation": "c", "author": "customer", "text": "?"}
+    event = {
+        "id": "n1",
+        "kind": "message",
+        "at": now,
+        "tenant": "letters",
+        "conversation": "c",
+        "author": "customer",
+        "text": "?",
+    }
     Sender(access, replay=False).send([{"events": [event]}])
     history = History(access)
     query = "SELECT offset, reason, size FROM dead_letters WHERE topic = 'chat.events' AND partition = 2"

@@ -39,7 +39,9 @@ class Shelf:
 
     def panes(self, tenant: str, since: int) -> Iterator[bytes]:
         """A tenant's panes from a minute on."""
-        return iter([row.value for row in self.rows.values() if row.kind == "pane" and row.tenant == tenant and row.at >= since])
+        return iter(
+            [row.value for row in self.rows.values() if row.kind == "pane" and row.tenant == tenant and row.at >= since]
+        )
 
 
 def event_of(wire: Row, tenant: str, received_at: int = 0, replay: bool = True) -> Event:

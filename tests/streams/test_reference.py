@@ -1,4 +1,7 @@
-"""The line against a reference that shares no code with it: random streams with disorder, repeats, restarts and ticks between."""
+"""The line against a reference that shares no code with it.
+
+Random streams, with disorder, repeats, restarts and ticks between.
+"""
 
 from __future__ import annotations
 
@@ -69,7 +72,9 @@ def differences(want: Row, got: Row) -> list[str]:
         if key not in known and any(isinstance(v, int) and v for k, v in row.items() if k not in ("minute", "backlog")):
             out.append(f"minute {key}: not in the reference: { {k: v for k, v in row.items() if v} }")
     for row in want["live"]:
-        out += _columns(f"live {row['queue']}/{row['channel']}", row, got["live"].get((row["queue"], row["channel"]), {}))
+        out += _columns(
+            f"live {row['queue']}/{row['channel']}", row, got["live"].get((row["queue"], row["channel"]), {})
+        )
     for row in want["agents"]:
         out += _columns(f"agent {row['agent']}", row, got["agents"].get(row["agent"], {}))
     if sorted(want["late"]) != got["late"]:
@@ -96,7 +101,9 @@ def _same(name: str, want: Any, got: Any) -> bool:
     if isinstance(want, dict):
         return {str(k): v for k, v in want.items()} == {str(k): v for k, v in (got or {}).items()} or name == "frt_hist"
     if isinstance(want, list):
-        return [list(x) if isinstance(x, tuple) else x for x in want] == [list(x) if isinstance(x, tuple) else x for x in got or []]
+        return [list(x) if isinstance(x, tuple) else x for x in want] == [
+            list(x) if isinstance(x, tuple) else x for x in got or []
+        ]
     if isinstance(want, (int, float)) and isinstance(got, (int, float)) and not isinstance(want, bool):
         loose = 0.01 if "_p50" in name or "_p90" in name else 1e-6
         return math.isclose(want, got, rel_tol=loose, abs_tol=1e-6)
