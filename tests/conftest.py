@@ -17,6 +17,13 @@ from tidewatch.access import Access
 from tidewatch.embedded import Stack
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What runs the whole system is slow, wherever it is asked from."""
+    for item in items:
+        if "stack" in getattr(item, "fixturenames", ()) or "integration" in item.path.parent.parts:
+            item.add_marker(pytest.mark.slow)
+
+
 def require(*programs: str) -> None:
     """Skip the test, with the reason, where a program is missing; fail it where `TIDEWATCH_REQUIRE` names it."""
     for program in programs:

@@ -13,6 +13,7 @@ import pytest
 from tidewatch.directory import Directory
 
 SECRET = "a-secret-of-at-least-32-characters!!"
+pytestmark = pytest.mark.slow
 COMMANDS = ["up", "demo", "gateway", "worker", "sink", "notifier", "replay", "token", "doctor"]
 
 
