@@ -83,6 +83,7 @@ def test_a_tenant_that_leaves_its_replay_leaves_when_all_partitions_say_so() -> 
     assert [partition for partition, segment in last.segments if segment.live == "shop"] == [0, 1]
     assert feed(aligner, 0, plain("e", tick=9)) == []
     assert feed(aligner, 1, plain("f", tick=9)) == [(REAL, 9, ["e", "f"])]
+    assert feed(aligner, 0, plain("g", "shop", 1)) == [], "what was said before is not said again"
 
 
 def test_what_a_worker_says_at_its_start_is_applied_at_once_and_is_no_tick() -> None:
