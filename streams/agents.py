@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 import sqlite3
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -56,6 +57,7 @@ class Follow:
         self._work = asyncio.Event()
         self._room.set()
         self._busy = asyncio.Lock()
+        self._ending = False
         self._trimmed_at = 0.0
 
     def load(self) -> None:
@@ -87,19 +89,40 @@ class Follow:
         record = _read(message.value)
         if isinstance(record, str):
             shard.dead(_letter(message, record))
+        elif (reason := self._files.quarantined(shard.partition, record.pos)) is not None:
+            shard.dead(_letter(message, reason))
+            shard.step(record.pos, Record())
         else:
-            shard.step(record.pos, record)
+            self._step(shard, record)
         self._unacked.append(event)
         self._work.set()
         if len(self._unacked) >= MOST_UNCOMMITTED:
             self._room.clear()
 
+    def _step(self, shard: Shard, record: Record) -> None:
+        """Apply a record. One that breaks the fold ends this process, and is a dead letter in the next: nothing stalls."""
+        try:
+            shard.step(record.pos, record)
+        except Exception as error:
+            log.exception("record_breaks_the_fold", partition=shard.partition, position=record.pos)
+            if record.pos is not None:
+                self._files.quarantine(shard.partition, record.pos, f"could not be applied: {type(error).__name__}")
+            os._exit(70)  # half of a step may be in memory: none of it may be kept
+
     async def commit_for_ever(self) -> None:
-        """Commit what has come, ten times a second at most."""
-        while True:
+        """Commit what has come, ten times a second at most, until told to end.
+
+        Never cancel it: what a commit has taken from the shards must be kept and published before anything after it is.
+        """
+        while not self._ending:
             await self._work.wait()
             await asyncio.sleep(COMMIT_EVERY_S)
             await self.commit()
+
+    def end(self) -> None:
+        """Let `commit_for_ever` commit once more, and return."""
+        self._ending = True
+        self._work.set()
 
     async def commit(self) -> None:
         """Commit, publish, ack. A full disk is waited out in place."""

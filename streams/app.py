@@ -18,6 +18,9 @@ from streams.states import Files
 
 log = structlog.get_logger()
 
+STOP_S = 6
+"""How long the last commit, and then Faust, may take when the worker ends."""
+
 
 async def run(settings: Settings) -> None:
     """The worker's role, until SIGTERM. What was applied is committed before it ends.
@@ -52,23 +55,25 @@ async def run(settings: Settings) -> None:
     await app.start()
     await follow.begin()
     log.info("worker_ready", partitions=partitions)
+    committing = asyncio.create_task(follow.commit_for_ever())
     try:
-        await _until_first(stop.wait(), follow.commit_for_ever(), app.wait_until_stopped())
+        await _until_first(stop.wait(), app.wait_until_stopped(), asyncio.shield(committing))
     finally:
-        await follow.commit()
-        with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(app.stop(), 8)
-        files.close()
+        follow.end()
+        try:
+            await asyncio.wait_for(committing, STOP_S)
+        finally:
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(app.stop(), STOP_S)
+            files.close()
 
 
 async def _until_first(*waits: Any) -> None:
     tasks = [asyncio.ensure_future(wait) for wait in waits]
-    done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    _, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     for task in pending:
         task.cancel()
     await asyncio.gather(*pending, return_exceptions=True)
-    for task in done:
-        task.result()
 
 
 def main(settings: Settings) -> None:

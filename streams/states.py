@@ -25,6 +25,7 @@ CREATE TABLE IF NOT EXISTS applied (partition INTEGER PRIMARY KEY, pos INTEGER N
 CREATE TABLE IF NOT EXISTS outbox (
     n INTEGER PRIMARY KEY AUTOINCREMENT, partition INTEGER NOT NULL, pos INTEGER NOT NULL, value BLOB
 );
+CREATE TABLE IF NOT EXISTS quarantine (partition INTEGER, pos INTEGER, reason TEXT, PRIMARY KEY (partition, pos));
 CREATE INDEX IF NOT EXISTS outbox_order ON outbox (partition, pos);
 """
 
@@ -45,6 +46,7 @@ class Files:
         self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         self._db.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;" + SCHEMA)
         self._reader = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        self._quarantine: dict[tuple[int, int], str] | None = None
         self._staged: dict[int, dict[tuple[str, str, str, int], bytes]] = {}
 
     def stage(self, batches: Sequence[Batch]) -> None:
@@ -96,6 +98,17 @@ class Files:
         query = "SELECT value FROM outbox WHERE partition = ? AND pos > ? ORDER BY n"
         for (value,) in self._db.execute(query, (partition, after)):
             yield value
+
+    def quarantine(self, partition: int, position: int, reason: str) -> None:
+        """Note a record that is never to be applied."""
+        self._db.execute("INSERT OR REPLACE INTO quarantine VALUES (?, ?, ?)", (partition, position, reason))
+
+    def quarantined(self, partition: int, position: int | None) -> str | None:
+        """Why a record is not to be applied; None where it is."""
+        if self._quarantine is None:
+            rows = self._reader.execute("SELECT partition, pos, reason FROM quarantine")
+            self._quarantine = {(part, pos): reason for part, pos, reason in rows}
+        return self._quarantine.get((partition, position or -1))
 
     def trim(self, partition: int, until: int) -> None:
         """Drop the readings up to a position."""
