@@ -124,9 +124,18 @@ def _steps(
             continue
         yield slot, before, step(before, sample, clock, as_of, siblings)
     for slot, alert in state.alerts.items():
-        if slot not in seen and not alert.outside and (alert.clock == clock or slot.tenant in readings.tenants):
+        if slot in seen or alert.outside or _unknown(alert, rules, readings):
+            continue
+        if alert.clock == clock or slot.tenant in readings.tenants:
             reason = "gone" if slot.rule in rules.by_name else "rule_removed"
             yield slot, alert, withdraw(alert, reason, as_of)
+
+
+def _unknown(alert: Alert, rules: Ruleset, readings: Readings) -> bool:
+    """Whether its number is only not known yet: the lag, until all that was missed is read."""
+    reading = readings.tenants.get(alert.slot.tenant)
+    here = reading is not None and reading.ingest_lag_ms is None
+    return here and alert.metric == "ingest_lag" and alert.slot.rule in rules.by_name
 
 
 def samples(

@@ -33,6 +33,7 @@ class TenantReading:
     """What stands for a tenant as a whole. Counters never fall, but may begin again at 0 with a new start."""
 
     ingest_lag_ms: int | None = None
+    """None: not known; an alert about it stays as it is."""
     no_data_ms: int | None = None
     """Time since anything was last heard of it."""
     dead_letters: int | None = None

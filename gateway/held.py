@@ -26,6 +26,9 @@ QUIET = (0, 0, None, None, None, 0)
 
 LISTS = ("agents", "silences", "events", "alerts")
 
+EVERYWHERE = "*"
+"""As a tenant of the lists: the stack as a whole, which only those see who see all tenants."""
+
 KeyId = tuple[str, str, str]
 """Tenant, queue, channel."""
 
@@ -163,8 +166,8 @@ class Held:
         self._forget()
 
     def tenants(self) -> set[str]:
-        """Every tenant anything is known of."""
-        return {key[0] for key in self.keys} | self.lists.keys() | self.meta.clocks.keys()
+        """Every tenant anything is known of; the row of the stack as a whole is none."""
+        return ({key[0] for key in self.keys} | self.lists.keys() | self.meta.clocks.keys()) - {EVERYWHERE}
 
     def _set(self, raw: bytes) -> KeyId:
         head = decode_head(raw)

@@ -2,7 +2,7 @@
 
     tw:keys    hash    [tenant, queue, channel] → the key object of CONTRACT §2, without its series
     tw:series  hash    the same fields → its series
-    tw:lists   hash    tenant → {"agents", "alerts", "silences", "events"}
+    tw:lists   hash    tenant → {"agents", "alerts", "silences", "events"}; `*`: what concerns the stack as a whole
     tw:meta    string  clocks, partitions, lag, and `seq`, which rises by one with every write
     tw:changes channel what a write changed, with the same `seq`
 
@@ -36,8 +36,11 @@ AT_LEAST_S = 1.0
 BEHIND_MS = 5_000
 TICK_MS = 1_000
 
+EVERYWHERE = "*"
+"""As a tenant of `tw:lists`: the stack as a whole."""
+
 Lists = Callable[[str], dict[str, Any]]
-"""Tenant → {"alerts", "silences", "events"}."""
+"""Tenant (or `EVERYWHERE`) → {"alerts", "silences", "events"}, each entry under one tenant only."""
 _json = msgspec.json.encode
 
 
@@ -147,7 +150,9 @@ class Show:
             view.dirty.clear()
             view.changed_panes.clear()
             self._as_of[name] = now
-            self._add_lists(write, view)
+            self._add_lists(write, name, view.agent_rows())
+            view.agents_changed = False
+        self._add_lists(write, EVERYWHERE, [])
         if forget:
             self._forgot_at = time.monotonic()
         return write
@@ -164,13 +169,12 @@ class Show:
             return iter([(key, set()) for key in view.keys])
         return iter(list(view.changed_panes.items()))
 
-    def _add_lists(self, write: Write, view: View) -> None:
-        lists = {"agents": [_since(row) for row in view.agent_rows()], **self._lists(view.name)}
-        view.agents_changed = False
+    def _add_lists(self, write: Write, tenant: str, agents: list[dict[str, Any]]) -> None:
+        lists = {"agents": [_since(row) for row in agents], **self._lists(tenant)}
         said = _json(lists)
-        if self._said.get(view.name) != said:
-            self._said[view.name] = said
-            write.lists[view.name] = lists
+        if self._said.get(tenant) != said:
+            self._said[tenant] = said
+            write.lists[tenant] = lists
 
     def _meta(self) -> dict[str, Any]:
         present = self._present

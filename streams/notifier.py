@@ -41,6 +41,9 @@ class Judged:
 
     def __init__(self, present: Present) -> None:
         self.present = present
+        self.current = False
+        """Whether the topic was once read to its end: before, a tick's age says how long we were away, not how far the
+        stream is behind."""
         self._keys: dict[str, dict[LeafKey, dict[str, Any]]] = {}
         self._as_of: dict[str, int] = {}
 
@@ -50,7 +53,7 @@ class Judged:
         tenants = {view.name: self._tenant(view, clock, tick) for view in views}
         if clock == REAL:
             tenants[EVERYWHERE] = TenantReading(
-                ingest_lag_ms=max(0, int(time.time() * 1000) - tick),
+                ingest_lag_ms=max(0, int(time.time() * 1000) - tick) if self.current else None,
                 dead_letters=sum(self.present.dead_letters.values()),
             )
         keys = [key for view in views for key in self._of(view, tick)]
@@ -84,10 +87,11 @@ class Reader:
     async def run(self, bootstrap: str, partitions: int) -> None:
         """Read for ever."""
         async for block in readings(bootstrap, partitions):
-            for reading in block:
+            for reading in block.readings:
                 self._take(reading)
                 await asyncio.sleep(0)
-            if not block or self._caught_up():
+            self._judged.current |= block.last
+            if not block.readings or self._caught_up():
                 self.restored.set()
             self._forget()
 

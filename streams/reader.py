@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import NamedTuple
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -21,8 +22,16 @@ FETCH_WAIT_MS = 50
 QUIET_S = 0.5
 
 
-async def readings(bootstrap: str, partitions: int) -> AsyncIterator[list[Reading]]:
-    """Blocks of readings in each partition's order, for ever; an empty block where nothing came for half a second."""
+class Block(NamedTuple):
+    """What came at once, in each partition's order; nothing where nothing came for half a second."""
+
+    readings: list[Reading]
+    last: bool
+    """Whether no more than this stood on the topic then."""
+
+
+async def readings(bootstrap: str, partitions: int) -> AsyncIterator[Block]:
+    """Blocks of readings, for ever."""
     while True:
         try:
             async for block in _from_the_beginning(bootstrap, partitions):
@@ -32,7 +41,7 @@ async def readings(bootstrap: str, partitions: int) -> AsyncIterator[list[Readin
             await asyncio.sleep(1)
 
 
-async def _from_the_beginning(bootstrap: str, partitions: int) -> AsyncIterator[list[Reading]]:
+async def _from_the_beginning(bootstrap: str, partitions: int) -> AsyncIterator[Block]:
     consumer = AIOKafkaConsumer(
         bootstrap_servers=bootstrap,
         enable_auto_commit=False,
@@ -47,6 +56,12 @@ async def _from_the_beginning(bootstrap: str, partitions: int) -> AsyncIterator[
         await consumer.seek_to_beginning(*topics)
         while True:
             batches = await consumer.getmany(timeout_ms=int(QUIET_S * 1000), max_records=500)
-            yield [decode_reading(record.value) for records in batches.values() for record in records]
+            found = [decode_reading(record.value) for records in batches.values() for record in records]
+            yield Block(found, all([await _at_the_end(consumer, topic) for topic in topics]))
     finally:
         await consumer.stop()
+
+
+async def _at_the_end(consumer: AIOKafkaConsumer, topic: TopicPartition) -> bool:
+    end = consumer.highwater(topic)
+    return end is not None and await consumer.position(topic) >= end

@@ -448,3 +448,14 @@ def test_an_alert_is_immutable_in_what_names_it() -> None:
     (fired,) = story.tick(T0, key(backlog=30))
     assert isinstance(fired.alert, Alert)
     assert replace(fired.alert, value=1).id == fired.alert.id
+
+
+def test_a_lag_that_is_not_known_begins_no_alert_and_ends_none() -> None:
+    story = Story(rules('- {name: ingest-lag, metric: ingest_lag, fire: "> 30s", clear: "<= 10s"}'))
+
+    def tick(second: int, lag: int | None) -> list[str]:
+        tenants = {EVERYWHERE: TenantReading(ingest_lag_ms=lag)}
+        story.state, changes = judge(story.state, story.rules, REAL, T0 + second * S, Readings((), tenants))
+        return [str(change.alert.state) for change in changes]
+
+    assert [tick(0, None), tick(1, 31_000), tick(2, None), tick(3, 0)] == [[], ["firing"], [], ["resolved"]]

@@ -174,3 +174,14 @@ def test_a_key_seen_for_a_minute_has_a_history_of_quiet_before_it_and_after() ->
     assert series["from"] == "2025-11-20T23:01:00.000Z"
     assert series["customer_messages"] == [0] * 177 + [7] + [0] * 2
     assert series["expected"] == [None] * 180
+
+
+def test_what_concerns_the_whole_stack_is_shown_once_to_those_who_see_all_tenants() -> None:
+    held = held_of(surge(NOW))
+    lag = {"alert": "a-lag", "rule": "ingest-lag", "state": "firing", "queue": "*"}
+    held.apply(decode_change(json.dumps({"seq": 2, "lists": {"*": {"alerts": [lag]}}}).encode()))
+    one, every = snapshot(feed("demo"), held), snapshot(feed("*"), held)
+    assert [alert for alert in one["alerts"] if alert["tenant"] == "*"] == []
+    assert [alert["alert"] for alert in every["alerts"]].count("a-lag") == 1
+    assert "*" not in every["clocks"]
+    assert held.tenants() == {"demo"}
