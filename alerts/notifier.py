@@ -11,19 +11,22 @@ from pathlib import Path
 from alerts import policy, rules
 from alerts.mail import Mail
 from alerts.notifiers import Console, Notes, Notifier, Producer, Topic
-from alerts.outbox import TOPIC, Store
+from alerts.outbox import DEEDS, TOPIC, TOPICS, Store
 from alerts.policy import CONSOLE
 from alerts.robots import PagerDuty, Robot
 from alerts.slack import Slack
-from alerts.tell import Tell
+from alerts.tell import Tell, now_ms
 from alerts.watch import Watch
 from alerts.webhook import Webhook
 from config.settings import Channel, Settings
-from streams.events import ALERTS
+from streams.events import ALERTS, COMMANDS
 
 FILE = "notifier.db"
 BEAT_S = 1.0
 """How often time alone is looked at: an ended silence is told within 5 s."""
+AGAIN_MS = 3_600_000
+"""What went to the broker within so long goes there again at a start: an embedded broker forgets what the history may
+not have stored yet. Rows that come again replace themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,12 @@ def set_up(settings: Settings, store: Store, producer: Producer, board_base: str
     Raises:
         SettingsError, RulesError: a setting or a rule is wrong.
     """
-    notifiers: Mapping[str, Notifier] = {**doors(settings.channels, store), TOPIC: Topic(producer, ALERTS)}
+    notifiers: Mapping[str, Notifier] = {
+        **doors(settings.channels, store),
+        TOPIC: Topic(producer, ALERTS),
+        DEEDS: Topic(producer, COMMANDS),
+    }
+    store.again(TOPICS, now_ms() - AGAIN_MS)
     told = policy.load(settings.rules, settings.channels, settings.routes)
     base = settings.board_base or board_base
     watch = Watch(store, rules.load(settings.rules), told, settings.labels, base)

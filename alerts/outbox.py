@@ -25,6 +25,10 @@ KEEP_MS = 7 * 86_400_000
 """How long sent rows stay, to answer "was I told?" for a week."""
 TOPIC = "@topic"
 """The channel that stands for the topic of alert changes."""
+DEEDS = "@deeds"
+"""The channel that stands for the topic of what people did."""
+TOPICS = (TOPIC, DEEDS)
+"""What goes to the broker, for the history: never given up, and no people to tell."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS memory (kind TEXT, key TEXT, body BLOB NOT NULL, PRIMARY KEY (kind, key)) WITHOUT ROWID;
@@ -206,6 +210,18 @@ class Store:
             self._db.executemany(
                 "UPDATE outbox SET attempts = attempts + 1, next_at = ?, result = ? WHERE id = ?",
                 [(next_at, reason, id_) for id_ in ids],
+            )
+
+    def again(self, channels: Sequence[str], since: int) -> None:
+        """Send once more what these channels sent after an instant: the other side may have forgotten it.
+
+        Raises:
+            Unwritable: it is not.
+        """
+        with _Transaction(self._db):
+            self._db.executemany(
+                "UPDATE outbox SET settled_at = NULL, result = NULL, next_at = 0 WHERE channel = ? AND settled_at > ?",
+                [(channel, since) for channel in channels],
             )
 
     def unsettled(self) -> dict[str, int]:

@@ -13,7 +13,7 @@ from typing import Any
 import structlog
 
 from alerts.notifiers import Notifier, Rejected, Unavailable
-from alerts.outbox import TOPIC, Row, Store, Unwritable
+from alerts.outbox import TOPICS, Row, Store, Unwritable
 
 log = structlog.get_logger()
 
@@ -133,7 +133,7 @@ class Tell:
             self._is_down(name, reason)
         wait = max(retry_ms or 0, backoff_ms(rows[0].attempts, random.random()))
         log.warning("alert_not_sent", channel=name, reason=reason, attempts=rows[0].attempts + 1, retry_ms=wait)
-        old = [row.id for row in rows if now - row.created_at > GIVE_UP_MS and name != TOPIC]
+        old = [row.id for row in rows if now - row.created_at > GIVE_UP_MS and name not in TOPICS]
         if old:
             self._settle(old, f"given up: {reason}")
         self._store.postpone([row.id for row in rows if row.id not in old], now + wait, reason)
@@ -143,7 +143,7 @@ class Tell:
         if name not in self._down:
             self._down.add(name)
             log.error("channel_down", channel=name, reason=reason)
-            if name != TOPIC:  # without the broker no tick comes either, which is told by itself
+            if name not in TOPICS:  # without the broker no tick comes either, which is told by itself
                 self._on_trouble(name, reason)
 
     def _is_up(self, name: str) -> None:
@@ -151,7 +151,7 @@ class Tell:
         if name in self._down:
             self._down.discard(name)
             log.info("channel_up", channel=name)
-        if name != TOPIC:
+        if name not in TOPICS:
             self._on_trouble(name, None)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ from alerts.judging import judge
 from alerts.notices import Notice, Policy, plan
 from alerts.orders import Refused, obey
 from alerts.ourselves import channel_down, overdue
-from alerts.outbox import TOPIC, Deed, Row, Store, Unwritable
+from alerts.outbox import DEEDS, TOPIC, Deed, Row, Store, Unwritable
 from alerts.readings import Readings
 from alerts.render import instant, to_object
 from alerts.rule import Ruleset
@@ -136,6 +137,7 @@ class Watch:
         state, notices = plan(state, self._policy, now)
         told = latest(changes, state)
         rows = [self._row(TOPIC, change, now) for change in told] + [self._notice(notice, now) for notice in notices]
+        rows += [_deed_row(deed) for deed in deeds]
         if rows or deeds or self._differs(state) or now - self._written_at >= WRITE_MS:
             try:
                 self._store.commit(self._written, state, rows, deeds, now)
@@ -162,3 +164,19 @@ class Watch:
     def _notice(self, notice: Notice, now: int) -> Row:
         body = msgspec.json.encode(self._object(notice.alert))
         return Row(notice.channel, notice.alert.id, str(notice.alert.state), body, now, notice.kind)
+
+
+def _deed_row(deed: Deed) -> Row:
+    """What a person did, for the history. Its id makes a repeat replace itself."""
+    id_, detail = uuid.uuid4().hex, dict(deed.detail)
+    told = {
+        "v": 1,
+        "id": id_,
+        "at": instant(deed.at),
+        "tenant": deed.tenant,
+        "actor": deed.who,
+        "action": deed.what,
+        "object": str(detail.get("alert") or detail.get("id") or ""),
+        "detail": {**detail, "result": deed.result},
+    }
+    return Row(DEEDS, id_, deed.what, msgspec.json.encode(told), deed.at)

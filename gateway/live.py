@@ -192,12 +192,18 @@ async def _order(viewer: _Viewer, order: dict[str, Any]) -> None:
     if viewer.send is None:
         raise Refused("this gateway cannot carry out orders")
     try:
-        await viewer.send(order)
+        await viewer.send({**order, "from": _address(viewer.connection)})
     except Refused:
         raise
     except Exception as error:
         log.warning("live_order_failed", order=order["do"], error=type(error).__name__)
         raise Refused("the order could not be stored; try again") from error
+
+
+def _address(connection: ServerConnection) -> str:
+    """Where a viewer asks from, for the audit."""
+    peer = connection.remote_address
+    return str(peer[0]) if isinstance(peer, tuple) and peer else ""
 
 
 def _narrow(connection: ServerConnection) -> None:

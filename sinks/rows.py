@@ -106,8 +106,9 @@ ALERTS = _table(
     "runbook board",
     "tenant alert at state",
 )
+AUDIT = _table("audit_base", "tenant at id actor action object detail", "tenant at id")
 
-TABLES = (EVENTS, AMENDMENTS, EPISODES, MINUTES, GAUGES, STATUSES, DEAD_LETTERS, LATE, ALERTS, TENANTS, CLOCKS)
+TABLES = (EVENTS, AMENDMENTS, EPISODES, MINUTES, GAUGES, STATUSES, DEAD_LETTERS, LATE, ALERTS, AUDIT, TENANTS, CLOCKS)
 """In the order of storing: a clock moves only when all that it stands for is there."""
 
 
@@ -274,6 +275,23 @@ def _alert_row(alert: Mapping[str, Any]) -> Row:
         _instant(alert.get("acknowledged_at")), text("silenced_by"), text("grade"),
         _instant(alert.get("resolved_at")), text("reason"), text("group"), text("runbook"), text("board"),
     )  # fmt: skip
+
+
+def decode_deed(value: bytes) -> Row:
+    """What a person did, a record of `chat.commands` → a row of `audit`.
+
+    Raises:
+        Unreadable: it is not one.
+    """
+    try:
+        deed = msgspec.json.decode(value, type=dict[str, Any])
+        at = _instant(deed["at"])
+        if at is None:
+            raise ValueError("at")
+        words = (str(deed[name]) for name in ("id", "actor", "action"))
+        return (str(deed["tenant"]), at, *words, str(deed.get("object") or ""), _json(deed.get("detail")))
+    except (msgspec.DecodeError, KeyError, TypeError, ValueError, OverflowError) as error:
+        raise Unreadable(f"not a deed: {type(error).__name__}") from None
 
 
 def _optional_text(alert: Mapping[str, Any]) -> Any:

@@ -1,4 +1,4 @@
-"""The sink role: `chat.readings` and `chat.alerts` → ClickHouse; embedded also ClickHouse's door for readers.
+"""The sink role: readings, alerts and deeds → ClickHouse; embedded also ClickHouse's door for readers.
 
 Faust's traps (an exception acks, `take` acks what failed) are kept out by acking by hand: nothing is acked before it
 is stored.
@@ -25,8 +25,8 @@ from config.settings import Settings
 from sinks.clickhouse import open_history
 from sinks.desk import Desk, Found, Positions
 from sinks.rows import ALERTS as ALERT_ROWS
-from sinks.rows import DEAD_LETTERS, Unreadable, decode_alert, decode_reading, rows_of, unreadable
-from streams.events import ALERTS, READINGS
+from sinks.rows import AUDIT, DEAD_LETTERS, Unreadable, decode_alert, decode_deed, decode_reading, rows_of, unreadable
+from streams.events import ALERTS, COMMANDS, READINGS
 
 if TYPE_CHECKING:
     from faust.types import EventT, StreamT
@@ -99,7 +99,7 @@ async def _store_until(ended: asyncio.Event, desk: Desk, settings: Settings) -> 
 
 
 def make_app(settings: Settings, desk: Desk, scratch: Path) -> faust.App:
-    """The Faust app `tidewatch-sink`: both topics onto one desk."""
+    """The Faust app `tidewatch-sink`: all topics onto one desk."""
     session = SESSION_S[settings.data is not None]
     app = faust.App(
         "tidewatch-sink",
@@ -124,6 +124,7 @@ def make_app(settings: Settings, desk: Desk, scratch: Path) -> faust.App:
     parts = settings.kafka.partitions
     _agent(app, READINGS, "store", desk, lambda value: _from_reading(value, parts))
     _agent(app, ALERTS, "store_alerts", desk, lambda value: Found({ALERT_ROWS: [decode_alert(value)]}))
+    _agent(app, COMMANDS, "store_deeds", desk, lambda value: Found({AUDIT: [decode_deed(value)]}))
     return app
 
 
@@ -157,7 +158,7 @@ def _from_reading(value: bytes, partitions: int) -> Found:
 
 
 async def ensure_topics(settings: Settings) -> None:
-    """Return once both topics are there, `chat.readings` with as many partitions as the settings say.
+    """Return once the topics are there, `chat.readings` with as many partitions as the settings say.
 
     Raises:
         RuntimeError: it has another number of partitions.
@@ -177,7 +178,7 @@ async def _topics(settings: Settings) -> int:
     await admin.start()
     try:
         there = set(await admin.list_topics())
-        missing = [topic for topic in (READINGS, ALERTS) if topic not in there]
+        missing = [topic for topic in (READINGS, ALERTS, COMMANDS) if topic not in there]
         if missing:
             wanted = [NewTopic(topic, kafka.partitions, kafka.replication) for topic in missing]
             made = await admin.create_topics(wanted)

@@ -6,7 +6,7 @@ Four topics:
   conversation)`.
 - `chat.readings` — `Reading`: what one partition says after applying a record: absolute totals, never increments.
 - `chat.alerts` — `AlertChange`-shaped JSON (CONTRACT §5), one per change of state.
-- `chat.commands` — what viewers ask for (acknowledge, silence, grade), for the notifier.
+- `chat.commands` — what viewers asked for (acknowledge, silence, grade) and what came of it, for the audit.
 
 All values are JSON (msgspec). Instants are integer milliseconds since the epoch, UTC; spans are integer milliseconds.
 A position orders the records of one partition and never falls: the journal's on the embedded stack, the broker's offset

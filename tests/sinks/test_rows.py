@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from sinks.clickhouse import statements
 from sinks.rows import (
     ALERTS,
+    AUDIT,
     CLOCKS,
     EPISODES,
     EVENTS,
@@ -21,6 +22,7 @@ from sinks.rows import (
     Unreadable,
     clock_rows,
     decode_alert,
+    decode_deed,
     decode_reading,
     episode_row,
     event_row,
@@ -117,9 +119,19 @@ def test_an_alert_is_stored_with_all_its_words() -> None:
     assert row["keywords"] == ["退货"]
 
 
+def test_a_deed_is_stored_with_who_what_when_and_what_came_of_it() -> None:
+    deed = {
+        "v": 1, "id": "d", "at": "2026-03-02T10:00:00.000Z", "tenant": "t", "actor": "li", "action": "ack",
+        "object": "9f3c", "detail": {"alert": "9f3c", "from": "127.0.0.1", "result": "ok"},
+    }  # fmt: skip
+    row = dict(zip(AUDIT.columns, decode_deed(json.dumps(deed).encode()), strict=True))
+    assert (row["tenant"], row["at"], row["actor"], row["action"]) == ("t", 1_772_445_600_000, "li", "ack")
+    assert json.loads(row["detail"])["result"] == "ok"
+
+
 @pytest.mark.parametrize("value", [b"", b"[]", b"{}", b'{"tenant": "t"}', b"\xff\xfe", b'"x"'])
 def test_what_is_no_alert_and_no_reading_is_said_so_without_its_words(value: bytes) -> None:
-    for decode in (decode_alert, decode_reading):
+    for decode in (decode_alert, decode_deed, decode_reading):
         with pytest.raises(Unreadable) as error:
             decode(value)
         assert "x" not in str(error.value).split(":")[-1].replace("Exception", "")
