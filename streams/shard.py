@@ -220,6 +220,7 @@ class _Line:
         self.late_touched: set[str] = set()
         self.said = _Said()
         self.changed: set[tuple[str, str, int]] = set()
+        self.horizon = -KEPT_PANES
 
 
 class Shard:
@@ -615,8 +616,10 @@ class Shard:
             del line.closed[name]
             del line.conversations[name]
         horizon = line.tenant.closed_until - KEPT_PANES
-        for key in [key for key in line.panes if key[2] < horizon]:
-            del line.panes[key]
+        if horizon > line.horizon:
+            line.horizon = horizon
+            for key in [key for key in line.panes if key[2] < horizon]:
+                del line.panes[key]
 
     def load(self) -> None:
         """Take up the state that was kept, and mark all that stands to be said again."""
