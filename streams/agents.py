@@ -100,7 +100,7 @@ class Follow:
             self._room.clear()
 
     def _step(self, shard: Shard, record: Record) -> None:
-        """Apply a record. One that breaks the fold ends this process and is a dead letter in the next, so nothing stalls."""
+        """Apply a record. One that breaks the fold ends this process; the next sets it aside, so nothing stalls."""
         try:
             shard.step(record.pos, record)
         except Exception as error:
