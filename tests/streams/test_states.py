@@ -79,6 +79,13 @@ def test_staged_rows_are_found_at_once_in_their_own_partition_and_stay_when_comm
     files.unstage()
     assert shelf.find("conversation", "t", "a") == b"new"
     assert shelf.find("pane", "t", "b", 60_000) == b"young"
+    files.commit([Batch(0, 3, [changed("a", b"newest")], [])])
+    assert shelf.find("conversation", "t", "a") == b"newest", "the file speaks again, not what was staged"
+
+
+def test_a_commit_is_on_the_disk_when_it_returns(files: Files) -> None:
+    assert files._db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    assert files._db.execute("PRAGMA synchronous").fetchone() == (2,), "every commit is synced, not only checkpoints"
 
 
 def test_rows_are_found_while_another_thread_commits(files: Files) -> None:
