@@ -1,0 +1,140 @@
+"""What people do with alerts, through real sockets: what is shown of it, posted, and kept in the history."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.conformance.cases import Row
+from tests.conftest import RunningStack
+from tests.integration.outside import History, Sender, wait
+from tests.integration.test_alert import MINUTE, SECRET, Receiver, message, tick
+from tests.integration.test_orders import ask, lists
+from tidewatch.access import make_token
+from tidewatch.directory import signing_secret
+from tidewatch.embedded import Stack
+
+RULES = """
+rules:
+  - {name: one-waits, metric: backlog, scope: {tenant: "alarm", queue: "*"}, fire: ">= 1", severity: critical}
+  - {name: always-late, metric: ingest_lag, fire: ">= 0", severity: info}
+  - {name: far-behind, metric: ingest_lag, fire: "> 12s", severity: info}
+"""
+AWAY_S = 16
+"""Longer than `far-behind` allows the stream to be."""
+
+
+@pytest.fixture(scope="module")
+def receiver() -> Iterator[Receiver]:
+    """A webhook receiver."""
+    one = Receiver()
+    yield one
+    one.server.shutdown()
+    one.server.server_close()
+
+
+@pytest.fixture(scope="module")
+def staffed(tmp_path_factory: pytest.TempPathFactory, receiver: Receiver) -> Iterator[RunningStack]:
+    """A stack with a rule for a tenant, one about the stack as a whole, and a webhook; the tenant's alert fires."""
+    root: Path = tmp_path_factory.mktemp("staffed")
+    (root / "rules.yaml").write_text(RULES)
+    config = root / "tidewatch.toml"
+    config.write_text(
+        f'rules = "rules.yaml"\n[[channels]]\nname = "hook"\ntype = "webhook"\nurl = "{receiver.url}"\n'
+        f'secret = "{SECRET}"\nallow_private = true\n'
+    )
+    running = RunningStack(Stack(root / "data", port=0, config=config))
+    running.start()
+    try:
+        Sender(dict(running.access)).send([{"events": [message(1, 0, "customer")]}, tick(MINUTE)])
+        yield running
+    finally:
+        running.stop()
+
+
+def alerts(access: Row, rule: str) -> list[Row]:
+    """The alerts of a rule in the feed."""
+    return [alert for alert in lists(access, "alerts") if alert["rule"] == rule]
+
+
+def posted(receiver: Receiver, rule: str) -> list[Row]:
+    """What the webhook was posted of a rule."""
+    return [body for body in (json.loads(raw) for _, raw in receiver.posts) if body["rule"] == rule]
+
+
+def test_who_acknowledges_is_shown_posted_and_kept(staffed: RunningStack, receiver: Receiver) -> None:
+    access: Row = dict(staffed.access)
+    (fired,) = wait("the alert", lambda: alerts(access, "one-waits"), 60)
+    assert fired["state"] == "firing"
+    assert ask(access, {"ack": fired["alert"]}) == {"kind": "reply", "ok": True}
+    (shown,) = wait(
+        "it in the feed", lambda: [one for one in alerts(access, "one-waits") if one["state"] == "acknowledged"], 20
+    )
+    assert (shown["alert"], shown["acknowledged_by"]) == (fired["alert"], "board")
+    wait("two posts", lambda: len(posted(receiver, "one-waits")) == 2, 20)
+    first, second = posted(receiver, "one-waits")
+    assert [first["state"], second["state"]] == ["firing", "acknowledged"]
+    assert second == {**first, **{name: shown[name] for name in ("state", "at", "acknowledged_by", "acknowledged_at")}}
+    history = History(access)
+    query = "SELECT alert, state, acknowledged_by FROM alerts WHERE rule = 'one-waits' ORDER BY state"
+    rows = wait("both in the history", lambda: rows if len(rows := history.rows(query)) == 2 else None, 30)
+    assert [(row["alert"], row["state"], row["acknowledged_by"]) for row in rows] == [
+        (fired["alert"], "acknowledged", "board"),
+        (fired["alert"], "firing", None),
+    ]
+
+
+def test_a_grade_is_shown_and_every_deed_is_kept_with_who_whence_and_what_came_of_it(staffed: RunningStack) -> None:
+    access: Row = dict(staffed.access)
+    (fired,) = wait("the alert", lambda: alerts(access, "one-waits"), 60)
+    assert ask(access, {"grade": fired["alert"], "as": "useful"}) == {"kind": "reply", "ok": True}
+    wait("the grade in the feed", lambda: alerts(access, "one-waits")[0]["grade"] == "useful", 20)
+    silence = {"match": {"tenant": "alarm", "queue": "vip*"}, "minutes": 5, "reason": "drill"}
+    assert ask(access, {"silence": silence})["ok"]
+    history = History(access)
+    query = (
+        "SELECT tenant, at, actor, action, object, detail FROM audit WHERE action IN ('grade', 'silence') ORDER BY at"
+    )
+    graded, silenced = wait("both deeds", lambda: rows if len(rows := history.rows(query)) == 2 else None, 30)
+    assert (graded["tenant"], graded["actor"], graded["object"]) == ("alarm", "board", fired["alert"])
+    detail = json.loads(graded["detail"])
+    assert detail == {"alert": fired["alert"], "as": "useful", "from": "127.0.0.1", "result": "ok"}
+    assert json.loads(silenced["detail"])["reason"] == "drill"
+
+
+def test_what_concerns_the_whole_stack_is_in_the_feed_of_those_who_see_all_of_it(staffed: RunningStack) -> None:
+    access: Row = dict(staffed.access)
+    late = wait("the alert", lambda: alerts(access, "always-late"), 60)
+    assert [alert["tenant"] for alert in late] == ["*"]
+    secret = signing_secret(staffed.directory) or ""
+    one = {**access, "board_token": make_token(secret, "li", "alarm", ("supervisor",), timedelta(minutes=5))}
+    assert {alert["rule"] for alert in lists(one, "alerts")} == {"one-waits"}
+    assert ask(one, {"ack": late[0]["alert"]}) == {"kind": "reply", "ok": False, "error": "there is no such alert"}
+    assert ask(access, {"ack": late[0]["alert"]}) == {"kind": "reply", "ok": True}
+    wait("it in the feed", lambda: alerts(access, "always-late")[0]["acknowledged_by"] == "board", 20)
+
+
+def test_a_notifier_that_was_away_keeps_what_stands_and_tells_nothing_of_its_own_absence(
+    staffed: RunningStack, receiver: Receiver
+) -> None:
+    access: Row = dict(staffed.access)
+    before, told = alerts(access, "one-waits"), len(posted(receiver, "one-waits"))
+    pid = staffed.pid("notifier")
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+    time.sleep(AWAY_S)  # ticks pass that nobody judges
+    staffed.kill("notifier")
+    wait("another notifier", lambda: staffed.pid("notifier") not in (None, pid), 60)
+    wait("the stack at work", lambda: staffed.missing() == [], 60)
+    wait("the same alerts", lambda: alerts(access, "one-waits") == before, 20)
+    (late,) = alerts(access, "always-late")
+    assert late["acknowledged_by"] == "board"
+    assert len(posted(receiver, "one-waits")) == told
+    assert posted(receiver, "far-behind") == alerts(access, "far-behind") == []
