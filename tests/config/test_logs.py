@@ -39,7 +39,7 @@ def lines(out: io.StringIO) -> list[dict[str, object]]:
     return [json.loads(line) for line in out.getvalue().splitlines()]
 
 
-@pytest.mark.parametrize("text", NASTY)
+@pytest.mark.parametrize("text", NASTY, ids=range(len(NASTY)))
 def test_nothing_breaks_a_line(text: str, out: io.StringIO) -> None:
     structlog.get_logger().info("odd", text=text, many={text: [text, 1]})
     logging.getLogger("some.library").warning("said %s", text)
