@@ -86,11 +86,11 @@ class Follow:
         await self._room.wait()
         message = event.message
         shard = self._shards[message.partition]
-        record = _read(message.value)
+        record = read_record(message.value)
         if isinstance(record, str):
-            shard.dead(_letter(message, record))
+            shard.dead(dead_letter(message, record))
         elif (reason := self._files.quarantined(shard.partition, record.pos)) is not None:
-            shard.dead(_letter(message, reason))
+            shard.dead(dead_letter(message, reason))
             shard.step(record.pos, Record())
         else:
             self._step(shard, record)
@@ -164,7 +164,7 @@ class Follow:
             self._files.trim(partition, position)
 
 
-def _read(value: bytes | None) -> Record | str:
+def read_record(value: bytes | None) -> Record | str:
     """A record of our gateways, or one event of a foreign producer; or why it is neither."""
     if not value:
         return "empty record"
@@ -186,7 +186,7 @@ def _without_content(error: msgspec.MsgspecError) -> str:
     return str(error)[:200]
 
 
-def _letter(message: Any, reason: str) -> DeadLetter:
+def dead_letter(message: Any, reason: str) -> DeadLetter:
     value = message.value or b""
     return DeadLetter(
         topic=message.topic,
