@@ -1,0 +1,120 @@
+"""How unlikely a count is: first by the negative binomial, then by what such figures have been before.
+
+The parametric tail assumes a model that is never quite right. So its figure x = −log10 P is itself looked up among
+the figures seen so far (a histogram), and beyond the few largest an exponential tail is fitted. A right model has
+P(X > x) = 10^−x, which is where the histogram begins and what the slope is drawn to: fitted alone, the slope's own
+noise costs a tenth of the ×2 surges. A threshold then means the same page rate for every queue.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from array import array
+
+from scipy.special import betainc  # type: ignore[import-untyped]  # scipy ships no types
+
+LN10 = math.log(10.0)
+SMALLEST = 1e-300
+
+
+def upper(count: float, mean: float, spread: float) -> float:
+    """−log10 of the mid-p upper tail P(X > count) + P(X = count)/2; variance = mean + spread."""
+    size = mean * mean / spread
+    heads = mean / (mean + size)
+    above = float(betainc(count + 1.0, size, heads))
+    at_least = float(betainc(count, size, heads)) if count > 0 else 1.0
+    return -math.log10(max(0.5 * (above + at_least), SMALLEST))
+
+
+def lower(count: float, mean: float, spread: float) -> float:
+    """−log10 of the mid-p lower tail P(X < count) + P(X = count)/2."""
+    size = mean * mean / spread
+    tails = size / (mean + size)
+    at_most = float(betainc(size, count + 1.0, tails))
+    below = float(betainc(size, count, tails)) if count > 0 else 0.0
+    return -math.log10(max(0.5 * (at_most + below), SMALLEST))
+
+
+def quantile(mean: float, variance: float, z: float) -> float:
+    """The count that lies `z` normal deviations out (Wilson–Hilferty for a gamma of this mean and variance)."""
+    ninth = variance / (9.0 * mean * mean)
+    root = 1.0 - ninth + z * math.sqrt(ninth)
+    return mean * root**3 if root > 0 else 0.0
+
+
+_SAVED = struct.Struct("<QQddd64H")
+
+
+class Tail:
+    """Turns x = −log10 P as computed into −log10 P as it has been. 0 is usual; grows without bound."""
+
+    __slots__ = ("base", "beyond", "bins", "counts", "n", "since", "slope", "span")
+
+    LOW, STEP, BINS = 0.3, math.log(1.085), 64  # bins of equal ratio, from 0.3 to 55: bursty queues need the far ones
+    TOP = 400  # at most so many of the largest figures, and at most a twentieth of all, decide
+    PRIOR_ROWS = 400  # rows of a right model it is born with
+    PRIOR_TOP = 300  # what the right model's slope weighs against the fitted one's
+    REFIT = 16  # learned rows between two fits
+    HOLD = 4.0  # a figure beyond this is learned one time in four: a surge must not teach that surges are usual
+
+    def __init__(self, span: int) -> None:
+        self.span = span
+        edges = [self.PRIOR_ROWS * 10.0 ** -self._edge(i) for i in range(self.BINS)] + [0.0]
+        self.counts = array("H", (round(edges[i] - edges[i + 1]) for i in range(self.BINS)))
+        self.n = self.PRIOR_ROWS
+        self.since = 0
+        self.base = self.beyond = self.slope = 1.0
+        self._fit()
+
+    def score(self, x: float) -> float:
+        """−log10 of how often a figure as large as `x` has been seen."""
+        if x <= self.base:
+            return max(x, 0.0) * self.beyond / self.base
+        return self.beyond + (x - self.base) / (self.slope * LN10)
+
+    def learn(self, x: float) -> None:
+        """Count one figure. Forgets by halving once `span` rows are reached."""
+        self.since += 1
+        if x >= self.LOW:
+            if x > self.base and self.score(x) > self.HOLD and self.since % 4:
+                return
+            place = min(int(math.log(x / self.LOW) / self.STEP), self.BINS - 1)
+            self.counts[place] = min(self.counts[place] + 1, 65_535)
+        self.n += 1
+        if self.n >= self.span:
+            self.n //= 2
+            self.counts = array("H", (count // 2 for count in self.counts))
+        if self.since % self.REFIT == 0:
+            self._fit()
+
+    def to_bytes(self) -> bytes:
+        """All that was learned, of fixed size."""
+        return _SAVED.pack(self.n, self.since, self.base, self.beyond, self.slope, *self.counts)
+
+    def restore(self, data: bytes, at: int) -> int:
+        """Take over what was saved at this place in `data`; returns the place behind it."""
+        self.n, self.since, self.base, self.beyond, self.slope, *counts = _SAVED.unpack_from(data, at)
+        self.counts = array("H", counts)
+        return at + _SAVED.size
+
+    def _fit(self) -> None:
+        seen = sum(self.counts)
+        top = max(10, min(self.TOP, self.n // 20, seen))
+        base, middle = self._reached(top), self._reached(top / 2)
+        fitted = (middle - base) / math.log(2.0)  # the median, not the mean: real surges among them must not count more
+        self.slope = max((top * fitted + self.PRIOR_TOP / LN10) / (top + self.PRIOR_TOP), 0.1)
+        self.base, self.beyond = base, math.log10(self.n / top)
+
+    def _edge(self, place: float) -> float:
+        return float(self.LOW * math.exp(place * self.STEP))
+
+    def _reached(self, top: float) -> float:
+        """The figure that `top` of those seen lie beyond."""
+        above = 0.0
+        for place in range(self.BINS - 1, -1, -1):
+            count = self.counts[place]
+            if count and above + count >= top:
+                return self._edge(place + 1 - (top - above) / count)
+            above += count
+        return self.LOW

@@ -1,0 +1,237 @@
+"""What is usual, for every key of one clock: the registry the stream asks. Panes are one minute, UTC.
+
+    close_minute(minute, counts)   once per minute, when its numbers are final: learns, for every key (absent: 0)
+    look(key, at, counts)          in between, at ticks: judges the panes not yet learned, the last one filling
+    expect(key, minute)            the curve, for any minute past or to come
+
+A minute that is never closed was not seen (an outage, not silence), and teaches nothing. Closing a minute again does
+nothing, so after a restart: load what was saved, close again every minute since, and all goes on as if
+uninterrupted.
+Bounded: at most `limit` keys; those longest silent go first.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import msgspec
+
+from models.base import Corrupt
+from models.moments import Days, Moment
+from models.volume import UNKNOWN, Pane, Verdict, Volume
+from models.watch import CALM, Watch, lulled, surging, watched
+
+Key = tuple[str, ...]
+MINUTE_MS = 60_000
+DAY_MS = 86_400_000
+LIMIT = 10_000
+FORGET_MS = 60 * DAY_MS  # a key silent for so long is gone
+AHEAD = 60  # panes that may wait to be learned
+
+
+class Band(NamedTuple):
+    """Messages expected in one minute, and where 98 minutes of 100 lie."""
+
+    expected: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The volume of one key now, as CONTRACT §2 `volume` wants it (but for the rate, which is the stream's)."""
+
+    expected: float
+    low: float
+    high: float
+    surge: bool
+    lull: bool
+    score: float
+    """−log10 of the tail probability of the more unusual side; 3.5 pages."""
+    since: int | None
+    """The surge or lull stands since, ms."""
+    learning: bool
+    learned_days: float
+    known: bool
+    """False in a key's first half hour: there is no expectation yet."""
+
+
+class _Saved(msgspec.Struct, array_like=True):
+    key: list[str]
+    heard: int
+    surge: list[int | None]
+    lull: list[int | None]
+    model: bytes
+
+
+@dataclass(slots=True)
+class _Entry:
+    model: Volume
+    heard: int
+    """The last minute with a message, ms."""
+    surge: Watch = CALM
+    lull: Watch = CALM
+
+
+class Usual:
+    """The usual volume of every key. Keep one per clock: the live tenants' zone and days, and each replay's own."""
+
+    def __init__(self, days: Days | None = None, limit: int = LIMIT) -> None:
+        self.days = days or Days()
+        self.limit = limit
+        self._entries: dict[Key, _Entry] = {}
+        self._dirty: set[Key] = set()
+        self._moment: tuple[int, Moment] = (-1, self.days.moment(0))
+        self._swept = 0
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __contains__(self, key: Key) -> bool:
+        return key in self._entries
+
+    def close_minute(self, minute_ms: int, counts: Mapping[Key, int]) -> dict[Key, Reading]:
+        """Learn a whole minute for every key known or counted; a key that is absent had no message."""
+        self._sweep(minute_ms)
+        for key, count in counts.items():
+            if key not in self._entries and count > 0:
+                self._make(key, minute_ms)
+        return {key: self.observe(key, minute_ms, counts.get(key, 0)) for key in list(self._entries)}
+
+    def observe(self, key: Key, minute_ms: int, count: float) -> Reading:
+        """Learn one whole minute of one key. A minute already learned changes nothing."""
+        minute_ms -= minute_ms % MINUTE_MS
+        entry = self._entries.get(key) or self._make(key, minute_ms)
+        last = entry.model.last
+        verdict = entry.model.learn_one(Pane(self._at(minute_ms), count))
+        if entry.model.last == last:
+            return self._reading(entry, self._band(entry, minute_ms, verdict))
+        if count > 0:
+            entry.heard = minute_ms
+        self._dirty.add(key)
+        self._watch(entry, verdict, minute_ms + MINUTE_MS - 1)
+        return self._reading(entry, verdict)
+
+    def look(self, key: Key, at_ms: int, counts: Sequence[int]) -> Reading | None:
+        """Judge now. `counts`: the minutes not yet learned, in order; the last is that of `at_ms`, still filling.
+
+        The model learns nothing; only whether a surge stands moves on. None for a key not known.
+        """
+        entry = self._entries.get(key)
+        if entry is None:
+            return None
+        minute = at_ms - at_ms % MINUTE_MS
+        first = minute - (len(counts) - 1) * MINUTE_MS
+        panes = [Pane(self._at(first + i * MINUTE_MS), count) for i, count in enumerate(counts)][-AHEAD:]
+        part = (at_ms - minute) / MINUTE_MS
+        panes = [*panes[:-1], panes[-1]._replace(part=part)] if panes and part else panes[:-1]
+        verdict = entry.model.judge(panes)
+        if verdict.known:
+            self._watch(entry, verdict, at_ms)
+            self._dirty.add(key)
+        return self._reading(entry, self._band(entry, minute, verdict))
+
+    def expect(self, key: Key, minute_ms: int) -> Band | None:
+        """What is usual for a key in a minute; None where nothing is known of it yet."""
+        entry = self._entries.get(key)
+        if entry is None or not entry.model.usual.begun:
+            return None
+        return Band(*entry.model.band(self._at(minute_ms - minute_ms % MINUTE_MS)))
+
+    def save(self) -> list[tuple[Key, bytes]]:
+        """The keys that changed since the last `save`, each as bytes (about 3 KB, at most 6)."""
+        dirty, self._dirty = self._dirty, set()
+        return [(key, self._pack(key, self._entries[key])) for key in sorted(dirty) if key in self._entries]
+
+    def load(self, saved: Iterable[bytes]) -> int:
+        """Take over saved keys. Returns how many could not be read and start afresh."""
+        lost = 0
+        for data in saved:
+            try:
+                key, entry = self._unpack(data)
+            except Corrupt:
+                lost += 1
+                continue
+            if len(self._entries) < self.limit:
+                self._entries[key] = entry
+        return lost
+
+    def forget(self, key: Key) -> None:
+        """Drop a key and all that was learned of it."""
+        self._entries.pop(key, None)
+        self._dirty.discard(key)
+
+    def _make(self, key: Key, minute_ms: int) -> _Entry:
+        if len(self._entries) >= self.limit:
+            self._evict(max(self.limit // 100, 1))
+        entry = self._entries[key] = _Entry(Volume(60), minute_ms)
+        return entry
+
+    def _evict(self, n: int) -> None:
+        """The youngest go first, among them those longest silent: a flood of new keys must not drive out the old."""
+        rank = {key: (entry.model.learned_days >= 1.0, entry.heard) for key, entry in self._entries.items()}
+        for key in heapq.nsmallest(n, rank, key=rank.__getitem__):
+            self.forget(key)
+
+    def _sweep(self, minute_ms: int) -> None:
+        if minute_ms // DAY_MS == self._swept:
+            return
+        self._swept = minute_ms // DAY_MS
+        for key in [key for key, entry in self._entries.items() if entry.heard < minute_ms - FORGET_MS]:
+            self.forget(key)
+
+    def _at(self, ms: int) -> Moment:
+        if self._moment[0] != ms:
+            self._moment = (ms, self.days.moment(ms))
+        return self._moment[1]
+
+    def _band(self, entry: _Entry, minute_ms: int, verdict: Verdict) -> Verdict:
+        if verdict.known or not entry.model.usual.begun:
+            return verdict
+        expected, low, high = entry.model.band(self._at(minute_ms))
+        return UNKNOWN._replace(known=True, expected=expected, low=low, high=high)
+
+    @staticmethod
+    def _watch(entry: _Entry, verdict: Verdict, at_ms: int) -> None:
+        up, up_holds = surging(verdict, 1.0), surging(verdict, 1.0, lower=True)
+        down, down_holds = lulled(verdict, 1.0), lulled(verdict, 1.0, lower=True)
+        entry.surge = watched(entry.surge, at_ms, breach=up, holds=up_holds)
+        entry.lull = watched(entry.lull, at_ms, breach=down, holds=down_holds)
+
+    @staticmethod
+    def _reading(entry: _Entry, verdict: Verdict) -> Reading:
+        model = entry.model
+        return Reading(
+            expected=verdict.expected,
+            low=verdict.low,
+            high=verdict.high,
+            surge=entry.surge.since is not None,
+            lull=entry.lull.since is not None,
+            score=max(verdict.surge, verdict.lull),
+            since=entry.surge.since if entry.surge.since is not None else entry.lull.since,
+            learning=model.youth > 0,
+            learned_days=model.learned_days,
+            known=verdict.known,
+        )
+
+    @staticmethod
+    def _pack(key: Key, entry: _Entry) -> bytes:
+        saved = _Saved(list(key), entry.heard, list(entry.surge), list(entry.lull), entry.model.to_bytes())
+        return msgspec.msgpack.encode(saved)
+
+    @staticmethod
+    def _unpack(data: bytes) -> tuple[Key, _Entry]:
+        try:
+            saved = msgspec.msgpack.decode(data, type=_Saved)
+            surge, lull = _unpack_watch(saved.surge), _unpack_watch(saved.lull)
+        except (msgspec.DecodeError, TypeError, ValueError) as error:
+            raise Corrupt("a saved key is damaged") from error
+        return tuple(saved.key), _Entry(Volume(60).restored(saved.model), saved.heard, surge, lull)
+
+
+def _unpack_watch(numbers: list[int | None]) -> Watch:
+    step, breaches, calm, since = numbers
+    return Watch(step or 0, breaches or 0, calm, since)
