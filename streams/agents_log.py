@@ -58,15 +58,21 @@ class AgentLog(msgspec.Struct, array_like=True):
         insort(self.statuses, Status(event.at, event.seq, event.id, event.status or "offline", event.capacity))
 
     def forget(self) -> None:
-        """Drop what can no longer change, but for the status and capacity in force then."""
+        """Drop what can no longer change, but for the status in force then: since when, and at which capacities."""
         horizon = self.greatest_at - KEPT
-        old = [status for status in self.statuses if status.at < horizon]
-        if len(old) > 1:
-            spans = self.spans()
-            now = next(span for span in reversed(spans) if span.since <= old[-1].at)
-            base = Status(now.since, 0, "", now.status, now.capacity)
-            self.statuses = [base, *self.statuses[len(old) :]]
-            self.ids = {name: at for name, at in self.ids.items() if at >= horizon}
+        kept: list[Status] = []
+        for status in self.statuses:
+            if status.at >= horizon:
+                break
+            last = kept[-1] if kept else None
+            capacity = status.capacity if status.capacity is not None or last is None else last.capacity
+            now = Status(status.at, status.seq, status.id, status.status, capacity)
+            if last is None or last.status != now.status:
+                kept = [now]
+            elif last.capacity != capacity:
+                kept.append(now)
+        self.statuses = kept + [status for status in self.statuses if status.at >= horizon]
+        self.ids = {name: at for name, at in self.ids.items() if at >= horizon}
 
     def spans(self) -> list[Span]:
         """All spans, oldest first; one that would be empty is left out."""

@@ -5,15 +5,12 @@ The last parcel carries the position, so none counts before all are there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
-import msgspec
-
-from streams.events import EpisodeRow, EventRow, GaugeRow, PaneRow, Reading, Segment, encode
+from streams.events import Reading, Segment, encode
 
 LIMIT = 500_000
-"""Bytes a parcel comes to at most, by a cautious guess per row; brokers take 1 MiB."""
+"""Bytes of rows in a parcel at most, unless one row alone has more; brokers take 1 MiB."""
 _LISTS = ("events", "amendments", "episodes", "panes", "runs", "gauges", "agents", "statuses", "dead_letters")
 
 
@@ -25,7 +22,7 @@ def parcels(reading: Reading, before: int) -> Iterator[bytes]:
         part = Segment(clock=segment.clock)
         for name in _LISTS:
             for row in getattr(segment, name):
-                weight = _weight(row)
+                weight = len(encode(row)) + 1
                 if size + weight > LIMIT and size:
                     yield _pack(reading, before, [*segments, part])
                     segments, part, size = [], Segment(clock=segment.clock), 0
@@ -38,22 +35,3 @@ def parcels(reading: Reading, before: int) -> Iterator[bytes]:
 
 def _pack(reading: Reading, position: int, segments: list[Segment]) -> bytes:
     return encode(Reading(reading.partition, position, segments, base=reading.base))
-
-
-def _weight(row: Any) -> int:
-    weigh = _WEIGHTS.get(type(row))
-    return weigh(row) if weigh else 300
-
-
-def _event_weight(row: EventRow) -> int:
-    event = row.event
-    attrs = sum(len(key) + len(value) for key, value in (event.attrs or {}).items())
-    return 700 + 6 * (len(event.text or "") + len(event.comment or "") + attrs)
-
-
-_WEIGHTS: dict[type[msgspec.Struct], Callable[[Any], int]] = {
-    EventRow: _event_weight,
-    EpisodeRow: lambda row: 1_200 + 12 * len(row.reply_times_ms) + 60 * (len(row.queue_waits) + len(row.holds)),
-    PaneRow: lambda row: 700 + 20 * (len(row.frt_hist) + len(row.answered_waits) + len(row.censored_waits)),
-    GaugeRow: lambda row: 400 + 24 * len(row.waiting),
-}

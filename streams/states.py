@@ -73,7 +73,8 @@ class Files:
                 self._keep(batch)
             db.execute("COMMIT")
         except BaseException:
-            db.execute("ROLLBACK")
+            if db.in_transaction:  # a full disk has rolled it back already
+                db.execute("ROLLBACK")
             raise
 
     def _keep(self, batch: Batch) -> None:

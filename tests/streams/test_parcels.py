@@ -162,7 +162,6 @@ def named(sign: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-@pytest.mark.xfail(reason="a row's weight leaves out its names: 1,000 rows of the longest come to 3.3 MiB")
 def test_hostile_names_fit_into_a_parcel() -> None:
     for sign in HOSTILE.values():
         for kind, row in named(sign).items():
