@@ -10,7 +10,6 @@ import pytest
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = ["README.md", *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md")))]
-"""A picture of a running board, made apart from the sources."""
 
 
 @pytest.mark.parametrize("page", PAGES)
