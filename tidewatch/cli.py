@@ -23,6 +23,7 @@ from typer.exceptions import TyperException
 
 from config.logs import configure, printable
 from config.settings import load
+from tidewatch import alerting
 
 app = typer.Typer(
     name="tidewatch",
@@ -31,6 +32,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+app.add_typer(alerting.rules, name="rules")
+app.add_typer(alerting.alert, name="alert")
 
 DATA = Path("tidewatch-data")
 KNOWN_ROLES = ("ingest", "replay", "supervisor", "analyst", "admin")

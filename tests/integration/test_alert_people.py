@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
 from datetime import timedelta
@@ -17,6 +18,7 @@ from tests.conftest import RunningStack
 from tests.integration.outside import History, Sender, wait
 from tests.integration.test_alert import MINUTE, SECRET, Receiver, message, tick
 from tests.integration.test_orders import ask, lists
+from tests.tidewatch.test_cli import assert_one_line, tidewatch
 from tidewatch.access import make_token
 from tidewatch.directory import signing_secret
 from tidewatch.embedded import Stack
@@ -119,6 +121,34 @@ def test_what_concerns_the_whole_stack_is_in_the_feed_of_those_who_see_all_of_it
     assert ask(one, {"ack": late[0]["alert"]}) == {"kind": "reply", "ok": False, "error": "there is no such alert"}
     assert ask(access, {"ack": late[0]["alert"]}) == {"kind": "reply", "ok": True}
     wait("it in the feed", lambda: alerts(access, "always-late")[0]["acknowledged_by"] == "board", 20)
+
+
+def test_the_command_line_lists_and_does_what_the_board_can(staffed: RunningStack) -> None:
+    access: Row = dict(staffed.access)
+    (fired,) = wait("the alert", lambda: alerts(access, "one-waits"), 60)
+
+    def alert(*words: str) -> subprocess.CompletedProcess[str]:
+        return tidewatch("alert", *words, "--data", str(staffed.directory))
+
+    listed = alert("list", "--tenant", "alarm", "--lang", "en")
+    assert (listed.returncode, listed.stderr) == (0, "")
+    names, row = (line.split("\t") for line in listed.stdout.splitlines()[:2])
+    shown = dict(zip(names, row, strict=True))
+    assert (shown["alert"], shown["rule"], shown["queue"]) == (fired["alert"], "one-waits", "billing")
+    assert shown["summary"] == alerts(access, "one-waits")[0]["summary"]["en"]
+
+    made = alert("silence", "--match", "queue=gold*", "--minutes", "5", "--reason", "by hand")
+    assert (made.returncode, made.stderr) == (0, "")
+    (silence,) = [one for one in lists(access, "silences") if one["reason"] == "by hand"]
+    assert made.stdout == f"silenced for 5 minutes: {silence['id']}\n"
+    assert silence["id"] in alert("list").stdout
+    assert alert("unsilence", silence["id"]).stdout == f"the silence {silence['id']} has ended\n"
+
+    assert alert("grade", fired["alert"], "noise").stdout == f"graded {fired['alert']} as noise\n"
+    assert_one_line(alert("ack", "no-such"), 1, "tidewatch: there is no such alert")
+    asked = ("alert", "list", "--url", access["url"], "--key")
+    assert_one_line(tidewatch(*asked, access["ingest_token"]), 1, f"tidewatch: {access['url']}: the token lacks")
+    assert_one_line(tidewatch(*asked, "nonsense"), 1, f"tidewatch: {access['url']}: the token is not (or no longer)")
 
 
 def test_a_notifier_that_was_away_keeps_what_stands_and_tells_nothing_of_its_own_absence(
