@@ -14,8 +14,10 @@ from models.volume import Verdict
 
 THRESHOLD = 3.5
 """−log10 of the tail probability that pages: about one false page per queue and week."""
+LULL_THRESHOLD = 4.5
+"""For lulls: one hour's dip in a large queue is common, and silence is far beyond this within minutes."""
 LOWER = 1.5
-"""The score that still holds a surge."""
+"""The score that still holds a surge or a lull."""
 RATIO, LOWER_RATIO = 1.5, 1.2
 EXCESS = 10.0  # messages a minute
 STEP_MS = 10_000
@@ -65,6 +67,6 @@ def surging(verdict: Verdict, per_minute: float, *, lower: bool = False) -> bool
 
 def lulled(verdict: Verdict, per_minute: float, *, lower: bool = False) -> bool:
     """The mirror image: whether a channel has fallen silent."""
-    ratio, score = (LOWER_RATIO, LOWER) if lower else (RATIO, THRESHOLD)
+    ratio, score = (LOWER_RATIO, LOWER) if lower else (RATIO, LULL_THRESHOLD)
     enough = lower or (verdict.due - verdict.seen) * per_minute >= EXCESS
     return verdict.known and verdict.lull >= score and verdict.seen * ratio <= verdict.due and enough

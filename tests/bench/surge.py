@@ -40,12 +40,12 @@ def unpacked(into: str) -> Path:
 def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", nargs="*", choices=[*BASES, "nab"], default=[*BASES, "nab"])
+    parser.add_argument("what", nargs="*", choices=[*BASES, "nab", "all"], default="all")
     parser.add_argument("--seeds", type=int, default=8, help="runs with injected surges")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         data = unpacked(folder)
-        for what in args.what:
+        for what in [*BASES, "nab"] if "all" in args.what else args.what:
             run(what, args.seeds, data)
 
 

@@ -1,0 +1,162 @@
+"""Where an excess comes from, what people are saying, and what it takes to work it off. Pure.
+
+Shares: each part's excess over its own expectation; the parts sum to the whole excess exactly. Keywords: words that
+are more frequent now than usual by log-likelihood ratio. Impact: Erlang-A, waiting customers who give up.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+OTHER = "other"
+MOST = 5
+LEAST_LLR = 15.13  # chance of one in 10,000 for one word (χ², one degree of freedom)
+LEAST_COUNT = 5
+
+
+class Driver(NamedTuple):
+    """One part of an excess."""
+
+    value: str
+    excess: float
+    share: float
+    """Of the whole excess; 0 where there is none."""
+
+
+def drivers(
+    seen: Mapping[str, float], expected: Mapping[str, float], total: float, usual: float, most: int = MOST
+) -> list[Driver]:
+    """Split `total − usual` over the values of one dimension; the greatest excess first, the rest as `other`.
+
+    Messages without a value, expectations that do not add up, and what is beyond `most` are in `other`, so that the
+    parts sum to the excess exactly.
+    """
+    whole = total - usual
+    parts = {name: seen.get(name, 0.0) - expected.get(name, 0.0) for name in {*seen, *expected} - {OTHER}}
+    sign = 1.0 if whole >= 0 else -1.0
+    named = sorted((name for name in parts if sign * parts[name] > 0), key=lambda name: (-sign * parts[name], name))
+    found = [Driver(name, parts[name], _share(parts[name], whole)) for name in named[:most]]
+    rest = whole - math.fsum(driver.excess for driver in found)
+    if abs(rest) > 1e-9:
+        found.append(Driver(OTHER, rest, _share(rest, whole)))
+    return found
+
+
+def _share(part: float, whole: float) -> float:
+    return part / whole if whole else 0.0
+
+
+def keywords(now: Mapping[str, int], usual: Mapping[str, float], most: int = MOST) -> list[str]:
+    """The words that rose most, by log-likelihood ratio, above a floor; none if nothing stands out.
+
+    Source: Dunning, "Accurate Methods for the Statistics of Surprise and Coincidence", 1993.
+    """
+    now_total, usual_total = sum(now.values()), sum(usual.values())
+    rated = ((log_likelihood(n, now_total, usual.get(word, 0.0), usual_total), word) for word, n in now.items())
+    rising = [
+        (ratio, word)
+        for ratio, word in rated
+        if ratio >= LEAST_LLR
+        and now[word] >= LEAST_COUNT
+        and now[word] * max(usual_total, 1.0) > usual.get(word, 0.0) * now_total
+    ]
+    return [word for _, word in sorted(rising, key=lambda pair: (-pair[0], pair[1]))[:most]]
+
+
+def log_likelihood(a: float, a_total: float, b: float, b_total: float) -> float:
+    """2·log λ that `a` of `a_total` and `b` of `b_total` are of one rate; 0 is alike."""
+    if a_total <= 0 or b_total <= 0:
+        return 0.0
+    rate = (a + b) / (a_total + b_total)
+    return 2.0 * (_term(a, a_total * rate) + _term(b, b_total * rate))
+
+
+def _term(seen: float, due: float) -> float:
+    return seen * math.log(seen / due) if seen > 0 else 0.0
+
+
+class Staffing(NamedTuple):
+    """Erlang-A in steady state."""
+
+    wait_over: float
+    """The share of all who wait longer than the target, or give up."""
+    abandoned: float
+    """The share who give up."""
+
+
+def erlang_a(arrivals: float, handling: float, patience: float, servers: int, target: float) -> Staffing:
+    """What `servers` parallel conversations reach. Rates per second: `arrivals`; means in seconds: the others.
+
+    Exponential service and patience. Computed over the number in the system, truncated where nothing is left.
+    Source: Mandelbaum, Zeltyn, "Service engineering in action: the Palm/Erlang-A queue", 2007.
+    """
+    mu, theta = 1.0 / handling, 1.0 / patience
+    logs, n = [0.0], 0
+    top = 0.0
+    while n < servers or logs[-1] > top - 40.0:
+        n += 1
+        out = min(n, servers) * mu + max(n - servers, 0) * theta
+        logs.append(logs[-1] + math.log(arrivals / out))
+        top = max(top, logs[-1])
+    weights = [math.exp(log - top) for log in logs]
+    total = math.fsum(weights)
+    queue = math.fsum((i - servers) * w for i, w in enumerate(weights) if i > servers) / total
+    abandoned = min(theta * queue / arrivals, 1.0)
+    late = math.fsum(w * _late(i - servers, servers * mu, theta, target) for i, w in enumerate(weights) if i >= servers)
+    return Staffing(min(late / total, 1.0), abandoned)
+
+
+def _late(ahead: int, pace: float, theta: float, target: float) -> float:
+    """Chance that one who finds `ahead` waiting is not served within the target: it takes ahead + 1 departures.
+
+    Departures ahead come at pace + k·theta while k wait; the sum of those times is compared with the target by its
+    mean and variance (gamma), times the chance of not giving up first.
+    """
+    from scipy.special import gammaincc  # type: ignore[import-untyped]  # scipy ships no types
+
+    rates = [pace + k * theta for k in range(ahead + 1)]
+    mean = math.fsum(1.0 / rate for rate in rates)
+    variance = math.fsum(1.0 / (rate * rate) for rate in rates)
+    later = float(gammaincc(mean * mean / variance, target * mean / variance))
+    gave_up = 1.0 - math.exp(-theta * min(mean, target))
+    return min(later + (1.0 - later) * gave_up, 1.0)
+
+
+def agents_needed(  # the contract's `impact`
+    arrivals_per_min: float, handling_s: float, concurrency: float, patience_s: float, target_s: float, goal: float
+) -> int:
+    """The fewest agents with whom the share `goal` is answered within the target, at this rate of arrivals."""
+    if arrivals_per_min <= 0 or handling_s <= 0:
+        return 0
+    rate, each = arrivals_per_min / 60.0, max(concurrency, 1.0)
+    low, high = 0, max(math.ceil(2.0 * rate * handling_s / each), 1)
+    while erlang_a(rate, handling_s, patience_s, _servers(high, each), target_s).wait_over > 1.0 - goal:
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        if erlang_a(rate, handling_s, patience_s, _servers(middle, each), target_s).wait_over > 1.0 - goal:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+def _servers(agents: int, concurrency: float) -> int:
+    return max(round(agents * concurrency), 1)
+
+
+def drain_s(backlog: int, arrivals_per_min: float, handling_s: float, concurrency: float, agents: int) -> float | None:
+    """Seconds until the backlog is worked off by so many agents; None while arrivals keep up with them."""
+    excess = agents * max(concurrency, 1.0) / handling_s - arrivals_per_min / 60.0
+    if backlog <= 0:
+        return 0.0
+    return backlog / excess if excess > 0 else None
+
+
+def drain_plus(
+    backlog: int, arrivals_per_min: float, handling_s: float, concurrency: float, agents: int, more: Sequence[int]
+) -> dict[int, float | None]:
+    """The drain time with so many more agents, for each number asked for."""
+    return {n: drain_s(backlog, arrivals_per_min, handling_s, concurrency, agents + n) for n in more}
