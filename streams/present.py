@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from streams.events import REAL, AgentRow, GaugeRow, PaneRow, Segment
-from streams.metrics import COUNTS, Window, derived, service_level
+from streams.metrics import COUNTS, FORMULA, Window, derived, service_level
 from streams.policy import Policy
-from streams.windows import HOUR, LIVE_WINDOWS, MINUTE, SECOND, first_pane, midnight, pane_of
+from streams.windows import HOUR, LIVE_WINDOWS, MINUTE, SECOND, first_pane, midnight, pane_of, rfc3339
 
 ALL = "*"
 PANES = 180
@@ -22,6 +22,10 @@ PANES = 180
 KEPT = 27 * HOUR
 RESTATED = 20
 """Restatements a key remembers."""
+REACH = 33 * MINUTE
+"""So far back from the end of the pane in progress may a pane lie whose passing changes numbers other than `today`."""
+MODELLED = ("expected", "low", "high", "surge")
+"""Columns of `minutes` that a model fills; null until one has."""
 
 LeafKey = tuple[str, str]
 """(queue, channel); either may be `*`."""
@@ -68,6 +72,10 @@ class _Key:
                 self.today.add(self.panes[minute].window)
         self.until = until
 
+    def touches(self, end: int) -> bool:
+        """Whether there is a pane in what ends here: the longest window but `today`, and a little more."""
+        return any(minute in self.panes for minute in range(end - REACH, end, MINUTE))
+
     def last(self, panes: int, end: int) -> Window:
         """The merge of the `panes` panes before `end`."""
         window = Window()
@@ -97,8 +105,8 @@ class View:
 
     # -- rows in -----------------------------------------------------------------------------------------------------
 
-    def take_pane(self, partition: int, row: PaneRow) -> None:
-        """One partition's part of a pane."""
+    def take_pane(self, partition: int, row: PaneRow, base: bool = False) -> None:
+        """One partition's part of a pane. `base`: as it stands, said again, so no restatement begins here."""
         parts = self.panes.setdefault((row.queue, row.channel, row.minute), {})
         old = parts.get(partition)
         if old is not None and old.version > row.version:
@@ -106,7 +114,7 @@ class View:
         parts[partition] = row
         if self.heard_at is None and row.counts.get("messages"):
             self.heard_at = row.minute
-        restated = old is not None and row.restated > old.restated
+        restated = not base and row.restated > (0 if old is None else old.restated)
         for key in _above(row.queue, row.channel):
             one = self._key(key)
             before = _glance(one, row.minute) if restated else None
@@ -163,8 +171,11 @@ class View:
         windows = {name: self._window(one.last(panes, end), waiting) for name, panes in LIVE_WINDOWS.items()}
         half_hour = one.last(LIVE_WINDOWS["30m"], end).counts
         windows["today"] = self._window(one.today, waiting)
-        self._stamp(one, windows, now)
         backlog = _total(gauges, "awaiting_first") + _total(gauges, "awaiting_reply")
+        oldest_ms = None if oldest is None else max(0, now - oldest)
+        self._stamp(one, windows, now)
+        for window in windows.values():  # every one ends with the pane in progress, and a merge keeps the latest
+            window |= {"backlog": backlog, "oldest_ms": oldest_ms}
         excess = half_hour.get("closed", 0) - half_hour.get("offered", 0)
         return {
             "tenant": self.name,
@@ -174,7 +185,7 @@ class View:
             "backlog": backlog,
             "unassigned": _total(gauges, "unassigned"),
             "over_target": _total(gauges, "over_target"),
-            "oldest_ms": None if oldest is None else max(0, now - oldest),
+            "oldest_ms": oldest_ms,
             "ages": [sum(row.ages[band] for row in gauges) for band in range(6)],
             "drain_s": backlog / (excess / 1_800) if excess > 0 else None,
             "targets": {"target_ms": policy.target(queue), "service_level": policy.service_level(queue)},
@@ -182,7 +193,7 @@ class View:
             "windows": windows,
             "volume": self._volume(one, now),
             "restated": [
-                item | {"minute": item["minute"]}
+                item | {"minute": rfc3339(item["minute"])}
                 for item in one.restated
                 if item["minute"] >= first_pane("today", now, policy.zone)
             ],
@@ -198,6 +209,8 @@ class View:
             **{name: counts.get(name, 0) for name in COUNTS},
             "frt_hist": {str(lower): n for lower, n in sorted(window.frt_hist.items())},
             **derived(window, waiting),
+            **dict.fromkeys(MODELLED),
+            "formula_id": FORMULA,
         }
 
     def _stamp(self, one: _Key, windows: dict[str, dict[str, Any]], now: int) -> None:
@@ -265,12 +278,12 @@ class View:
 
     def active(self, now: int) -> set[LeafKey]:
         """Keys whose numbers may change as time passes."""
-        first = pane_of(now) - 32 * MINUTE
         turned = {key for key, one in self.keys.items() if one.since != midnight(now, self.policy.zone)}
         return turned | {
             key
             for key, one in self.keys.items()
-            if any(minute in one.panes for minute in range(first, pane_of(now) + MINUTE, MINUTE))
+            if one.touches(pane_of(now) + MINUTE)
+            or one.touches(one.until)  # what was shown last must go, however far the tick has jumped
             or any(row.open for leaf in self._leaves(key) for row in self.gauges.get(leaf, {}).values())
         }
 
@@ -366,7 +379,7 @@ class Present:
             view = self._of(row.event.tenant, segment)
             view.heard_at = max(view.heard_at or 0, row.event.received_at)
         for pane in segment.panes:
-            self._of(pane.tenant, segment).take_pane(partition, pane)
+            self._of(pane.tenant, segment).take_pane(partition, pane, segment.base)
         for gauge in segment.gauges:
             self._of(gauge.tenant, segment).take_gauge(partition, gauge)
         for agent in segment.agents:

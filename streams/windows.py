@@ -10,7 +10,7 @@ Panes that end by the watermark are closed.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 SECOND = 1_000
@@ -29,6 +29,11 @@ IDLE = 5 * SECOND
 def pane_of(at: int) -> int:
     """Start of the pane that contains an instant."""
     return at - at % MINUTE
+
+
+def rfc3339(at: int) -> str:
+    """An instant as the live feed writes it: RFC 3339 in UTC, to the millisecond."""
+    return datetime.fromtimestamp(at / SECOND, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def first_pane(name: str, now: int, zone: ZoneInfo) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
 
@@ -35,7 +36,7 @@ from streams.metrics import (
 )
 from streams.policy import Policy
 from streams.present import Present
-from streams.windows import HOUR, MINUTE
+from streams.windows import HOUR, MINUTE, pane_of
 from tests.conformance.cases import Row
 from tests.reference.metrics import reckon
 from tests.reference.streams import story
@@ -171,6 +172,34 @@ def test_every_count_of_two_partitions_stands_added_up_in_every_window() -> None
         assert {name: key["windows"][window][name] for name in COUNTS} == {name: 1_001 * one[name] for name in COUNTS}
 
 
+def test_every_window_has_every_column_of_minutes() -> None:
+    present = Present(1, lambda _: Policy(TenantSettings()))
+    gauge = GaugeRow("t", "a", "web", 1, awaiting_first=2, awaiting_reply=1, oldest_since=T0 - 5)
+    present.take(0, Segment(panes=[PaneRow("t", "a", "web", T0, 1)], gauges=[gauge]))
+    key = present.view("t").key(("a", "web"), T0 + 1)
+    named = re.search(r"VIEW minutes\n\((.*?)\n\)", SCHEMA, re.DOTALL)
+    assert named
+    named_elsewhere = {"tenant", "queue", "channel", "minute", "restated"}
+    columns = set(re.findall(r"^    (\w+) ", named[1], re.MULTILINE)) - named_elsewhere
+    assert {"backlog", "formula_id", "surge"} <= columns
+    for window in key["windows"].values():
+        assert columns <= set(window)
+        assert (window["backlog"], window["oldest_ms"], window["formula_id"]) == (3, 6, "tidewatch-1")
+        assert [window[name] for name in ("expected", "low", "high", "surge")] == [None] * 4
+
+
+def test_a_restatement_names_its_minute_as_the_feed_writes_instants() -> None:
+    minute = pane_of(T0)
+    present = Present(1, lambda _: Policy(TenantSettings()))
+    for n in (1, 2):
+        pane = PaneRow("t", "a", "web", minute, n, {"customer_messages": n}, restated=n - 1)
+        present.take(0, Segment(panes=[pane]))
+    (found,) = present.view("t").key(("a", "web"), minute + MINUTE)["restated"]
+    stands = datetime.fromisoformat(found.pop("minute"))
+    assert (stands, stands.utcoffset()) == (datetime.fromtimestamp(minute / 1000, UTC), timedelta(0))
+    assert found == {"field": "customer_messages", "old": 1, "new": 2}
+
+
 def test_the_rate_is_that_of_the_last_whole_minute_and_the_one_in_progress() -> None:
     panes = [
         (0, PaneRow("t", "a", "web", T0 - m * MINUTE, 1, {"customer_messages": n})) for m, n in enumerate((5, 10, 99))
@@ -204,7 +233,10 @@ def test_the_feed_has_every_metric_of_a_key_where_its_place_says() -> None:
 def test_the_feed_has_no_number_in_a_window_that_the_catalogue_does_not_know() -> None:
     window = shown((0, PaneRow("t", "a", "web", T0, 1)), now=T0)["windows"]["5m"]
     about = {"frt_hist", "version", "provisional", "frt_km_n", "frt_p50_km_censored", "frt_p90_km_censored"}
-    assert set(window) - about == {m.name for m in CATALOGUE.values() if m.place is Place.WINDOW}
+    about |= {"formula_id"}
+    elsewhere = {"backlog", "oldest_ms", "expected", "low", "high", "surge"}  # a rule asks the key for them
+    assert elsewhere <= set(CATALOGUE)
+    assert set(window) - about - elsewhere == {m.name for m in CATALOGUE.values() if m.place is Place.WINDOW}
 
 
 @each
