@@ -53,8 +53,7 @@ def _plain(text: str) -> tuple[int | None, list[Wire]] | None:
             envelope = _envelope(text)
             seq, wires, keys = envelope.seq, envelope.events, 2
         else:
-            wires = [_one(text)]
-            seq, keys = wires[0].seq, 0
+            seq, wires, keys = None, [_one(text)], 0  # a bare event's `seq` is the event's, not the frame's
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
         return None
     for wire in wires:

@@ -87,8 +87,7 @@ def read_strictly(text: str, source: Source) -> Frame:
     if isinstance(value, list):
         return _refine(None, value, source, text)
     if isinstance(value, dict) or (isinstance(value, _Unfit) and value.value is not None):
-        own = value.get("seq") if isinstance(value, dict) else None
-        return _refine(own if _is_seq(own) else None, [value], source, text)
+        return _refine(None, [value], source, text)
     raise NotAFrame(NOT_JSON, "neither an event, an array of events nor a numbered frame")
 
 

@@ -58,8 +58,11 @@ def test_the_example_of_the_contract_is_taken() -> None:
     )  # fmt: skip
 
 
-def test_a_bare_event_has_its_own_seq_as_its_number() -> None:
-    assert read(json.dumps(GOOD | {"seq": 7}), FROM_ALL).seq == 7
+@pytest.mark.parametrize("more", [{}, {"unknown": 1}])
+def test_the_seq_of_a_bare_event_is_the_events_and_no_number_of_the_frame(more: dict[str, Any]) -> None:
+    frame = read(json.dumps(GOOD | {"seq": 7} | more), FROM_ALL)
+    assert frame.seq is None
+    assert frame.events[0][1].seq == 7
 
 
 def test_an_array_has_no_number_and_a_numbered_frame_has_its_own() -> None:
