@@ -196,7 +196,7 @@ export function settle(was, wanted, now, held) {
 
 const SEVERE = { critical: 0, warning: 1, info: 2 }, STATE = { firing: 0, acknowledged: 1, resolved: 2 };
 
-export const alertsOf = (state, tenant) => state.alerts.filter((a) => a.tenant === tenant).sort((a, b) => (a.state === "resolved") - (b.state === "resolved") || SEVERE[a.severity] - SEVERE[b.severity] || STATE[a.state] - STATE[b.state] || (a.since < b.since ? 1 : -1));
+export const alertsOf = (state, tenant) => state.alerts.filter((a) => a.tenant === tenant || a.tenant === "*").sort((a, b) => (a.state === "resolved") - (b.state === "resolved") || SEVERE[a.severity] - SEVERE[b.severity] || STATE[a.state] - STATE[b.state] || (a.since < b.since ? 1 : -1));
 
 /** A pattern with `*` against a text, as a filter types it. */
 export function matches(pattern, text) {

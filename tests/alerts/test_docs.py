@@ -10,7 +10,8 @@ from typing import Any
 
 from alerts import policy
 from alerts.readings import METRICS
-from alerts.rules import EXTRAS, parse
+from alerts.rehearsal import rehearse
+from alerts.rules import EXTRAS, load, parse
 from alerts.webhook import signature
 from config.settings import Channel
 
@@ -32,6 +33,10 @@ def test_the_pages_policy_is_read_and_names_every_section() -> None:
     told = policy.parse(block("yaml", "notify:"), "page", [Channel(name="boss", type="console")], [])
     assert len(told.maintenance) == 2
     assert all(f"{name}:" in PAGE for name in EXTRAS)
+
+
+def test_the_pages_rehearsal_goes_as_written() -> None:
+    assert rehearse(load(None), block("yaml", "tests:")) == []
 
 
 def test_the_pages_receiver_tells_ours_from_a_forgery() -> None:
