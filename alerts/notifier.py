@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from alerts import policy, rules
+from alerts.heartbeat import Heart
 from alerts.mail import Mail
 from alerts.notifiers import Console, Notes, Notifier, Producer, Topic
 from alerts.outbox import DEEDS, TOPIC, TOPICS, Store
@@ -35,6 +36,7 @@ class Desk:
 
     watch: Watch
     tell: Tell
+    heart: Heart | None = None
 
 
 def doors(channels: Sequence[Channel], notes: Notes) -> dict[str, Notifier]:
@@ -82,7 +84,7 @@ def set_up(settings: Settings, store: Store, producer: Producer, board_base: str
     watch.forget_channels(told.channels)
     tell = Tell(store, notifiers, watch.trouble)
     watch.on_written = tell.poke
-    return Desk(watch, tell)
+    return Desk(watch, tell, Heart(settings.heartbeat, lambda: watch.judged) if settings.heartbeat.url else None)
 
 
 @asynccontextmanager
@@ -90,6 +92,8 @@ async def at_work(desk: Desk) -> AsyncIterator[Desk]:
     """Tell, and look at the time each second, while the body reads ticks and has them judged."""
     async with asyncio.TaskGroup() as tasks:
         working = [tasks.create_task(desk.tell.run(), name="tell"), tasks.create_task(_beat(desk.watch), name="beat")]
+        if desk.heart is not None:
+            working.append(tasks.create_task(desk.heart.run(), name="heart"))
         try:
             yield desk
         finally:

@@ -44,6 +44,8 @@ class Watch:
         self._labels, self._board_base, self._now = labels or Labels(), board_base, now
         self._state = self._written = store.load()
         self._written_at = self._heard_at = now()
+        self.judged: int | None = None
+        """The last tick of the real clock since the start, in ms."""
         self.on_written: Callable[[], None] = lambda: None
         """Called when something new stands in the outbox."""
 
@@ -58,7 +60,7 @@ class Watch:
         Where it cannot be written down (a full disk), it has not happened: the next tick is judged in its place.
         """
         if clock == REAL:
-            self._heard_at = self._now()
+            self._heard_at, self.judged = self._now(), as_of
         state, changes = judge(self._state, self._rules, clock, as_of, readings)
         return [] if state is self._state else self._settle(state, changes) or []
 

@@ -184,6 +184,15 @@ class Channel(_Part):
     timeout_s: Annotated[float, Field(gt=0, le=60)] = 10
 
 
+class Heartbeat(_Part):
+    """Where the notifier says that it is at work. Whoever misses it there raises the alarm that we no longer can."""
+
+    url: str | None = None
+    """None: says nothing."""
+    every_s: Annotated[float, Field(ge=1, le=3_600)] = 60
+    allow_private: bool = False
+
+
 class Route(_Part):
     match: dict[str, str] = {}
     """Label → pattern with `*`; all must match."""
@@ -216,6 +225,7 @@ class Settings(_Part):
     """None: the console."""
     routes: list[Route] = []
     """None: every alert to every channel."""
+    heartbeat: Heartbeat = Heartbeat()
     board_base: str = ""
     """What links to the board begin with, in alerts; empty: the gateway's own address."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
