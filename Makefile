@@ -2,7 +2,7 @@
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: help setup demo test check bench format lock
+.PHONY: help setup demo test check bench kafka format lock
 
 help:
 	@echo 'make demo    the whole system on this machine, with real conversations replayed into it'
@@ -10,6 +10,7 @@ help:
 	@echo 'make check   format, lint, types and fast tests: the loop while changing something'
 	@echo 'make setup   the locked environment in .venv (the others begin with it)'
 	@echo 'make bench   the measurements'
+	@echo 'make kafka   the tests on a real Kafka, which Maven fetches (needs Java and Maven)'
 	@echo 'make format  put the code into its form'
 	@echo 'make lock    newer versions into the lock files'
 
@@ -30,6 +31,10 @@ check: setup
 
 bench: setup
 	@exec $(BIN)/python -m pytest -q -s -m bench $(ARGS)
+
+kafka: setup
+	@$(BIN)/python -m tests.kafka.broker
+	@TIDEWATCH_REQUIRE='java mvn' exec $(BIN)/python -m pytest -q tests/kafka $(ARGS)
 
 format: setup
 	@$(BIN)/ruff check --quiet --fix --exit-zero .

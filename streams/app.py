@@ -25,11 +25,12 @@ STOP_S = 6
 async def run(settings: Settings) -> None:
     """The worker's role, until SIGTERM. What was applied is committed before it ends.
 
-    Raises:
-        RuntimeError: this release keeps state in the embedded stack's directory only, and none is given.
+    Without a data directory it keeps its state on Kafka (`streams.cluster`).
     """
     if settings.data is None:
-        raise RuntimeError("worker: no data directory; start it through `tidewatch up`")
+        from streams.cluster import run as run_on_kafka
+
+        return await run_on_kafka(settings)
     partitions = settings.kafka.partitions
     app = make_app("tidewatch-worker", settings.kafka.bootstrap, embedded=True)
     topics = {name: raw_topic(app, name, partitions) for name in (EVENTS, READINGS)}

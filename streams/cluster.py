@@ -1,0 +1,105 @@
+"""The worker on a Kafka of its own, in production: any number of them share the partitions of one group."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from config.settings import Settings
+from streams.events import EVENTS, READINGS
+from streams.feed import make_app, raw_topic, records
+from streams.moving import Moving
+from streams.policy import Policies
+from streams.tables import Tables, ensure_topics
+
+log = structlog.get_logger()
+
+STOP_S = 6
+"""How long the last commit, and then Faust, may take when the worker ends."""
+
+
+async def run(settings: Settings) -> None:
+    """The worker's role, until SIGTERM. What was applied is committed before it ends.
+
+    Raises:
+        RuntimeError: the topics are not those of the settings, or the worker has to begin anew.
+        KafkaError: the broker was away too long.
+    """
+    stop = asyncio.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    with tempfile.TemporaryDirectory(prefix="tidewatch-worker-") as scratch:
+        preparing = asyncio.create_task(ensure_topics(settings.kafka))
+        await _first(preparing, asyncio.create_task(stop.wait()))
+        if not preparing.done():
+            preparing.cancel()
+            return
+        preparing.result()
+        await _work(settings, stop, Path(scratch))
+
+
+async def _work(settings: Settings, stop: asyncio.Event, scratch: Path) -> None:
+    app = make_app("tidewatch-worker", settings.kafka.bootstrap, embedded=False)
+    app.conf.datadir = scratch
+    moving = _wired(app, settings)
+    app.finalize()
+    await app.start()
+    log.info("worker_ready", partitions=settings.kafka.partitions)
+    committing = asyncio.create_task(moving.commit_for_ever())
+    failing = asyncio.create_task(moving.until_failed())
+    try:
+        await _first(asyncio.create_task(stop.wait()), app.wait_until_stopped(), committing, failing)
+        if failing.done():
+            failing.result()
+    finally:
+        moving.end()
+        failing.cancel()
+        try:
+            await asyncio.wait_for(committing, STOP_S)
+        finally:
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(app.stop(), STOP_S)
+            await moving.close()
+    if not stop.is_set():
+        raise RuntimeError("the worker's consumer has stopped")
+
+
+def _wired(app: Any, settings: Settings) -> Moving:
+    topics = {name: raw_topic(app, name, settings.kafka.partitions) for name in (EVENTS, READINGS)}
+
+    async def publish(partition: int, value: bytes) -> None:
+        await (await topics[READINGS].send(key=None, value=value, partition=partition))
+
+    tables = Tables(settings.kafka.bootstrap)
+    moving = Moving(tables, Policies(settings), publish, lambda: app.consumer_generation_id)
+
+    @app.agent(topics[EVENTS], name="follow", concurrency=1)  # type: ignore[untyped-decorator]  # Faust has no types for it
+    async def follow_agent(stream: Any) -> None:
+        """events → readings: fold each record into its partition's state, publish the totals that changed."""
+        async for event in records(stream):
+            await moving.take(event)
+
+    async def assigned(_: Any, partitions: Any, **__: Any) -> None:
+        moving.assigned(line.partition for line in partitions if line.topic == EVENTS)
+
+    async def revoked(_: Any, partitions: Any, **__: Any) -> None:  # noqa: ARG001 - Faust's signal says it so
+        moving.revoked()
+
+    app.on_partitions_assigned.connect(assigned)
+    app.on_partitions_revoked.connect(revoked)
+    return moving
+
+
+async def _first(*waits: Any) -> None:
+    """Return when the first of these is done; tasks go on."""
+    tasks = [asyncio.ensure_future(wait) for wait in waits]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task, wait in zip(tasks, waits, strict=True):
+        if task is not wait:
+            task.cancel()

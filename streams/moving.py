@@ -1,0 +1,209 @@
+"""The worker's agent where partitions move between workers: production, on Kafka.
+
+The order is: readings published, state committed (`streams.tables`), records acked. A kill between two steps repeats
+what follows the last one; readings are absolute and records known by their offset, so repeats change nothing. With
+every new generation of the group all partitions are dropped and those assigned are opened anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+
+import msgspec
+import structlog
+
+from streams.agents import COMMIT_EVERY_S, MOST_UNCOMMITTED, dead_letter, read_record
+from streams.events import Reading, Record
+from streams.parcels import parcels
+from streams.policy import Policy
+from streams.shard import Changed, Shard
+from streams.tables import Lost, Table, Tables
+
+log = structlog.get_logger()
+
+ASIDE = "quarantine"
+"""The kind of the rows that name records never to be applied: (offset, reason)."""
+
+
+class Home:
+    """One partition, as this worker has it in one generation."""
+
+    def __init__(self, table: Table, shard: Shard, beginning: int) -> None:
+        self.table = table
+        self.shard = shard
+        self.said = shard.position
+        self.next = max(shard.position + 1, beginning)
+        """The offset that must come next, for nothing to be left out."""
+        self.unacked: list[Any] = []
+        self.aside = dict(msgspec.msgpack.decode(row, type=tuple[int, str]) for row in table.shelf().live(ASIDE))
+
+
+class Moving:
+    """Folds records into the state of the partitions that are ours, and publishes what changed."""
+
+    def __init__(
+        self,
+        tables: Tables,
+        policy_of: Callable[[str], Policy],
+        publish: Callable[[int, bytes], Awaitable[None]],
+        generation: Callable[[], int],
+    ) -> None:
+        self._tables = tables
+        self._policy_of = policy_of
+        self._publish = publish
+        self._generation = generation
+        self._homes: dict[int, asyncio.Task[Home]] = {}
+        self._leaving: set[asyncio.Task[None]] = set()
+        self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._work = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+        self._uncommitted = 0
+        self._busy = asyncio.Lock()
+        self._ending = False
+
+    def assigned(self, partitions: Iterable[int]) -> None:
+        """A new generation: these are ours, and no others."""
+        self.revoked()
+        self._homes = {number: asyncio.create_task(self._open(number)) for number in partitions}
+        for opening in self._homes.values():
+            opening.add_done_callback(self._opened)
+
+    def revoked(self) -> None:
+        """None is ours until the next generation. What was not committed is dropped; it will be read again."""
+        homes, self._homes = self._homes, {}
+        for opening in homes.values():
+            task = asyncio.create_task(self._leave(opening))
+            self._leaving.add(task)
+            task.add_done_callback(self._leaving.discard)
+        self._uncommitted = 0
+        self._room.set()
+
+    async def until_failed(self) -> None:
+        """Wait until something went wrong that only a new start mends, and raise it."""
+        await self._failed
+
+    async def take(self, event: Any) -> None:
+        """Apply one record, or note that nobody can read it. One that is not ours any more is let pass, unacked."""
+        await self._room.wait()
+        message = event.message
+        opening = self._homes.get(message.partition)
+        if opening is None:
+            return
+        await asyncio.wait([opening])
+        if self._homes.get(message.partition) is not opening or message.generation_id != self._generation():
+            return
+        try:
+            await self._apply(opening.result(), event)
+        except Exception as error:  # noqa: BLE001 - Faust would swallow it and go on with the next record
+            self._fail(error)
+
+    async def _apply(self, home: Home, event: Any) -> None:
+        message, shard = event.message, home.shard
+        if message.offset > home.next:
+            await self._see_gap(home, message.partition, message.offset)
+        home.next = max(home.next, message.offset + 1)
+        record = home.aside.get(message.offset) or read_record(message.value)
+        if not isinstance(record, str):
+            try:
+                shard.step(message.offset, record)
+            except Exception as error:
+                await self._set_aside(home, message.offset, f"could not be applied: {type(error).__name__}")
+                raise
+        elif message.offset > shard.position:
+            shard.dead(dead_letter(message, record))
+            shard.step(message.offset, Record())
+        home.unacked.append(event)
+        self._uncommitted += 1
+        self._work.set()
+        if self._uncommitted >= MOST_UNCOMMITTED:
+            self._room.clear()
+
+    async def _set_aside(self, home: Home, offset: int, reason: str) -> None:
+        """Note a record that breaks the fold. The worker ends over it; the next leaves it out."""
+        del self._homes[home.shard.partition]  # half of a step may be in memory: none of it may be kept
+        log.error("record_breaks_the_fold", partition=home.shard.partition, position=offset)
+        row = Changed(ASIDE, "", str(offset), 0, True, msgspec.msgpack.encode((offset, reason)))
+        async with self._busy:
+            await home.table.commit(home.table.stage(home.table.position, [row]))
+
+    async def _see_gap(self, home: Home, partition: int, offset: int) -> None:
+        there = await asyncio.wait_for(self._tables.next_record(partition, home.next), 30)
+        if there < offset:
+            raise RuntimeError(f"partition {partition}: {home.next} should come next, {offset} came; beginning anew")
+
+    async def commit_for_ever(self) -> None:
+        """Commit what has come, ten times a second at most, until told to end. Never cancel it."""
+        while not self._ending:
+            await self._work.wait()
+            await asyncio.sleep(COMMIT_EVERY_S)
+            await self.commit()
+
+    def end(self) -> None:
+        """Let `commit_for_ever` commit once more, and return."""
+        self._ending = True
+        self._work.set()
+
+    async def commit(self) -> None:
+        """Publish, commit, ack.
+
+        Raises:
+            KafkaError: the broker was away too long; a new start finds out what was kept.
+        """
+        async with self._busy:
+            self._work.clear()
+            self._uncommitted = 0
+            ready = [one.result() for one in self._homes.values() if one.done() and not one.cancelled()]
+            await asyncio.gather(*(self._commit(home) for home in ready))
+            self._room.set()
+
+    async def _commit(self, home: Home) -> None:
+        shard, before = home.shard, home.said
+        unacked, home.unacked = home.unacked, []
+        if shard.stirred:
+            reading = shard.reading() or Reading(shard.partition, shard.position)
+            batch = home.table.stage(shard.position, shard.changes())
+            home.said = batch.position
+            for value in parcels(reading, before):
+                await self._publish(shard.partition, value)
+            try:
+                await home.table.commit(batch)
+            except Lost:
+                log.warning("partition_lost", partition=shard.partition, position=batch.position)
+                return
+        for event in unacked:
+            if event.message.generation_id == self._generation():
+                event.ack()
+
+    async def _open(self, partition: int) -> Home:
+        beginning = await self._tables.beginning(partition)
+        table = await self._tables.open(partition)
+        shard = Shard(partition, self._policy_of, table.shelf(), table.position)
+        shard.load()
+        for value in parcels(shard.base(), shard.position):
+            await self._publish(partition, value)
+        log.info("partition_opened", partition=partition, position=shard.position)
+        return Home(table, shard, beginning)
+
+    def _opened(self, opening: asyncio.Task[Home]) -> None:
+        if not opening.cancelled() and (error := opening.exception()) is not None:
+            self._fail(error)
+
+    async def _leave(self, opening: asyncio.Task[Home]) -> None:
+        """Close it once no commit of it is under way."""
+        await asyncio.wait([opening])
+        if opening.cancelled() or opening.exception() is not None:
+            return
+        async with self._busy:
+            await opening.result().table.close()
+
+    def _fail(self, error: BaseException) -> None:
+        if not self._failed.done():
+            self._failed.set_exception(error)
+
+    async def close(self) -> None:
+        """Let go of all partitions."""
+        self.revoked()
+        await asyncio.gather(*self._leaving, return_exceptions=True)

@@ -1,0 +1,245 @@
+"""Durable state on Kafka, in production: a compacted changelog topic with the partitions of `chat.events`.
+
+A commit is one Kafka transaction: the changed rows and the last applied offset, or nothing of it. Each partition's
+producer has a transactional id of its own, so whoever opens the partition shuts out the one who had it before, even a
+worker that was only asleep. What was committed is read back into a scratch file (`streams.states.Files`), which answers
+what a shard asks for and may be lost at any time.
+
+Faust's own tables are not used: their rows are written one by one, so a kill tears a commit apart; nothing shuts out an
+old owner; and their recovery does not end behind transactions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import structlog
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import (
+    InvalidProducerEpoch,
+    KafkaConnectionError,
+    KafkaError,
+    ProducerFenced,
+    TopicAlreadyExistsError,
+    for_code,
+)
+
+from config.settings import Kafka
+from streams.events import EVENTS, READINGS
+from streams.shard import Changed
+from streams.states import Batch, Files, Shelf
+
+log = structlog.get_logger()
+
+STATE = "tidewatch-worker-state-changelog"
+MAX_ROW = 8 << 20
+"""Bytes of one row: a conversation is kept whole."""
+REQUEST_MS = 120_000
+"""So long a commit is tried while the broker is away; then the worker ends and begins anew."""
+TRANSACTION_MS = 60_000
+_APPLIED = "applied"
+_FETCH_MS = 200
+
+
+class Lost(Exception):
+    """Another worker has opened the partition; nothing of the commit was kept."""
+
+
+class Tables:
+    """Opens partitions. One per worker."""
+
+    def __init__(self, bootstrap: str) -> None:
+        self._bootstrap = bootstrap
+
+    async def open(self, partition: int) -> Table:
+        """The partition's state, all others shut out. Takes as long as reading it does.
+
+        Raises:
+            KafkaError: it cannot be had now.
+        """
+        producer = AIOKafkaProducer(
+            bootstrap_servers=self._bootstrap,
+            transactional_id=f"{STATE}-{partition}",
+            transaction_timeout_ms=TRANSACTION_MS,
+            request_timeout_ms=REQUEST_MS,
+            max_request_size=MAX_ROW,
+            max_batch_size=1 << 18,
+        )
+        scratch = tempfile.TemporaryDirectory(prefix="tidewatch-state-")
+        files = Files(Path(scratch.name) / "rows.db")
+        table = Table(partition, producer, files, scratch)
+        try:
+            await producer.start()  # from here on, no other commits and none is open
+            await self._read_back(partition, files)
+        except BaseException:
+            await table.close()
+            raise
+        return table
+
+    async def _read_back(self, partition: int, files: Files) -> None:
+        line = TopicPartition(STATE, partition)
+        async with self._reading(line, isolation_level="read_committed") as consumer:
+            end = (await consumer.end_offsets([line]))[line]
+            await consumer.seek_to_beginning(line)
+            while await consumer.position(line) < end:
+                for records in (await consumer.getmany(timeout_ms=_FETCH_MS)).values():
+                    batch = _unpacked(partition, files.position(partition), records)
+                    await asyncio.to_thread(files.commit, [batch])
+
+    async def beginning(self, partition: int) -> int:
+        """The offset of the oldest record of `chat.events` that is still there."""
+        line = TopicPartition(EVENTS, partition)
+        async with self._reading(line) as consumer:
+            return int((await consumer.beginning_offsets([line]))[line])
+
+    async def next_record(self, partition: int, offset: int) -> int:
+        """The first offset of `chat.events` from this one on that holds a record."""
+        line = TopicPartition(EVENTS, partition)
+        async with self._reading(line) as consumer:
+            consumer.seek(line, offset)
+            return int((await consumer.getone()).offset)
+
+    @contextlib.asynccontextmanager
+    async def _reading(self, line: TopicPartition, **more: Any) -> Any:
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._bootstrap,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            max_partition_fetch_bytes=MAX_ROW,
+            **more,
+        )
+        await consumer.start()
+        try:
+            consumer.assign([line])
+            yield consumer
+        finally:
+            await consumer.stop()
+
+
+class Table:
+    """One partition's state, until it is closed or another opens it."""
+
+    def __init__(
+        self, partition: int, producer: AIOKafkaProducer, files: Files, scratch: tempfile.TemporaryDirectory[str]
+    ) -> None:
+        self.partition = partition
+        self._producer = producer
+        self._files = files
+        self._scratch = scratch
+
+    @property
+    def position(self) -> int:
+        """The last offset committed, −1 before the first."""
+        return self._files.position(self.partition)
+
+    def shelf(self) -> Shelf:
+        """Its rows; those of a commit under way are found already."""
+        return self._files.shelf(self.partition)
+
+    def stage(self, position: int, changes: Sequence[Changed]) -> Batch:
+        """What to commit. From here on its rows are found: a shard may already have let go of them."""
+        batch = Batch(self.partition, position, changes, ())
+        self._files.stage([batch])
+        return batch
+
+    async def commit(self, batch: Batch) -> None:
+        """Keep all of it or nothing.
+
+        Raises:
+            Lost: another worker has the partition.
+            KafkaError: nobody can say whether it was kept; open the partition anew.
+        """
+        try:
+            await self._producer.begin_transaction()
+            sent = [
+                await self._producer.send(STATE, key=key, value=value, partition=self.partition)
+                for key, value in _packed(batch)
+            ]
+            try:
+                await self._producer.commit_transaction()
+            finally:
+                await asyncio.gather(*sent, return_exceptions=True)
+        except (ProducerFenced, InvalidProducerEpoch) as error:
+            raise Lost(type(error).__name__) from error
+        await asyncio.to_thread(self._files.commit, [batch])
+        self._files.unstage()
+
+    async def close(self) -> None:
+        """Let go. A commit under way is kept whole or not at all."""
+        with contextlib.suppress(KafkaError, OSError, TimeoutError, AssertionError):
+            await asyncio.wait_for(self._producer.stop(), 5)
+        self._files.close()
+        self._scratch.cleanup()
+
+
+def _packed(batch: Batch) -> Iterable[tuple[bytes, bytes]]:
+    encode = msgspec.msgpack.encode
+    for row in batch.changes:
+        yield encode((row.kind, row.tenant, row.key, row.at)), encode((row.live, row.value))
+    yield encode((_APPLIED, "", "", 0)), encode((True, encode(batch.position)))
+
+
+_key = msgspec.msgpack.Decoder(tuple[str, str, str, int]).decode
+_value = msgspec.msgpack.Decoder(tuple[bool, bytes]).decode
+
+
+def _unpacked(partition: int, position: int, records: Iterable[Any]) -> Batch:
+    changes = []
+    for record in records:
+        kind, tenant, key, at = _key(record.key)
+        live, value = _value(record.value)
+        if kind == _APPLIED:
+            position = msgspec.msgpack.decode(value, type=int)
+        else:
+            changes.append(Changed(kind, tenant, key, at, live, value))
+    return Batch(partition, position, changes, ())
+
+
+async def ensure_topics(kafka: Kafka) -> None:
+    """Return once the worker's topics are there with as many partitions as the settings say. Waits for the broker.
+
+    Raises:
+        RuntimeError: one has another number of partitions.
+    """
+    while True:
+        try:
+            found = await _topics(kafka)
+            break
+        except (KafkaConnectionError, OSError, KafkaError) as error:
+            log.warning("broker_not_ready", error=type(error).__name__)
+            await asyncio.sleep(1)
+    for topic, partitions in found.items():
+        if partitions != kafka.partitions:
+            raise RuntimeError(f"{topic} has {partitions} partitions, the settings say {kafka.partitions}")
+
+
+async def _topics(kafka: Kafka) -> Mapping[str, int]:
+    configs: dict[str, dict[str, str]] = {
+        EVENTS: {"max.message.bytes": str(4 << 20)},
+        READINGS: {"max.message.bytes": str(4 << 20)},
+        STATE: {"cleanup.policy": "compact", "max.message.bytes": str(MAX_ROW + (1 << 16))},
+    }
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap, request_timeout_ms=5_000)
+    try:
+        await admin.start()
+        there = set(await admin.list_topics())
+        wanted = [
+            NewTopic(topic, kafka.partitions, kafka.replication, topic_configs=config)
+            for topic, config in configs.items()
+            if topic not in there
+        ]
+        if wanted:
+            made = await admin.create_topics(wanted)
+            for _, code, *_ in made.topic_errors:
+                if code and for_code(code) is not TopicAlreadyExistsError:
+                    raise for_code(code)
+        return {one["topic"]: len(one["partitions"]) for one in await admin.describe_topics(list(configs))}
+    finally:
+        await admin.close()

@@ -1,0 +1,210 @@
+"""The worker on a real Kafka: two in one group, killed at chance moments, still come to what the reference says."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from random import Random
+
+import msgspec
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
+from config.settings import Kafka
+from streams.events import EVENTS, READINGS, Event, Reading, Record, Tick, decode_reading, encode, partition_of
+from streams.tables import ensure_topics
+from tests.conformance.cases import Row
+from tests.kafka.broker import Broker
+from tests.reference.metrics import reckon
+from tests.reference.streams import stream
+from tests.streams.line import PARTITIONS, Line, event_of
+from tests.streams.test_reference import differences
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+TENANT = "case"
+WITHIN_S = 150
+
+
+class Workers:
+    """Worker processes of one group, by name."""
+
+    def __init__(self, bootstrap: str, directory: Path) -> None:
+        self._directory = directory
+        own = {"TIDEWATCH_KAFKA__BOOTSTRAP": bootstrap, "TIDEWATCH_KAFKA__PARTITIONS": str(PARTITIONS)}
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("TIDEWATCH_")}
+        self._environment = kept | own | {"PYTHONPATH": str(Path(__file__).parents[2])}
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+
+    def start(self, name: str) -> None:
+        """Start one."""
+        with (self._directory / f"{name}.log").open("ab") as output:
+            self._running[name] = subprocess.Popen(
+                [sys.executable, "-c", "from tidewatch.cli import main; main()", "worker"],
+                env=self._environment, cwd=self._directory, stdout=output, stderr=output,
+            )  # fmt: skip
+
+    def kill(self, name: str) -> None:
+        """SIGKILL it."""
+        process = self._running.pop(name)
+        assert process.poll() is None, self.said(name)
+        process.kill()
+        process.wait()
+
+    def end(self, name: str) -> int:
+        """SIGTERM; its exit code."""
+        process = self._running.pop(name)
+        process.terminate()
+        return process.wait(30)
+
+    def said(self, name: str) -> str:
+        """The end of its log."""
+        return (self._directory / f"{name}.log").read_text()[-4_000:]
+
+    def kill_all(self) -> None:
+        """SIGKILL those that are left."""
+        for process in self._running.values():
+            process.kill()
+            process.wait()
+
+
+class Heard:
+    """All readings so far, in the order of their partitions."""
+
+    def __init__(self) -> None:
+        self.readings: list[Reading] = []
+        self.positions = dict.fromkeys(range(PARTITIONS), -1)
+
+    async def listen(self, bootstrap: str) -> None:
+        """Read for ever."""
+        consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, auto_offset_reset="earliest")
+        await consumer.start()
+        consumer.assign([TopicPartition(READINGS, number) for number in range(PARTITIONS)])
+        try:
+            async for message in consumer:
+                reading = decode_reading(message.value)
+                self.readings.append(reading)
+                if not reading.base:
+                    self.positions[reading.partition] = max(self.positions[reading.partition], reading.pos)
+        finally:
+            await consumer.stop()
+
+    def more_than(self, readings: int) -> bool:
+        """Whether so many were heard."""
+        return len(self.readings) > readings
+
+    async def until(self, what: Callable[[], bool], why: Callable[[], str]) -> None:
+        """Wait for a condition."""
+        for _ in range(WITHIN_S * 20):
+            if what():
+                return
+            await asyncio.sleep(0.05)
+        pytest.fail(f"not within {WITHIN_S} s: {self.positions}\n{why()}")
+
+
+class Sent:
+    """Records in, as a gateway packs them."""
+
+    def __init__(self, producer: AIOKafkaProducer) -> None:
+        self._producer = producer
+        self.last = dict.fromkeys(range(PARTITIONS), -1)
+
+    async def events(self, events: list[Event]) -> None:
+        """One record for each partition."""
+        packs: dict[int, list[Event]] = {}
+        for event in events:
+            key = event.agent or "" if event.kind == "agent_status" else event.conversation or ""
+            packs.setdefault(partition_of(event.tenant, key, PARTITIONS), []).append(event)
+        for partition, some in packs.items():
+            await self.record(partition, encode(Record(events=some)))
+
+    async def tick(self, at: int) -> None:
+        """To every partition."""
+        for partition in range(PARTITIONS):
+            await self.record(partition, encode(Record(tick=Tick(at, TENANT))))
+
+    async def record(self, partition: int, value: bytes) -> None:
+        """One record."""
+        stored = await self._producer.send_and_wait(EVENTS, value, partition=partition)
+        self.last[partition] = stored.offset
+
+
+@asynccontextmanager
+async def line_up(broker: Broker, directory: Path) -> AsyncIterator[tuple[Sent, Heard, Workers]]:
+    """Topics, a producer, a listener, and no worker yet."""
+    await ensure_topics(Kafka(bootstrap=broker.bootstrap, partitions=PARTITIONS))
+    heard, workers = Heard(), Workers(broker.bootstrap, directory)
+    listening = asyncio.create_task(heard.listen(broker.bootstrap))
+    producer = AIOKafkaProducer(bootstrap_servers=broker.bootstrap, acks="all", enable_idempotence=True)
+    await producer.start()
+    try:
+        yield Sent(producer), heard, workers
+    finally:
+        workers.kill_all()
+        await producer.stop()
+        listening.cancel()
+        await asyncio.gather(listening, return_exceptions=True)
+
+
+def told(readings: list[Reading], tick: int) -> Row:
+    """What all readings come to, repeats included."""
+    line = Line()
+    for reading in readings:
+        line._read(reading)
+    view = line.present.view(TENANT)
+    return {
+        "episodes": [msgspec.structs.asdict(row) for row in line.episode_rows()],
+        "live": {(key[0], key[1]): view.key(key, tick) for key in view.keys},
+        "minutes": {(row["queue"], row["channel"], row["minute"]): row for row in line.minute_rows()},
+        "agents": {row["agent"]: row for row in view.agent_rows()},
+        "late": sorted(row.event.id for row in line.events.values() if row.late),
+    }
+
+
+def test_two_workers_killed_at_chance_moments_come_to_what_the_reference_says(broker: Broker, tmp_path: Path) -> None:
+    chance = Random(20_260_302)
+    wire = stream(11, 5_000)
+    tick = max(int(event["at"]) for event in wire) + 60_000
+
+    async def story() -> tuple[list[Reading], int]:
+        async with line_up(broker, tmp_path) as (sent, heard, workers):
+            why = lambda: workers.said("one") + workers.said("two")  # noqa: E731 - two logs, one place
+            workers.start("one")
+            workers.start("two")
+            events = [event_of(row, TENANT) for row in wire]
+            third, newest = len(events) // 3, 0
+
+            async def send(some: list[Event]) -> None:
+                nonlocal newest
+                while some:
+                    pack, some = some[: (n := chance.choice((1, 2, 5, 20, 60)))], some[n:]
+                    await sent.events(pack)
+                    newest = max(newest, *(event.at for event in pack))
+                    if chance.random() < 0.1:
+                        await sent.tick(newest)
+
+            for victim, part in (("one", events[:third]), ("two", events[third : 2 * third])):
+                enough = len(heard.readings) + chance.randrange(40)
+                sending = asyncio.create_task(send(part))
+                await heard.until(partial(heard.more_than, enough), why)
+                workers.kill(victim)
+                workers.start(victim)
+                await sending
+            await send(events[2 * third :])
+            await heard.until(lambda: sum(heard.positions.values()) > sum(sent.last.values()) // 2, why)
+            workers.kill("one")
+            workers.kill("two")
+            workers.start("one")
+            await sent.tick(tick)
+            await heard.until(lambda: heard.positions == sent.last, why)
+            assert workers.end("one") == 0, workers.said("one")
+            return heard.readings, sum(sent.last.values()) + PARTITIONS
+
+    readings, records = asyncio.run(story())
+    print(f"{len(wire)} events in {records} records, {len(readings)} readings, {sum(r.base for r in readings)} bases")
+    assert differences(reckon(wire, {}, tick), told(readings, tick)) == []
