@@ -1,0 +1,18 @@
+# One image for every role of docker-compose.yml; the command names the role.
+FROM python:3.12-slim
+RUN useradd --create-home --uid 10001 tidewatch
+WORKDIR /opt/tidewatch
+COPY requirements.lock ./
+RUN pip install --no-cache-dir --require-hashes -r requirements.lock
+COPY pyproject.toml README.md ./
+COPY alerts alerts
+COPY config config
+COPY gateway gateway
+COPY models models
+COPY sinks sinks
+COPY streams streams
+COPY tidewatch tidewatch
+ENV PYTHONPATH=/opt/tidewatch PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+RUN mkdir /var/lib/tidewatch && chown tidewatch /var/lib/tidewatch
+USER tidewatch
+ENTRYPOINT ["python", "-m", "tidewatch.cli"]
