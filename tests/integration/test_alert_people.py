@@ -28,6 +28,7 @@ rules:
   - {name: one-waits, metric: backlog, scope: {tenant: "alarm", queue: "*"}, fire: ">= 1", severity: critical}
   - {name: always-late, metric: ingest_lag, fire: ">= 0", severity: info}
   - {name: far-behind, metric: ingest_lag, fire: "> 12s", severity: info}
+  - {name: stands-still, metric: stream_age, fire: "> 8s", severity: critical}
 """
 AWAY_S = 16
 """Longer than `far-behind` allows the stream to be."""
@@ -51,6 +52,7 @@ def staffed(tmp_path_factory: pytest.TempPathFactory, receiver: Receiver) -> Ite
     config.write_text(
         f'rules = "rules.yaml"\n[[channels]]\nname = "hook"\ntype = "webhook"\nurl = "{receiver.url}"\n'
         f'secret = "{SECRET}"\nallow_private = true\n'
+        f'[heartbeat]\nurl = "{receiver.url}"\nevery_s = 1\nallow_private = true\n'
     )
     running = RunningStack(Stack(root / "data", port=0, config=config))
     running.start()
@@ -68,7 +70,12 @@ def alerts(access: Row, rule: str) -> list[Row]:
 
 def posted(receiver: Receiver, rule: str) -> list[Row]:
     """What the webhook was posted of a rule."""
-    return [body for body in (json.loads(raw) for _, raw in receiver.posts) if body["rule"] == rule]
+    return [body for body in (json.loads(raw) for _, raw in receiver.posts) if body.get("rule") == rule]
+
+
+def beats(receiver: Receiver) -> int:
+    """How often the heartbeat was heard."""
+    return sum(b'"heartbeat"' in body for _, body in receiver.posts)
 
 
 def test_who_acknowledges_is_shown_posted_and_kept(staffed: RunningStack, receiver: Receiver) -> None:
@@ -168,3 +175,23 @@ def test_a_notifier_that_was_away_keeps_what_stands_and_tells_nothing_of_its_own
     assert late["acknowledged_by"] == "board"
     assert len(posted(receiver, "one-waits")) == told
     assert posted(receiver, "far-behind") == alerts(access, "far-behind") == []
+
+
+def test_a_stream_that_stands_still_is_told_and_its_heart_stops(staffed: RunningStack, receiver: Receiver) -> None:
+    access: Row = dict(staffed.access)
+    heard = beats(receiver)
+    wait("the heart", lambda: beats(receiver) > heard, 20)
+    pid = staffed.pid("worker")
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        (alert,) = wait("the alert in the feed", lambda: alerts(access, "stands-still"), 40)
+        assert (alert["tenant"], alert["state"]) == ("*", "firing")
+        wait("the post", lambda: [post["state"] for post in posted(receiver, "stands-still")] == ["firing"], 20)
+        heard = beats(receiver)
+        time.sleep(3)
+        assert beats(receiver) == heard
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    wait("its end", lambda: alerts(access, "stands-still")[0]["state"] == "resolved", 60)
+    wait("the heart again", lambda: beats(receiver) > heard, 20)
