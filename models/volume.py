@@ -28,7 +28,7 @@ from models.moments import Moment
 from models.tails import Tail, lower, quantile, upper
 
 MINUTES = (1, 2, 5, 10, 20, 40)
-HANDICAP = {1: 0.2, 2: 0.2, 5: 0.3, 10: 0.05}  # in the score's unit
+HANDICAP = {1: 0.2, 2: 0.2, 5: 0.5, 10: 0.05}  # in the score's unit
 SOFT = 3.0  # deviations of one pane that count in full
 REMEMBERED_S = 70 * 86_400  # what a tail remembers
 YOUNG_DAYS = 14.0

@@ -1,4 +1,4 @@
-"""The registry as the stream uses it: one-minute panes looked at every 10 s. False pages a week, recall, seconds to the alert.
+"""The registry as the stream uses it: one-minute panes, looked at every 10 s. False pages, recall, delay.
 
     python -m tests.bench.minutes [--weeks 8] [--rates 20 300 3000] [--seed 5]
 
@@ -96,9 +96,7 @@ def main() -> None:
             found, missed = tally.found[size], tally.missed[size]
             if found:
                 median, most = np.median(found), np.percentile(found, 90)
-                print(
-                    f"    x{size}: {len(found)} of {len(found) + missed}; after {median:.0f} s, nine in ten {most:.0f} s"
-                )
+                print(f"    x{size}: {len(found)} of {len(found) + missed}; median {median:.0f} s, 90 % {most:.0f} s")
             else:
                 print(f"    x{size}: none of {missed}")
 
