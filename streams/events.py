@@ -289,6 +289,8 @@ class Segment(msgspec.Struct, omit_defaults=True):
     """The rows above are complete as of this tick; it ends the segment."""
     live: str | None = None
     """This tenant left its replay here: from now on it is on the real clock."""
+    base: bool = False
+    """Part of a base reading: what stands, said again."""
 
 
 class Reading(msgspec.Struct, omit_defaults=True):

@@ -19,13 +19,13 @@ def parcels(reading: Reading, before: int) -> Iterator[bytes]:
     segments: list[Segment] = []
     size = 0
     for segment in reading.segments:
-        part = Segment(clock=segment.clock)
+        part = Segment(clock=segment.clock, base=segment.base)
         for name in _LISTS:
             for row in getattr(segment, name):
                 weight = len(encode(row)) + 1
                 if size + weight > LIMIT and size:
                     yield _pack(reading, before, [*segments, part])
-                    segments, part, size = [], Segment(clock=segment.clock), 0
+                    segments, part, size = [], Segment(clock=segment.clock, base=segment.base), 0
                 getattr(part, name).append(row)
                 size += weight
         part.late, part.tick, part.live = segment.late, segment.tick, segment.live

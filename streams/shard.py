@@ -135,6 +135,23 @@ class Gauge:
             heappop(self.heap)
         return self.heap[0] if self.heap else None
 
+    def spans(self, first: int, until: int) -> Iterator[tuple[int, int, int, int | None]]:
+        """The panes of `[first, until)` as (since, until, backlog, oldest since).
+
+        Who began to wait after a pane was not in its backlog.
+        """
+        later = sorted((pane_of(since), since, n) for since, n in self.since.items() if since >= first + MINUTE)
+        backlog, oldest = self.backlog - sum(n for _, _, n in later), self.oldest_since
+        start, oldest = first, None if oldest is None or oldest >= first + MINUTE else oldest
+        for pane, since, n in later:
+            if pane >= until:
+                break
+            if pane > start:
+                yield start, pane, backlog, oldest
+                start = pane
+            backlog, oldest = backlog + n, since if oldest is None else oldest
+        yield start, until, backlog, oldest
+
     def add(self, stance: Stance, n: int) -> None:
         """Add an episode as it stands (n = 1), or withdraw it (n = −1)."""
         _add(self.counts, stance.state, n)
@@ -271,16 +288,19 @@ class Shard:
     def _event(self, event: Event) -> None:
         line = self._heard[event.tenant] = self._line(event.tenant, replaying=event.replay)
         take = self._status if event.kind == "agent_status" else self._conversation_event
-        if take(line, event):
-            tenant = line.tenant
-            tenant.greatest_at = max(tenant.greatest_at, event.at)
-            tenant.active_at = max(tenant.active_at, self._now(line), event.at if tenant.replaying else -1)
-            self._close_panes(line, tenant.greatest_at - line.policy.lateness)
+        take(line, event)
 
-    def _conversation_event(self, line: _Line, event: Event) -> bool:
+    def _hear(self, line: _Line, event: Event) -> None:
+        """The watermark follows an event that counts. Panes it closes are told as known before it."""
+        tenant = line.tenant
+        tenant.greatest_at = max(tenant.greatest_at, event.at)
+        tenant.active_at = max(tenant.active_at, self._now(line), event.at if tenant.replaying else -1)
+        self._close_panes(line, tenant.greatest_at - line.policy.lateness)
+
+    def _conversation_event(self, line: _Line, event: Event) -> None:
         conversation = self._conversation(line, event.conversation or "")
         if event.id in conversation.ids:
-            return False
+            return
         self._forget(line, conversation, event)
         late = _late(conversation, event)
         line.changed.add(("conversation", conversation.id, 0))
@@ -288,7 +308,8 @@ class Shard:
             conversation.ids.add(event.id)
             self._count_late(line)
             line.said.events.append(EventRow(event, None, True, self.position))
-            return False
+            return
+        self._hear(line, event)
         fold = line.touched.get(conversation.id)
         if fold is None:
             fold = line.touched[conversation.id] = Fold(conversation, line.policy)
@@ -297,7 +318,6 @@ class Shard:
         new = entry(event, line.policy)
         fold.insert(new)
         line.said.events.append(EventRow(event, new.episode, False, self.position))
-        return True
 
     def _forget(self, line: _Line, conversation: Conversation, event: Event) -> None:
         last = conversation.last
@@ -318,20 +338,21 @@ class Shard:
         line.said.late = True
         line.changed.add(("tenant", "", 0))
 
-    def _status(self, line: _Line, event: Event) -> bool:
+    def _status(self, line: _Line, event: Event) -> None:
         agent = event.agent or ""
         log = line.logs.get(agent)
         if log is None:
             log = line.logs[agent] = AgentLog(line.name, agent)
         if event.id in log.ids:
-            return False
+            return
         late = log.late(event)
         line.said.events.append(EventRow(event, None, late, self.position))
         line.changed.add(("agent", agent, 0))
         if late:
             log.ids[event.id] = event.at
             self._count_late(line)
-            return False
+            return
+        self._hear(line, event)
         before = {(span.since): span for span in log.rows()}
         log.version = self.position
         log.insert(event)
@@ -342,7 +363,6 @@ class Shard:
             line.said.statuses[agent, since] = StatusRow(line.name, agent, since, self.position, deleted=True)
         log.forget()
         line.said.agents.add(agent)
-        return True
 
     # -- time --------------------------------------------------------------------------------------------------------
 
@@ -389,8 +409,8 @@ class Shard:
             del line.wakes[name]
             self._close_panes(line, min(at, watermark))
             fold = Fold(line.conversations[name], line.policy)
-            fold.advance(tick)
-            self._settle(line, fold, tick)
+            fold.advance(at)  # not the tick: what closes it may come hours after this, and it is open until then
+            self._settle(line, fold, at)
         self._close_panes(line, watermark)
 
     def _close_panes(self, line: _Line, watermark: int) -> None:
@@ -407,8 +427,10 @@ class Shard:
         first = max(since, until - MOST_MINUTES * MINUTE)
         for (queue, channel), gauge in line.gauges.items():
             if gauge.open:
-                run = Run(line.name, queue, channel, first, until, self.position, gauge.backlog, gauge.oldest_since)
-                line.said.runs.append(run)
+                line.said.runs += [
+                    Run(line.name, queue, channel, since, end, self.position, backlog, oldest)
+                    for since, end, backlog, oldest in gauge.spans(first, until)
+                ]
 
     def _now(self, line: _Line) -> int:
         return line.tenant.clock if line.tenant.replaying else self.real
@@ -657,7 +679,7 @@ class Shard:
         return Reading(self.partition, self.position, segments, base=True)
 
     def _base_of(self, line: _Line) -> Segment:
-        segment = Segment(clock=self._clock(line), late={line.name: line.tenant.late})
+        segment = Segment(clock=self._clock(line), late={line.name: line.tenant.late}, base=True)
         if line.tenant.replaying and line.tenant.clock >= 0:
             segment.tick = line.tenant.clock
         segment.panes = [_copy(pane) for pane in line.panes.values()]
