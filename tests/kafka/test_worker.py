@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -29,6 +30,8 @@ from tests.streams.test_reference import differences
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 TENANT = "case"
 WITHIN_S = 150
+MOST_UNDERWAY = 60
+"""Records sent and not yet heard of: so few that every kill comes in the middle."""
 
 
 class Workers:
@@ -55,6 +58,10 @@ class Workers:
         assert process.poll() is None, self.said(name)
         process.kill()
         process.wait()
+
+    def signal(self, name: str, number: signal.Signals) -> None:
+        """Send it a signal."""
+        self._running[name].send_signal(number)
 
     def end(self, name: str) -> int:
         """SIGTERM; its exit code."""
@@ -94,9 +101,19 @@ class Heard:
         finally:
             await consumer.stop()
 
-    def more_than(self, readings: int) -> bool:
-        """Whether so many were heard."""
-        return len(self.readings) > readings
+    @property
+    def total(self) -> int:
+        """The positions of all partitions together."""
+        return sum(self.positions.values())
+
+    @property
+    def bases(self) -> int:
+        """How often a partition was opened."""
+        return sum(reading.base for reading in self.readings)
+
+    def beyond(self, total: int) -> bool:
+        """Whether so much was heard."""
+        return self.total > total
 
     async def until(self, what: Callable[[], bool], why: Callable[[], str]) -> None:
         """Wait for a condition."""
@@ -113,6 +130,11 @@ class Sent:
     def __init__(self, producer: AIOKafkaProducer) -> None:
         self._producer = producer
         self.last = dict.fromkeys(range(PARTITIONS), -1)
+
+    @property
+    def total(self) -> int:
+        """The positions of all partitions together."""
+        return sum(self.last.values())
 
     async def events(self, events: list[Event]) -> None:
         """One record for each partition."""
@@ -166,44 +188,49 @@ def told(readings: list[Reading], tick: int) -> Row:
     }
 
 
-def test_two_workers_killed_at_chance_moments_come_to_what_the_reference_says(broker: Broker, tmp_path: Path) -> None:
+def test_two_workers_killed_and_held_at_chance_moments_come_to_what_the_reference_says(
+    broker: Broker, tmp_path: Path
+) -> None:
     chance = Random(20_260_302)
     wire = stream(11, 5_000)
     tick = max(int(event["at"]) for event in wire) + 60_000
 
     async def story() -> tuple[list[Reading], int]:
         async with line_up(broker, tmp_path) as (sent, heard, workers):
-            why = lambda: workers.said("one") + workers.said("two")  # noqa: E731 - two logs, one place
             workers.start("one")
             workers.start("two")
-            events = [event_of(row, TENANT) for row in wire]
-            third, newest = len(events) // 3, 0
 
-            async def send(some: list[Event]) -> None:
-                nonlocal newest
-                while some:
-                    pack, some = some[: (n := chance.choice((1, 2, 5, 20, 60)))], some[n:]
+            def why() -> str:
+                return workers.said("one") + workers.said("two")
+
+            async def send() -> None:
+                events, newest = [event_of(row, TENANT) for row in wire], 0
+                while events:
+                    n = chance.choice((1, 2, 5, 20, 60))
+                    pack, events = events[:n], events[n:]
                     await sent.events(pack)
                     newest = max(newest, *(event.at for event in pack))
                     if chance.random() < 0.1:
                         await sent.tick(newest)
+                    await heard.until(lambda: sent.total - heard.total < MOST_UNDERWAY, why)
+                await sent.tick(tick)
 
-            for victim, part in (("one", events[:third]), ("two", events[third : 2 * third])):
-                enough = len(heard.readings) + chance.randrange(40)
-                sending = asyncio.create_task(send(part))
-                await heard.until(partial(heard.more_than, enough), why)
-                workers.kill(victim)
-                workers.start(victim)
-                await sending
-            await send(events[2 * third :])
-            await heard.until(lambda: sum(heard.positions.values()) > sum(sent.last.values()) // 2, why)
-            workers.kill("one")
-            workers.kill("two")
-            workers.start("one")
-            await sent.tick(tick)
+            sending = asyncio.create_task(send())
+            for victims in (["one"], ["two"], ["one", "two"]):
+                await heard.until(partial(heard.beyond, heard.total + chance.randint(60, 160)), why)
+                for name in victims:
+                    workers.kill(name)
+                for name in victims:
+                    workers.start(name)
+            await heard.until(partial(heard.beyond, heard.total + chance.randint(60, 160)), why)
+            opened = heard.bases
+            workers.signal("two", signal.SIGSTOP)
+            await heard.until(lambda: heard.bases >= opened + PARTITIONS, why)  # the other has taken over
+            workers.signal("two", signal.SIGCONT)
+            await sending
             await heard.until(lambda: heard.positions == sent.last, why)
-            assert workers.end("one") == 0, workers.said("one")
-            return heard.readings, sum(sent.last.values()) + PARTITIONS
+            assert [workers.end(name) for name in ("one", "two")] == [0, 0], why()
+            return heard.readings, sent.total + PARTITIONS
 
     readings, records = asyncio.run(story())
     print(f"{len(wire)} events in {records} records, {len(readings)} readings, {sum(r.base for r in readings)} bases")
