@@ -98,14 +98,19 @@ def test_who_dies_is_back_on_the_same_port_and_the_stack_says_so(name: str, tmp_
         async with new(tmp_path / "data", said) as stack:
             before, url, broker = stack.pid(name), stack.access, stack.pid("broker")
             stack.kill(name)
-            await until(lambda: _changed(stack, name, before), 5)
+            await until(lambda: _changed(stack, name, before), 20)
             await until_ready(stack)
+            await until(lambda: _has_said(said, 2))
             assert stack.access == url
             assert stack.pid("broker") == broker
         assert said[0] == f"{name} was killed (signal 9); starting it again"
         assert said[1].startswith(f"{name} runs again")
 
     run(story())
+
+
+async def _has_said(said: list[str], lines: int) -> bool:
+    return len(said) >= lines
 
 
 async def _changed(stack: Stack, name: str, before: int | None) -> bool:
