@@ -121,6 +121,7 @@ def read_all(access: Row, ticks: dict[str, int]) -> dict[str, Row]:
     return out
 
 
+@pytest.mark.timeout(600)  # the first one sends and reads for all
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("number", range(len(CASES)), ids=[case["name"] for case in CASES])
 def test_every_worked_case_holds_through_the_running_stack(answers: dict[str, Row], number: int, way: str) -> None:

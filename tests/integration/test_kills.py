@@ -78,6 +78,7 @@ def _is_another(stack: RunningStack, name: str, old: int | None) -> bool:
     return stack.pid(name) not in (None, old)
 
 
+@pytest.mark.timeout(900)  # several lives of several processes, on whatever machine
 def test_numbers_stay_exact_through_kills_of_worker_sink_and_gateway(stack: RunningStack) -> None:
     chance = Random(SEED)
     print(f"seed {SEED}")
@@ -154,6 +155,7 @@ def directory(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
+@pytest.mark.timeout(900)  # several lives of several processes, on whatever machine
 def test_what_was_acked_survives_the_death_of_the_whole_stack_twice(directory: Path) -> None:
     tenant, events = "cold", stream(SEED + 1, 6_000)
     parts = parts_of(events, tenant)
