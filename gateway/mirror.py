@@ -4,7 +4,8 @@
                       └ a gap: read everything again
 
 Why it may be stale, and how it is known: Redis does not answer (`redis`); Redis answers and says nothing new for
-`_AGED_S`, or the clock of the numbers does not move (`stream`; `broker` where the gateway knows that one to be gone).
+`_AGED_S`, or the clock of the numbers does not move, or there is none yet (`stream`; `broker` where the gateway knows
+that one to be gone).
 """
 
 from __future__ import annotations
@@ -222,7 +223,8 @@ class Mirror:
             return "redis"
         heard = self._heard_at is not None and now - self._heard_at <= _AGED_S
         late = (self.held.meta.ingest_lag_ms or 0) > _LAG_MS
-        if heard and now - self._moved_at <= _AGED_S and not late:
+        whole = self.held.meta.real is not None  # else partitions are still being restored
+        if heard and whole and now - self._moved_at <= _AGED_S and not late:
             return None
         return "broker" if self.broker_gone else "stream"
 

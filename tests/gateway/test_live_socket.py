@@ -116,6 +116,19 @@ async def test_the_numbers_go_stale_when_nothing_is_written_and_come_back(house:
         await frame_where(viewer, lambda body: body["stale"] is False)
 
 
+@story
+async def test_numbers_without_a_clock_are_stale_until_every_partition_has_said_its_own(house: House) -> None:
+    restoring, whole = surge(now()), surge(now())
+    restoring["meta"]["real"] = None
+    await house.feeder.write(restoring)
+    await until(lambda: house.stage.mirror.ready)
+    async with house.viewer() as viewer:
+        first = await frame(viewer)
+        assert (first["stale"], first["stale_reason"]) == (True, "stream")
+        await house.feeder.write(whole)
+        await frame_where(viewer, lambda body: body["stale"] is False)
+
+
 def test_when_redis_is_gone_the_board_is_told_within_five_seconds_and_is_exact_again_after() -> None:
     async def tell() -> None:
         with tempfile.TemporaryDirectory() as folder:
