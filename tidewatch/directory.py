@@ -2,7 +2,7 @@
 
 version        layout, one number          partitions   of the topics, fixed when the directory was made
 lock           held while a stack runs     secrets.json signing secret and passwords (0600)
-access.json    how to get in (0600)        run.json     what runs where, while it runs (0600)
+access.json    how to get in (0600)        run.json     what runs where (0600); both only while it runs
 logs/ ports/ redis/                        the rest belongs to the roles
 """
 
@@ -113,7 +113,8 @@ class Directory:
     def close(self) -> None:
         """Let another have it."""
         if self._lock is not None:
-            (self.path / "run.json").unlink(missing_ok=True)
+            for passing in ("access.json", "run.json"):  # who waits for the next run must not find this one's ports
+                (self.path / passing).unlink(missing_ok=True)
             self._lock.close()
             self._lock = None
 

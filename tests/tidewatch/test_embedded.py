@@ -236,6 +236,16 @@ def test_it_can_be_told_to_end_before_it_is_ready(tmp_path: Path) -> None:
     assert not {pid for pid in family(data) if not gone(pid)}
 
 
+def test_what_says_how_to_get_in_ends_with_the_run(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with new(tmp_path / "data"):
+            assert (tmp_path / "data" / "access.json").exists()
+        assert not (tmp_path / "data" / "access.json").exists()
+        assert (tmp_path / "data" / "secrets.json").exists()
+
+    run(story())
+
+
 def test_no_secret_stands_in_an_argument_or_a_log(tmp_path: Path) -> None:
     async def story() -> None:
         data = tmp_path / "data"
@@ -244,10 +254,10 @@ def test_no_secret_stands_in_an_argument_or_a_log(tmp_path: Path) -> None:
             for name in ("broker", "redis", *ROLES):
                 said = Path(f"/proc/{stack.pid(name)}/cmdline").read_text()
                 assert not [secret for secret in secrets if secret in said]
+            for file in ("secrets.json", "access.json", "version"):
+                assert stat.S_IMODE((data / file).stat().st_mode) == 0o600
         logs = "".join(file.read_text() for file in (data / "logs").iterdir())
         assert not [secret for secret in secrets if secret in logs]
-        for file in ("secrets.json", "access.json", "version"):
-            assert stat.S_IMODE((data / file).stat().st_mode) == 0o600
 
     run(story())
 
