@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from alerts.notices import Policy
 from alerts.orders import acknowledge, silence, silence_of
-from alerts.outbox import KEEP_MS, Deed, Store, StoreError, chain_broken_at
+from alerts.outbox import DEEDS, KEEP_MS, TOPIC, TOPICS, Deed, Store, StoreError, chain_broken_at
 from alerts.state import State
 from tests.alerts.build import HELD, T0, M, S, Story, key, rules
 from tests.alerts.receiver import row
@@ -122,3 +122,15 @@ def test_a_newer_file_and_a_file_that_is_none_are_refused_in_one_line(tmp_path: 
     (tmp_path / "x.db").write_bytes(b"not a database, however long it is" * 100)
     with pytest.raises(StoreError, match="not a database"):
         Store(tmp_path / "x.db")
+
+
+def test_what_the_broker_may_have_forgotten_goes_there_again_and_to_nobody_else(tmp_path: Path) -> None:
+    with Store(tmp_path / "n.db") as store:
+        store.commit(State(), State(), [row(name, channel=name, created_at=1) for name in (*TOPICS, "ops")])
+        ids = {name: store.due(name, 1)[0].id for name in (*TOPICS, "ops")}
+        store.settle({ids[TOPIC]: "sent", ids["ops"]: "sent"}, 5_000)
+        store.settle({ids[DEEDS]: "sent"}, 9_000)
+        store.again(TOPICS, 6_000)
+        assert store.unsettled() == {DEEDS: 1}
+        store.again(TOPICS, 4_000)
+        assert store.unsettled() == {TOPIC: 1, DEEDS: 1}
