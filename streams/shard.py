@@ -107,7 +107,7 @@ class Tenant(msgspec.Struct):
 class Gauge:
     """What stands open for one queue and channel."""
 
-    __slots__ = ("ages", "counts", "heap", "over", "since", "unassigned", "waiting")
+    __slots__ = ("ages", "counts", "heap", "over", "past", "since", "unassigned", "waiting")
 
     def __init__(self) -> None:
         self.counts: dict[str, int] = {}
@@ -115,6 +115,8 @@ class Gauge:
         self.over = 0
         self.unassigned = 0
         self.since: dict[int, int] = {}
+        self.past: list[tuple[int, int | None]] = []
+        """Who went since the last pane that closed: when, and from when they had waited."""
         self.heap: list[int] = []
         self.waiting: dict[int, int] = {}
 
@@ -135,22 +137,32 @@ class Gauge:
             heappop(self.heap)
         return self.heap[0] if self.heap else None
 
-    def spans(self, first: int, until: int) -> Iterator[tuple[int, int, int, int | None]]:
-        """The panes of `[first, until)` as (since, until, backlog, oldest since).
+    def leave(self, at: int, since: int | None) -> None:
+        """Remember that an episode that waited from `since` (None: did not) was here until `at`."""
+        self.past.append((at, since))
 
-        Who began to wait after a pane was not in its backlog.
+    def spans(self, first: int, until: int) -> Iterator[tuple[int, int, int, int | None]]:
+        """The panes of `[first, until)` in which anything was open, as (since, until, backlog, oldest since).
+
+        The backlog is that of a pane's end: who began to wait later is not in it, who went later still is.
         """
-        later = sorted((pane_of(since), since, n) for since, n in self.since.items() if since >= first + MINUTE)
-        backlog, oldest = self.backlog - sum(n for _, _, n in later), self.oldest_since
-        start, oldest = first, None if oldest is None or oldest >= first + MINUTE else oldest
-        for pane, since, n in later:
-            if pane >= until:
-                break
-            if pane > start:
-                yield start, pane, backlog, oldest
-                start = pane
-            backlog, oldest = backlog + n, since if oldest is None else oldest
-        yield start, until, backlog, oldest
+        later = [(since, n) for since, n in self.since.items() if since >= first + MINUTE]
+        begun = {pane_of(since) for since, _ in later} | {pane_of(since) for _, since in self.past if since is not None}
+        ended = {edge for at, _ in self.past for edge in (pane_of(at), pane_of(at) + MINUTE)}
+        starts = [first, *sorted(edge for edge in begun | ended if first < edge < until)]
+        for start, stop in zip(starts, [*starts[1:], until], strict=True):
+            if self.open or any(at > start for at, _ in self.past):
+                yield start, stop, *self._at_end(start + MINUTE, later)
+
+    def _at_end(self, end: int, later: list[tuple[int, int]]) -> tuple[int, int | None]:
+        gone = [since for at, since in self.past if since is not None and since < end <= at]
+        oldest = [since for since in (self.oldest_since, *gone) if since is not None and since < end]
+        backlog = self.backlog - sum(n for since, n in later if since >= end) + len(gone)
+        return backlog, min(oldest, default=None)
+
+    def close(self, until: int) -> None:
+        """The panes that end by here are told."""
+        self.past = [one for one in self.past if one[0] > until]
 
     def add(self, stance: Stance, n: int) -> None:
         """Add an episode as it stands (n = 1), or withdraw it (n = −1)."""
@@ -426,11 +438,12 @@ class Shard:
             return
         first = max(since, until - MOST_MINUTES * MINUTE)
         for (queue, channel), gauge in line.gauges.items():
-            if gauge.open:
+            if gauge.open or gauge.past:
                 line.said.runs += [
                     Run(line.name, queue, channel, since, end, self.position, backlog, oldest)
                     for since, end, backlog, oldest in gauge.spans(first, until)
                 ]
+                gauge.close(until)
 
     def _now(self, line: _Line) -> int:
         return line.tenant.clock if line.tenant.replaying else self.real
@@ -467,6 +480,9 @@ class Shard:
             if old != new:
                 self._apply(line, old, -1, restated)
                 self._apply(line, new, 1, restated)
+                if old.stance is not None and index < len(episodes):
+                    at = episodes[index].closed_at
+                    self._leave(line, old.stance, new.stance, conversation.entries[-1].at if at is None else at)
             number = conversation.forgotten + index + 1
             if old != new or fold.refolded or index == len(episodes) - 1:
                 line.said.episodes.add((conversation.id, number))
@@ -487,6 +503,16 @@ class Shard:
             _add(pane.answered_waits if answered else pane.censored_waits, wait, n)
         if what.stance is not None:
             self._apply_stance(line, what.stance, n)
+
+    def _leave(self, line: _Line, old: Stance, new: Stance | None, at: int) -> None:
+        """Let the gauge remember what was there until now, for the panes that are not closed yet."""
+        key = (old.queue, old.channel)
+        if new is not None and key == (new.queue, new.channel):
+            if old.since is None or (new.since is not None and new.since <= old.since):
+                return
+            at = at if new.since is None else min(at, new.since)
+        if at > line.tenant.closed_until:
+            line.gauges[key].leave(at, old.since)
 
     def _apply_stance(self, line: _Line, stance: Stance, n: int) -> None:
         key = (stance.queue, stance.channel)

@@ -56,8 +56,18 @@ def test_a_minute_keeps_the_backlog_it_ended_with_when_the_answer_is_what_closes
         for minute in range((run.since - T0) // MINUTE, (run.until - T0) // MINUTE)
     ]
     waiting = (1, T0 + 10_000)
-    assert told[:3] == [(-1, 0, None), (0, *waiting), (1, *waiting)]
-    assert told[3:] == [(minute, 0, None) for minute in range(2, 9)]
+    assert told[:4] == [(-1, 0, None), (0, *waiting), (1, *waiting), (2, *waiting)]
+    assert told[4:] == [(minute, 0, None) for minute in range(3, 9)]
+
+
+def test_a_quiet_minute_has_its_row_when_all_is_closed_before_the_watermark_passes_it() -> None:
+    line = Runs()
+    closing = {"id": "z", "kind": "closed", "at": T0 + 125_000, "conversation": "c"}
+    line.send([event_of(said(T0 + 10_000, "customer"), "t"), event_of(closing, "t")])
+    line.tick(T0 + 10 * MINUTE, "t")
+    line.flush()
+    told = {m: run.backlog for run in line.runs for m in range((run.since - T0) // MINUTE, (run.until - T0) // MINUTE)}
+    assert told == {-1: 0, 0: 1, 1: 1, 2: 0}
 
 
 def view_at(now: int, *panes: PaneRow) -> View:
