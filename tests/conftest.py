@@ -17,10 +17,19 @@ from tidewatch.access import Access
 from tidewatch.embedded import Stack
 
 
+SLOW = (
+    "tests/integration", "tests/board", "tests/kafka", "tests/reference", "tests/models", "tests/alerts/test_cli.py",
+    "tests/alerts/test_heartbeat.py", "tests/alerts/test_state.py", "tests/streams/test_agents.py",
+    "tests/streams/test_calendars.py", "tests/streams/test_parcels.py", "tests/streams/test_reference.py",
+    "tests/gateway/test_ticker.py", "tests/sinks/test_clickhouse.py", "tests/tidewatch/test_replay.py",
+)  # fmt: skip
+"""Whole folders and files that `make check` leaves out: they run servers, processes, or thousands of made-up cases."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What runs the whole system is slow, wherever it is asked from."""
+    """What runs the whole system, or runs for long, is slow, wherever it is asked from."""
     for item in items:
-        if "stack" in getattr(item, "fixturenames", ()) or "integration" in item.path.parent.parts:
+        if "stack" in getattr(item, "fixturenames", ()) or item.nodeid.startswith(SLOW):
             item.add_marker(pytest.mark.slow)
 
 
