@@ -128,6 +128,7 @@ class Moving:
         row = Changed(ASIDE, "", str(offset), 0, True, msgspec.msgpack.encode((offset, reason)))
         async with self._busy:
             await home.table.commit(home.table.stage(home.table.position, [row]))
+            await home.table.close()
 
     async def _see_gap(self, home: Home, partition: int, offset: int) -> None:
         there = await asyncio.wait_for(self._tables.next_record(partition, home.next), 30)
@@ -155,7 +156,7 @@ class Moving:
         async with self._busy:
             self._work.clear()
             self._uncommitted = 0
-            ready = [one.result() for one in self._homes.values() if one.done() and not one.cancelled()]
+            ready = [one.result() for one in self._homes.values() if _is_open(one)]
             await asyncio.gather(*(self._commit(home) for home in ready))
             self._room.set()
 
@@ -180,10 +181,14 @@ class Moving:
     async def _open(self, partition: int) -> Home:
         beginning = await self._tables.beginning(partition)
         table = await self._tables.open(partition)
-        shard = Shard(partition, self._policy_of, table.shelf(), table.position)
-        shard.load()
-        for value in parcels(shard.base(), shard.position):
-            await self._publish(partition, value)
+        try:
+            shard = Shard(partition, self._policy_of, table.shelf(), table.position)
+            shard.load()
+            for value in parcels(shard.base(), shard.position):
+                await self._publish(partition, value)
+        except BaseException:
+            await table.close()
+            raise
         log.info("partition_opened", partition=partition, position=shard.position)
         return Home(table, shard, beginning)
 
@@ -194,10 +199,9 @@ class Moving:
     async def _leave(self, opening: asyncio.Task[Home]) -> None:
         """Close it once no commit of it is under way."""
         await asyncio.wait([opening])
-        if opening.cancelled() or opening.exception() is not None:
-            return
-        async with self._busy:
-            await opening.result().table.close()
+        if _is_open(opening):
+            async with self._busy:
+                await opening.result().table.close()
 
     def _fail(self, error: BaseException) -> None:
         if not self._failed.done():
@@ -207,3 +211,7 @@ class Moving:
         """Let go of all partitions."""
         self.revoked()
         await asyncio.gather(*self._leaving, return_exceptions=True)
+
+
+def _is_open(opening: asyncio.Task[Home]) -> bool:
+    return opening.done() and not opening.cancelled() and opening.exception() is None

@@ -211,10 +211,11 @@ async def ensure_topics(kafka: Kafka) -> None:
     while True:
         try:
             found = await _topics(kafka)
-            break
+            if all(found.values()):
+                break  # before, a topic just made is not known everywhere yet
         except (KafkaConnectionError, OSError, KafkaError) as error:
             log.warning("broker_not_ready", error=type(error).__name__)
-            await asyncio.sleep(1)
+        await asyncio.sleep(0.5)
     for topic, partitions in found.items():
         if partitions != kafka.partitions:
             raise RuntimeError(f"{topic} has {partitions} partitions, the settings say {kafka.partitions}")
