@@ -16,7 +16,6 @@ from tidewatch import flow
 from tidewatch.access import Access
 from tidewatch.embedded import Stack
 
-
 SLOW = (
     "tests/integration", "tests/board", "tests/kafka", "tests/reference", "tests/models", "tests/alerts/test_cli.py",
     "tests/alerts/test_heartbeat.py", "tests/alerts/test_state.py", "tests/streams/test_agents.py",

@@ -49,20 +49,26 @@ def message(value: bytes, offset: int = 0) -> Any:
 
 
 def test_a_record_that_breaks_the_fold_ends_the_process_and_is_a_dead_letter_in_the_next(tmp_path: Path) -> None:
-    done = subprocess.run([sys.executable, "-c", BREAKS, str(tmp_path)], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", BREAKS, str(tmp_path)], capture_output=True, text=True, timeout=60, check=False
+    )
     assert done.returncode == 70, done.stderr[-500:]
 
     async def next_life() -> tuple[list[bytes], int]:
         follow, files, said = follow_on(tmp_path)
         follow.load()
         await follow.begin()
-        await follow.take(message(encode(Record(pos=5, events=[Event(id="a", kind="message", at=1, conversation="c")]))))
+        await follow.take(
+            message(encode(Record(pos=5, events=[Event(id="a", kind="message", at=1, conversation="c")])))
+        )
         await follow.take(message(encode(Record(pos=6, tick=Tick(1000)))))
         await follow.commit()
         return said, files.position(0)
 
     said, position = asyncio.run(next_life())
-    letters = [letter for value in said for segment in decode_reading(value).segments for letter in segment.dead_letters]
+    letters = [
+        letter for value in said for segment in decode_reading(value).segments for letter in segment.dead_letters
+    ]
     assert [letter.reason for letter in letters] == ["could not be applied: ZeroDivisionError"]
     assert position == 6
 
