@@ -235,6 +235,7 @@ class Stance(NamedTuple):
     over: bool
     waits_from: int | None
     """`d`, where its first response is awaited and counts in the headline."""
+    opened: int = 0
 
 
 class Standing(NamedTuple):
@@ -814,6 +815,7 @@ def stance(episode: Episode, tick: int) -> Stance:
         band=sum(age >= bound for bound in AGES),
         over=since is not None and age >= (episode.target_ms or 0),
         waits_from=episode.demand_at if state == "awaiting_first" and not episode.reopen else None,
+        opened=episode.opened_at,
     )
 
 

@@ -107,13 +107,15 @@ class Tenant(msgspec.Struct):
 class Gauge:
     """What stands open for one queue and channel."""
 
-    __slots__ = ("ages", "counts", "heap", "over", "past", "since", "unassigned", "waiting")
+    __slots__ = ("ages", "counts", "heap", "opened", "over", "past", "since", "unassigned", "waiting")
 
     def __init__(self) -> None:
         self.counts: dict[str, int] = {}
         self.ages = [0] * 6
         self.over = 0
         self.unassigned = 0
+        self.opened: dict[int, int] = {}
+        """When those that are open opened."""
         self.since: dict[int, int] = {}
         self.past: list[tuple[int, int | None]] = []
         """Who went since the last pane that closed: when, and from when they had waited."""
@@ -148,10 +150,11 @@ class Gauge:
         """
         later = [(since, n) for since, n in self.since.items() if since >= first + MINUTE]
         begun = {pane_of(since) for since, _ in later} | {pane_of(since) for _, since in self.past if since is not None}
+        begun |= {pane_of(at) for at in self.opened}
         ended = {edge for at, _ in self.past for edge in (pane_of(at), pane_of(at) + MINUTE)}
         starts = [first, *sorted(edge for edge in begun | ended if first < edge < until)]
         for start, stop in zip(starts, [*starts[1:], until], strict=True):
-            if self.open or any(at > start for at, _ in self.past):
+            if any(at < start + MINUTE for at in self.opened) or any(at > start for at, _ in self.past):
                 yield start, stop, *self._at_end(start + MINUTE, later)
 
     def _at_end(self, end: int, later: list[tuple[int, int]]) -> tuple[int, int | None]:
@@ -167,6 +170,7 @@ class Gauge:
     def add(self, stance: Stance, n: int) -> None:
         """Add an episode as it stands (n = 1), or withdraw it (n = −1)."""
         _add(self.counts, stance.state, n)
+        _add(self.opened, stance.opened, n)
         if stance.since is None:
             return
         self.ages[stance.band] += n

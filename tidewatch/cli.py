@@ -228,6 +228,8 @@ def token(
     unknown = [name for name in role if name not in KNOWN_ROLES]
     if unknown:
         raise typer.BadParameter(f"there is no role {unknown[0]!r} (allowed: {', '.join(KNOWN_ROLES)})")
+    if not tenant:
+        raise typer.BadParameter("--tenant: a name is expected, or * for all")
     print(make_token(_secret(data, config), "cli", tenant, role, _duration(ttl)))
 
 
@@ -266,7 +268,10 @@ def doctor(data: Annotated[Path | None, typer.Option("--data", metavar="DIR")] =
     findings = asyncio.run(examine.examine(config, near))
     for finding in findings:
         print(finding)
-    raise typer.Exit(0 if all(finding.good for finding in findings) else 1)
+    wrong = sum(not finding.good for finding in findings)
+    if wrong:
+        print(f"tidewatch: {wrong} of {len(findings)} looked at are wrong; the mend stands below each", file=sys.stderr)
+        raise typer.Exit(1)
 
 
 if __name__ == "__main__":
