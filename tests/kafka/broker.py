@@ -43,9 +43,14 @@ Configuration:
 """
 
 
+def fetched() -> bool:
+    """Whether the jars are here."""
+    return (LIBS / ".complete").exists()
+
+
 def fetch() -> Path:
     """Kafka's jars, by Maven; the first time 54 MB."""
-    if not (LIBS / ".complete").exists():
+    if not fetched():
         plugin = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
         subprocess.run(
             ["mvn", "-q", "-B", "-f", HERE / "pom.xml", plugin, "-DincludeScope=runtime", f"-DoutputDirectory={LIBS}"],
