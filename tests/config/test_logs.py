@@ -43,7 +43,7 @@ def lines(out: io.StringIO) -> list[dict[str, object]]:
 def test_nothing_breaks_a_line(text: str, out: io.StringIO) -> None:
     configure("tester", "info", out)  # again: the runner's own handler, which came since, keeps texts as they are
     structlog.get_logger().info("odd", text=text, many={text: [text, 1]})
-    logging.getLogger("some.library").warning("said %s", text)
+    logging.getLogger("some.package").warning("said %s", text)
     try:
         raise ValueError(text)
     except ValueError:
