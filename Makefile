@@ -21,7 +21,7 @@ demo: setup
 	@exec $(BIN)/tidewatch demo $(ARGS)
 
 test: setup
-	@exec $(BIN)/python -m pytest $(ARGS)
+	@exec $(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 check: setup
 	@$(BIN)/ruff format --check --quiet . || { echo 'make format puts it right'; exit 1; }
