@@ -1,20 +1,19 @@
-"""What the command line asks of rules, of the notifier's file and of the channels."""
+"""What the command line asks of rules and of the channels."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from alerts import policy, rules
 from alerts.notifiers import Notifier, Rejected, Unavailable
-from alerts.outbox import Row, read_only
+from alerts.outbox import Row
 from alerts.rehearsal import rehearse
 from alerts.render import to_object
-from alerts.state import FIRING, Alert, Slot, everything
+from alerts.state import FIRING, Alert, Slot
 from config.settings import Labels, Settings
 from streams.events import REAL
 
@@ -41,16 +40,6 @@ def rules_test(path: Path | None, tests: Path) -> list[str]:
     except (OSError, UnicodeDecodeError) as error:
         raise rules.RulesError([f"{tests.name}: cannot be read: {type(error).__name__}"]) from None
     return rehearse(rules.load(path), text, tests.name)
-
-
-def alert_list(file: Path, labels: Labels, tenant: str | None = None) -> list[dict[str, Any]]:
-    """The alert objects, open ones first, from a notifier's file, which may be in use.
-
-    Raises:
-        StoreError: there is none.
-    """
-    state = read_only(file)
-    return [to_object(alert, labels) for alert in everything(state) if tenant in (None, alert.slot.tenant)]
 
 
 async def alert_test(notifiers: Mapping[str, Notifier], now: int) -> dict[str, str]:

@@ -284,22 +284,6 @@ def _digest(previous: str, row: tuple[Any, ...]) -> str:
     return hashlib.sha256(json.dumps([previous, *row], ensure_ascii=True).encode()).hexdigest()
 
 
-def read_only(path: Path) -> State:
-    """What a notifier remembers, while it may be at work.
-
-    Raises:
-        StoreError: there is no such file, or it is not one of these.
-    """
-    try:
-        db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5)
-        try:
-            return _decoded(_grouped(db))
-        finally:
-            db.close()
-    except (sqlite3.Error, msgspec.DecodeError) as error:
-        raise StoreError(f"{path}: {error}") from None
-
-
 def _grouped(db: sqlite3.Connection) -> dict[str, dict[str, bytes]]:
     found: dict[str, dict[str, bytes]] = {kind: {} for kind in _KINDS}
     for kind, key, body in db.execute("SELECT kind, key, body FROM memory"):

@@ -10,7 +10,7 @@ Panes that end by the watermark are closed.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 SECOND = 1_000
@@ -47,7 +47,4 @@ def midnight(now: int, zone: ZoneInfo) -> int:
     """The instant at which the day that contains `now` began in a zone."""
     local = datetime.fromtimestamp(now / SECOND, zone)
     start = local.replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
-    # Where the clock jumps over midnight, the day begins with its first instant that exists.
-    while start.astimezone(ZoneInfo("UTC")).astimezone(zone).date() < local.date():
-        start += timedelta(minutes=15)
     return int(start.timestamp()) * SECOND

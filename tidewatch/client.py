@@ -171,11 +171,6 @@ class Client:
             self._keeper.cancel()
             await asyncio.gather(self._keeper, return_exceptions=True)
 
-    @property
-    def unanswered(self) -> int:
-        """Events handed in and not yet answered for."""
-        return sum(len(frame.sent) for frame in self._open.values())
-
     async def send(self, events: Iterable[Outgoing | Mapping[str, Any]]) -> None:
         """Hand in events, in order. Returns when all are on their way or wait for their turn (at most 64 frames).
 

@@ -6,17 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from alerts.commands import alert_list, alert_test, rules_check, rules_test
-from alerts.notices import Policy
+from alerts.commands import alert_test, rules_check, rules_test
 from alerts.notifiers import Unavailable
-from alerts.outbox import Store, StoreError
 from alerts.rehearsal import rehearse
 from alerts.rules import SHIPPED, RulesError, load
-from alerts.watch import Watch
 from alerts.webhook import Webhook
-from config.settings import Channel, Labels, Settings
-from streams.events import REAL
-from tests.alerts.build import BACKLOG, key, readings, rules
+from config.settings import Channel, Settings
 from tests.alerts.receiver import receiver, run
 from tests.alerts.test_tell import Fake
 
@@ -107,16 +102,6 @@ def test_tests_are_read_from_their_file(tmp_path: Path) -> None:
     assert rules_test(SHIPPED, tmp_path / "t.yaml") == []
     with pytest.raises(RulesError, match="cannot be read"):
         rules_test(None, tmp_path / "absent.yaml")
-
-
-def test_what_is_open_can_be_listed_while_the_notifier_is_at_work(tmp_path: Path) -> None:
-    with Store(tmp_path / "n.db") as store:
-        watch = Watch(store, rules(BACKLOG), Policy(("console",)))
-        watch.judge(REAL, 1_772_445_600_000, readings([key(backlog=30)]))
-        assert [alert["rule"] for alert in alert_list(tmp_path / "n.db", Labels())] == ["backlog-high"]
-        assert alert_list(tmp_path / "n.db", Labels(), "other") == []
-    with pytest.raises(StoreError):
-        alert_list(tmp_path / "absent.db", Labels())
 
 
 def test_a_test_alert_goes_through_each_channel_and_says_what_became_of_it() -> None:
