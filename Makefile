@@ -27,7 +27,7 @@ check: setup
 	@$(BIN)/ruff format --check --quiet . || { echo 'make format puts it right'; exit 1; }
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
-	@exec $(BIN)/python -m pytest -q -n auto -m 'not slow and not bench' $(ARGS)
+	@exec $(BIN)/python -m pytest -q -n auto -m 'not slow and not bench and not nightly' $(ARGS)
 
 bench: setup
 	@exec $(BIN)/python -m pytest -q -s -m bench $(ARGS)

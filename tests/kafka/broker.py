@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import signal
@@ -50,6 +51,14 @@ def fetched() -> bool:
 
 def fetch() -> Path:
     """Kafka's jars, by Maven; the first time 54 MB."""
+    LIBS.parent.mkdir(parents=True, exist_ok=True)
+    with (LIBS.parent / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # tests on several cores ask at once
+        _fetch()
+    return LIBS
+
+
+def _fetch() -> None:
     if not fetched():
         plugin = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
         subprocess.run(
@@ -58,7 +67,6 @@ def fetch() -> Path:
             timeout=600,
         )
         (LIBS / ".complete").touch()
-    return LIBS
 
 
 class Broker:
