@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
+from config import crash
 from gateway.journal import Journal, Stored
 from gateway.kafka import Broker, Unavailable
 from gateway.packing import with_position
@@ -91,6 +92,7 @@ class Feeder:
         for record in records:
             value = with_position(record.payload, record.position)
             offset = await self._broker.send(EVENTS, value, record.partition)
+            crash.here("gateway.fed")
             if offset <= self._offsets.get(record.partition, -1):
                 log.warning("broker_forgot", partition=record.partition, offset=offset)
                 raise Unavailable("the broker began anew")

@@ -25,6 +25,7 @@ from pathlib import Path
 
 import structlog
 
+from config import crash
 from gateway.packing import Load, Record, pack
 
 log = structlog.get_logger()
@@ -147,6 +148,8 @@ class Journal:
 
     def _settle(self, group: list[tuple[Load, asyncio.Future[int]]], records: int) -> None:
         self.failing = None
+        if records:
+            crash.here("gateway.written")
         self.last += records
         for load, future in group:
             self.pending -= load.size

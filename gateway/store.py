@@ -14,6 +14,7 @@ from pathlib import Path
 
 import structlog
 
+from config import crash
 from gateway.doors import Doors, Mode, Ruling, fingerprint, roll, rule, settle
 from gateway.journal import Full, Journal
 from gateway.memory import Memory, applied
@@ -69,6 +70,7 @@ class JournalStore:
         if replay and len(self._fresh) > MAX_FRESH:
             raise Full("events of the past come faster than they are noted", 1_000)
         ruling = rule(frame, self._doors, replay)
+        crash.here("gateway.ruled")
         load = load_tick(ruling.tick, self._partitions) if ruling.tick else load_events(ruling.events, self._partitions)
         written = self.journal.append(load)
         changed, self._doors.changed = self._doors.changed, {}

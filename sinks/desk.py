@@ -17,6 +17,7 @@ from typing import Protocol
 
 import structlog
 
+from config import crash
 from sinks.clickhouse import Rejected
 from sinks.rows import (
     CLOCKS,
@@ -139,17 +140,23 @@ class Desk:
             await asyncio.sleep(0.01)
 
     async def _store(self, block: _Block) -> None:
+        crash.here("sink.taken")
         await self._write_zones(tenants_of(block.rows))
+        crash.here("sink.begun")
         lost: list[Row] = []
         kinds = [table for table in TABLES if table not in (CLOCKS, DEAD_LETTERS) and table in block.rows]
         for letters in await asyncio.gather(*(self._write(table, newest(table, block.rows[table])) for table in kinds)):
             lost += letters
         await self._write(DEAD_LETTERS, newest(DEAD_LETTERS, block.rows.get(DEAD_LETTERS, []) + lost))
+        crash.here("sink.inserted")
         await self._write(CLOCKS, newest(CLOCKS, block.rows.get(CLOCKS, [])))
+        crash.here("sink.clocked")
         if self._positions is not None and block.positions:
             await asyncio.to_thread(self._positions.advance, block.positions)
+        crash.here("sink.positioned")
         for ack in block.acks:
             ack()
+        crash.here("sink.acked")
 
     async def _write(self, table: Table, rows: list[Row]) -> list[Row]:
         """Store the rows; return dead letters for those that can never be: halves a refused block to find them."""
@@ -157,6 +164,7 @@ class Desk:
             return []
         try:
             await self._writer.write(table, rows)
+            crash.here("sink.inserting")
         except Rejected as error:
             if len(rows) == 1:
                 log.error("row_refused", table=table.name, reason=str(error))

@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 import structlog
 
+from config import crash
 from streams.events import DeadLetter, Event, Reading, Record, decode_record
 from streams.parcels import parcels
 from streams.policy import Policy
@@ -130,12 +131,16 @@ class Follow:
             self._work.clear()
             unacked, self._unacked = self._unacked, []
             batches = [self._batch(shard) for shard in self._shards if shard.stirred]
+            crash.here("worker.taken")
             await self._keep(batches)
+            crash.here("worker.kept")
             for batch in batches:
                 for value in batch.readings:
                     await self._publish(batch.partition, value)
+            crash.here("worker.published")
             for event in unacked:
                 event.ack()
+            crash.here("worker.acked")
             self._room.set()
             await self._trim()
 

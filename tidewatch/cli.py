@@ -21,6 +21,7 @@ import structlog
 import typer
 from typer.exceptions import TyperException
 
+from config import crash
 from config.logs import configure, printable
 from config.settings import load
 from tidewatch import alerting
@@ -175,6 +176,7 @@ def notifier(config: Config = None) -> None:
 def _role(name: str, config: Path | None, module: str) -> None:
     """One role of production, until TERM. A bug ends it, loudly, for its supervisor to start it again."""
     settings = load(config)
+    crash.arm()
     configure(name, settings.log_level)
     os.umask(0o077)
     try:
