@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -41,19 +42,24 @@ def arrival(case: Row, way: str, seed: int) -> list[Row]:
     return permuted(events, Random(seed)) if way == "permuted" else doubled(events, Random(seed))
 
 
-@pytest.fixture(scope="module")
-def answers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Row]]:
-    """All cases in all ways sent through one stack; tenant → what it says."""
-    root = tmp_path_factory.mktemp("cases")
-    config = root / "tidewatch.toml"
+def settings_of(directory: Path) -> Path:
+    """The cases' settings, each under its tenants, as a file."""
     lines = [
         f"[tenants.{tenant(number, way)}]\n" + "".join(f"{k} = {toml(v)}\n" for k, v in case["settings"].items())
         for number, case in enumerate(CASES)
         if case["settings"]
         for way in WAYS
     ]
+    config = directory / "tidewatch.toml"
     config.write_text("\n".join(lines), encoding="utf-8")
-    running = RunningStack(Stack(root / "data", port=0, config=config))
+    return config
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Row]]:
+    """All cases in all ways sent through one stack; tenant → what it says."""
+    root = tmp_path_factory.mktemp("cases")
+    running = RunningStack(Stack(root / "data", port=0, config=settings_of(root)))
     running.start()
     try:
         access: Row = dict(running.access)
