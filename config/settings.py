@@ -221,6 +221,8 @@ class Settings(_Part):
     labels: Labels = Labels()
     rules: Path | None = None
     """rules.yaml, relative to the settings file; None: the shipped `config/rules.yaml`."""
+    events: Path | None = None
+    """Planned events, events.toml, relative to the settings file; None: `data`/events.toml."""
     channels: list[Channel] = []
     """None: the console."""
     routes: list[Route] = []

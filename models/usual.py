@@ -7,22 +7,27 @@
 A minute that is never closed was not seen (an outage, not silence), and teaches nothing. Closing a minute again does
 nothing, so after a restart: load what was saved, close again every minute since, and all goes on as if
 uninterrupted.
-Bounded: at most `limit` keys; those longest silent go first.
+Bounded: at most `limit` keys. Where there is no room, the youngest make it, and those silent for a week; else a new
+key has to wait: a flood of new ones never drives out what was learned.
+
+Two watches judge a key. The one that pages looks every few seconds, at panes that are still filling. The other is asked
+only about whole minutes, so what it says of a minute (`Reading.in_surge`) does not depend on how often anybody looked.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import msgspec
 
 from models.base import Corrupt
+from models.lifts import Lifts
 from models.moments import Days, Moment
 from models.volume import UNKNOWN, Pane, Verdict, Volume
-from models.watch import CALM, Watch, lulled, surging, watched
+from models.watch import CALM, EXCESS, Watch, lulled, surging, watched
 
 Key = tuple[str, ...]
 MINUTE_MS = 60_000
@@ -30,6 +35,7 @@ DAY_MS = 86_400_000
 LIMIT = 10_000
 FORGET_MS = 60 * DAY_MS  # a key silent for so long is gone
 AHEAD = 60  # panes that may wait to be learned
+SILENT_MS = 7 * DAY_MS  # a key silent for so long gives way to a new one
 
 
 class Band(NamedTuple):
@@ -57,6 +63,8 @@ class Reading:
     learned_days: float
     known: bool
     """False in a key's first half hour: there is no expectation yet."""
+    in_surge: bool = False
+    """A surge was on in the last minute learned, judged on whole minutes alone."""
 
 
 class _Saved(msgspec.Struct, array_like=True):
@@ -65,6 +73,7 @@ class _Saved(msgspec.Struct, array_like=True):
     surge: list[int | None]
     lull: list[int | None]
     model: bytes
+    minutes: list[int | None] = [-1, 0, None, None]
 
 
 @dataclass(slots=True)
@@ -74,6 +83,10 @@ class _Entry:
     """The last minute with a message, ms."""
     surge: Watch = CALM
     lull: Watch = CALM
+    minutes: Watch = CALM
+    """Of surges, on whole minutes."""
+    peak: float = 0.0
+    """The most messages, seen or expected, in a minute the model still looks back on."""
 
 
 class Usual:
@@ -84,7 +97,8 @@ class Usual:
         self.limit = limit
         self._entries: dict[Key, _Entry] = {}
         self._dirty: set[Key] = set()
-        self._moment: tuple[int, Moment] = (-1, self.days.moment(0))
+        self._gone: set[Key] = set()
+        self._lifts: dict[int, Lifts] = {}
         self._swept = 0
 
     def __len__(self) -> int:
@@ -93,22 +107,34 @@ class Usual:
     def __contains__(self, key: Key) -> bool:
         return key in self._entries
 
+    def __iter__(self) -> Iterator[Key]:
+        return iter(self._entries)
+
     def close_minute(self, minute_ms: int, counts: Mapping[Key, int]) -> dict[Key, Reading]:
         """Learn a whole minute for every key known or counted; a key that is absent had no message."""
         self._sweep(minute_ms)
         for key, count in counts.items():
             if key not in self._entries and count > 0:
                 self._make(key, minute_ms)
-        return {key: self.observe(key, minute_ms, counts.get(key, 0)) for key in list(self._entries)}
+        self._lifts.clear()
+        for key in self._entries if self.days.under_way(minute_ms) else ():
+            self._at(minute_ms - minute_ms % MINUTE_MS, key)  # all of them before one learns: the order must not matter
+        readings = {key: self._observe(key, minute_ms, counts.get(key, 0)) for key in list(self._entries)}
+        self._lifts.clear()
+        return readings
 
     def observe(self, key: Key, minute_ms: int, count: float) -> Reading:
         """Learn one whole minute of one key. A minute already learned changes nothing."""
+        self._lifts.clear()
+        return self._observe(key, minute_ms, count)
+
+    def _observe(self, key: Key, minute_ms: int, count: float) -> Reading:
         minute_ms -= minute_ms % MINUTE_MS
         entry = self._entries.get(key) or self._make(key, minute_ms)
         last = entry.model.last
-        verdict = entry.model.learn_one(Pane(self._at(minute_ms), count))
+        verdict = entry.model.learn_one(Pane(self._at(minute_ms, key), count))
         if entry.model.last == last:
-            return self._reading(entry, self._band(entry, minute_ms, verdict))
+            return self._reading(entry, self._band(entry, self._at(minute_ms, key), verdict))
         if count > 0:
             entry.heard = minute_ms
         self._dirty.add(key)
@@ -125,21 +151,21 @@ class Usual:
             return None
         minute = at_ms - at_ms % MINUTE_MS
         first = minute - (len(counts) - 1) * MINUTE_MS
-        panes = [Pane(self._at(first + i * MINUTE_MS), count) for i, count in enumerate(counts)][-AHEAD:]
+        panes = [Pane(self._at(first + i * MINUTE_MS, key), count) for i, count in enumerate(counts)][-AHEAD:]
         part = (at_ms - minute) / MINUTE_MS
         panes = [*panes[:-1], panes[-1]._replace(part=part)] if panes and part else panes[:-1]
         verdict = entry.model.judge(panes)
         if verdict.known:
             self._watch(entry, verdict, at_ms)
             self._dirty.add(key)
-        return self._reading(entry, self._band(entry, minute, verdict))
+        return self._reading(entry, self._band(entry, self._at(minute, key), verdict))
 
     def expect(self, key: Key, minute_ms: int) -> Band | None:
         """What is usual for a key in a minute; None where nothing is known of it yet."""
         entry = self._entries.get(key)
         if entry is None or not entry.model.usual.begun:
             return None
-        return Band(*entry.model.band(self._at(minute_ms - minute_ms % MINUTE_MS)))
+        return Band(*entry.model.band(self._at(minute_ms - minute_ms % MINUTE_MS, key)))
 
     def save(self) -> list[tuple[Key, bytes]]:
         """The keys that changed since the last `save`, each as bytes (about 3 KB, at most 6)."""
@@ -183,15 +209,23 @@ class Usual:
         for key in [key for key, entry in self._entries.items() if entry.heard < minute_ms - FORGET_MS]:
             self.forget(key)
 
-    def _at(self, ms: int) -> Moment:
-        if self._moment[0] != ms:
-            self._moment = (ms, self.days.moment(ms))
-        return self._moment[1]
+    def _at(self, ms: int, key: Key) -> Moment:
+        lifts = self._lifts.get(ms)
+        if lifts is None or lifts.days is not self.days:
+            if len(self._lifts) > 2 * AHEAD:
+                self._lifts.clear()
+            lifts = self._lifts[ms] = Lifts(self.days, ms)
+        return lifts.moment(key, self._rates)
 
-    def _band(self, entry: _Entry, minute_ms: int, verdict: Verdict) -> Verdict:
+    def _rates(self, moment: Moment) -> list[tuple[Key, float]]:
+        entries = self._entries.items()
+        return [(key, entry.model.usual.rate(moment)) for key, entry in entries if entry.model.usual.begun]
+
+    @staticmethod
+    def _band(entry: _Entry, moment: Moment, verdict: Verdict) -> Verdict:
         if verdict.known or not entry.model.usual.begun:
             return verdict
-        expected, low, high = entry.model.band(self._at(minute_ms))
+        expected, low, high = entry.model.band(moment)
         return UNKNOWN._replace(known=True, expected=expected, low=low, high=high)
 
     @staticmethod

@@ -7,6 +7,7 @@ change has the hours it really had.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
@@ -41,6 +42,15 @@ def _overlap(
         max(0, min(closes, high) - max(opens, low))
         for opens, closes in (_instants(calendar.zone, day, span) for span in _spans(week, day))
     )
+
+
+def in_force(calendar: CalendarSettings) -> list[tuple[CalendarVersion, Callable[[date], bool]]]:
+    """Every version, and whether it was in force at noon of a day."""
+
+    def within(since: int, until: int) -> Callable[[date], bool]:
+        return lambda day: since <= _instant(calendar.zone, day, "12:00") < until
+
+    return [(version, within(since, until)) for since, until, version in _versions(calendar)]
 
 
 def _spans(week: CalendarVersion, day: date) -> list[tuple[str, str]]:
