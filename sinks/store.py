@@ -27,6 +27,7 @@ from sinks.desk import Desk, Found, Positions
 from sinks.rows import ALERTS as ALERT_ROWS
 from sinks.rows import AUDIT, DEAD_LETTERS, Unreadable, decode_alert, decode_deed, decode_reading, rows_of, unreadable
 from streams.events import ALERTS, COMMANDS, READINGS
+from streams.topics import topics
 
 if TYPE_CHECKING:
     from faust.types import EventT, StreamT
@@ -35,8 +36,9 @@ log = structlog.get_logger()
 
 FINISH_S = 2.5
 """How long an ending sink waits for its last block, and then again for Faust."""
-SESSION_S = {True: 3.0, False: 10.0}
+SESSION_S = {True: 2.0, False: 10.0}
 """After how long a dead sink's partitions are free. Embedded (True): the broker holds every join for half of it."""
+READ = (READINGS, ALERTS, COMMANDS)
 
 
 async def run(settings: Settings) -> None:
@@ -48,20 +50,37 @@ async def run(settings: Settings) -> None:
     ended = _on_signals()
     history = open_history(settings)
     doorway = None
-    try:
-        await _unless(ended, history.prepare())
-        doorway = await _open_door(settings)
+    with tempfile.TemporaryDirectory(prefix="tidewatch-sink-") as scratch:
         positions = Positions(settings.data / "sink.db") if settings.data else None
         desk = Desk(history, positions, lambda tenant: settings.tenant(tenant).zone, _now)
-        await _unless(ended, _start_desk(desk, history))
-        await _unless(ended, ensure_topics(settings))
-        await _store_until(ended, desk, settings)
-    except _EndedEarly:
-        log.info("sink_ended_early")
-    finally:
-        if doorway is not None:
-            await doorway.close()
-        history.close()
+        app = make_app(settings, desk, Path(scratch))
+        joining = asyncio.create_task(_join(app, settings))  # as slow as the engine's start: side by side with it
+        try:
+            await _unless(ended, history.prepare())
+            doorway = await _open_door(settings)
+            await _unless(ended, _start_desk(desk, history))
+            await _unless(ended, joining)
+            await _store_until(ended, desk, app)
+        except _EndedEarly:
+            log.info("sink_ended_early")
+        finally:
+            await _leave(app, joining)
+            if doorway is not None:
+                await doorway.close()
+            history.close()
+
+
+async def _join(app: faust.App, settings: Settings) -> None:
+    await ensure_topics(settings)
+    await app.start()
+
+
+async def _leave(app: faust.App, joining: asyncio.Task[None]) -> None:
+    joining.cancel()
+    await asyncio.gather(joining, return_exceptions=True)
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(app.stop(), FINISH_S)
+    log.info("sink_stopped")
 
 
 async def _start_desk(desk: Desk, history: Any) -> None:
@@ -77,25 +96,19 @@ async def _open_door(settings: Settings) -> Any:
     return await Door.open(settings)
 
 
-async def _store_until(ended: asyncio.Event, desk: Desk, settings: Settings) -> None:
-    with tempfile.TemporaryDirectory(prefix="tidewatch-sink-") as scratch:
-        app = make_app(settings, desk, Path(scratch))
-        working = asyncio.create_task(desk.work())
-        await app.start()
-        log.info("sink_started", partitions=settings.kafka.partitions)
-        try:
-            await _first(working, ended.wait(), app.wait_until_stopped())
-            if working.done():
-                working.result()
-            if not ended.is_set():
-                raise RuntimeError("the consumer of the sink has stopped")
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(desk.finish(), FINISH_S)
-        finally:
-            working.cancel()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(app.stop(), FINISH_S)
-            log.info("sink_stopped")
+async def _store_until(ended: asyncio.Event, desk: Desk, app: faust.App) -> None:
+    working = asyncio.create_task(desk.work())
+    log.info("sink_started")
+    try:
+        await _first(working, ended.wait(), app.wait_until_stopped())
+        if working.done():
+            working.result()
+        if not ended.is_set():
+            raise RuntimeError("the consumer of the sink has stopped")
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(desk.finish(), FINISH_S)
+    finally:
+        working.cancel()
 
 
 def make_app(settings: Settings, desk: Desk, scratch: Path) -> faust.App:
@@ -158,35 +171,38 @@ def _from_reading(value: bytes, partitions: int) -> Found:
 
 
 async def ensure_topics(settings: Settings) -> None:
-    """Return once the topics are there, `chat.readings` with as many partitions as the settings say.
+    """Return once the topics are there, each with as many partitions as it should have.
 
     Raises:
-        RuntimeError: it has another number of partitions.
+        RuntimeError: one has another number of partitions.
     """
     async for attempt in stamina.retry_context(
         on=(KafkaConnectionError, OSError, KafkaError), attempts=None, timeout=None, wait_initial=0.1, wait_max=5.0
     ):
         with attempt:
             found = await _topics(settings)
-    if found != settings.kafka.partitions:
-        raise RuntimeError(f"{READINGS} has {found} partitions, the settings say {settings.kafka.partitions}")
+    wanted = topics(settings.kafka.partitions)
+    for topic, partitions in found.items():
+        if partitions != wanted[topic]:
+            raise RuntimeError(
+                f"topic {topic} has {partitions} partitions, and {wanted[topic]} belong there: set kafka.partitions as "
+                "it was when the topics were made, or make the topic anew"
+            )
 
 
-async def _topics(settings: Settings) -> int:
-    kafka = settings.kafka
+async def _topics(settings: Settings) -> dict[str, int]:
+    kafka, wanted = settings.kafka, topics(settings.kafka.partitions)
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap, request_timeout_ms=5_000)
     await admin.start()
     try:
         there = set(await admin.list_topics())
-        missing = [topic for topic in (READINGS, ALERTS, COMMANDS) if topic not in there]
+        missing = [topic for topic in READ if topic not in there]
         if missing:
-            wanted = [NewTopic(topic, kafka.partitions, kafka.replication) for topic in missing]
-            made = await admin.create_topics(wanted)
+            made = await admin.create_topics([NewTopic(topic, wanted[topic], kafka.replication) for topic in missing])
             for _, code, *_ in made.topic_errors:
                 if code and for_code(code) is not TopicAlreadyExistsError:
                     raise for_code(code)
-        described = await admin.describe_topics([READINGS])
-        return len(described[0]["partitions"])
+        return {one["topic"]: len(one["partitions"]) for one in await admin.describe_topics(list(READ))}
     finally:
         await admin.close()
 
@@ -195,8 +211,8 @@ class _EndedEarly(Exception):
     """Told to end before everything was there."""
 
 
-async def _unless(ended: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
-    task = asyncio.create_task(work)
+async def _unless(ended: asyncio.Event, work: asyncio.Task[None] | Coroutine[Any, Any, None]) -> None:
+    task = work if isinstance(work, asyncio.Task) else asyncio.create_task(work)
     await _first(task, ended.wait())
     if not task.done():
         task.cancel()

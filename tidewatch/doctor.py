@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from config.logs import printable
 from config.settings import Settings, SettingsError, load
+from streams.topics import topics
 from tidewatch import servers
 from tidewatch.directory import CannotStart
 
@@ -118,7 +119,7 @@ async def _kafka(settings: Settings) -> Finding:
     try:
         await client.start()
         there = set(await client.list_topics())
-        wanted = servers.topics(settings.kafka.partitions)
+        wanted = topics(settings.kafka.partitions)
         described = {
             topic["topic"]: len(topic["partitions"])
             for topic in await client.describe_topics(sorted(there & wanted.keys()))

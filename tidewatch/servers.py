@@ -13,16 +13,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from streams import events
+from streams.topics import topics
 from tidewatch.directory import CannotStart
 
 LOOPBACK = "127.0.0.1"
-LABELS = "chat.labels"
-
-
-def topics(partitions: int) -> dict[str, int]:
-    """Every topic and how many partitions it has."""
-    return {events.EVENTS: partitions, events.READINGS: partitions, events.ALERTS: 1, events.COMMANDS: 1, LABELS: 1}
 
 
 def broker_program() -> str:
