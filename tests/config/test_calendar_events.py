@@ -164,7 +164,8 @@ def test_the_feed_lists_what_is_under_way_or_comes_within_a_day() -> None:
         assert listed([double], "acme", now) == [
             {
                 "tenant": "acme", "name": "Double 11", "factor": 3.0,
-                "from": "2026-11-10T16:00:00.000Z", "to": "2026-11-11T16:00:00.000Z", "match": {"queue": "*", "channel": "*"},
+                "from": "2026-11-10T16:00:00.000Z", "to": "2026-11-11T16:00:00.000Z",
+                "match": {"queue": "*", "channel": "*"},
             }
         ]  # fmt: skip
     assert datetime.fromtimestamp(double.since / 1000, UTC).hour == 16

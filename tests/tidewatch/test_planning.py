@@ -13,8 +13,8 @@ pytestmark = pytest.mark.slow
 
 def event(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "tidewatch.cli", "event", *words], cwd=cwd, capture_output=True, text=True, timeout=60, check=False,
-        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(Path(__file__).parents[2]), "TZ": "UTC"},
+        [sys.executable, "-m", "tidewatch.cli", "event", *words], cwd=cwd, capture_output=True, text=True, check=False,
+        timeout=60, env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(Path(__file__).parents[2]), "TZ": "UTC"},
     )  # fmt: skip
 
 
