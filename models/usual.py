@@ -73,7 +73,7 @@ class _Saved(msgspec.Struct, array_like=True):
     surge: list[int | None]
     lull: list[int | None]
     model: bytes
-    minutes: list[int | None] = [-1, 0, None, None]
+    minutes: list[int | None] = msgspec.field(default_factory=lambda: list(CALM))
 
 
 @dataclass(slots=True)
@@ -112,33 +112,41 @@ class Usual:
 
     def close_minute(self, minute_ms: int, counts: Mapping[Key, int]) -> dict[Key, Reading]:
         """Learn a whole minute for every key known or counted; a key that is absent had no message."""
+        return dict(self.closing(minute_ms, counts))
+
+    def closing(self, minute_ms: int, counts: Mapping[Key, int]) -> Iterator[tuple[Key, Reading]]:
+        """The same, key by key: whoever has other things to do may do them in between, but must go to the end."""
+        minute_ms -= minute_ms % MINUTE_MS
         self._sweep(minute_ms)
         for key, count in counts.items():
             if key not in self._entries and count > 0:
                 self._make(key, minute_ms)
         self._lifts.clear()
-        for key in self._entries if self.days.under_way(minute_ms) else ():
-            self._at(minute_ms - minute_ms % MINUTE_MS, key)  # all of them before one learns: the order must not matter
-        readings = {key: self._observe(key, minute_ms, counts.get(key, 0)) for key in list(self._entries)}
+        moment = {key: self._at(minute_ms, key) for key in self._entries}  # before one learns: no order must matter
+        for key, at in moment.items():
+            yield key, self._observe(key, at, counts.get(key, 0))
         self._lifts.clear()
-        return readings
 
     def observe(self, key: Key, minute_ms: int, count: float) -> Reading:
         """Learn one whole minute of one key. A minute already learned changes nothing."""
         self._lifts.clear()
-        return self._observe(key, minute_ms, count)
-
-    def _observe(self, key: Key, minute_ms: int, count: float) -> Reading:
         minute_ms -= minute_ms % MINUTE_MS
-        entry = self._entries.get(key) or self._make(key, minute_ms)
+        return self._observe(key, self._at(minute_ms, key), count)
+
+    def _observe(self, key: Key, at: Moment, count: float) -> Reading:
+        entry = self._entries.get(key) or self._make(key, at.at * 1000)
         last = entry.model.last
-        verdict = entry.model.learn_one(Pane(self._at(minute_ms, key), count))
+        verdict = entry.model.learn_one(Pane(at, count))
         if entry.model.last == last:
-            return self._reading(entry, self._band(entry, self._at(minute_ms, key), verdict))
+            return self._reading(entry, self._band(entry, at, verdict))
         if count > 0:
-            entry.heard = minute_ms
+            entry.heard = at.at * 1000
         self._dirty.add(key)
-        self._watch(entry, verdict, minute_ms + MINUTE_MS - 1)
+        entry.peak = max(max(row.seen, row.due) for row in entry.model.recent)
+        end = at.at * 1000 + MINUTE_MS - 1
+        self._watch(entry, verdict, end)
+        up, holds = surging(verdict, 1.0), surging(verdict, 1.0, lower=True)
+        entry.minutes = watched(entry.minutes, end, breach=up, holds=holds, begin=1)  # a minute is many steps
         return self._reading(entry, verdict)
 
     def look(self, key: Key, at_ms: int, counts: Sequence[int]) -> Reading | None:
@@ -160,6 +168,28 @@ class Usual:
             self._dirty.add(key)
         return self._reading(entry, self._band(entry, self._at(minute, key), verdict))
 
+    def quiet(self, key: Key, newest: int) -> bool:
+        """Whether looking can bring nothing: nothing stands, and there are too few messages for anything to begin.
+
+        `newest`: the most messages in one of the panes not yet learned, or in two that lie side by side.
+        """
+        entry = self._entries.get(key)
+        if entry is None:
+            return True
+        stands = entry.surge.since is not None or entry.lull.since is not None
+        waits = entry.surge.breaches or entry.lull.breaches
+        return not (stands or waits or max(newest, entry.peak) >= EXCESS or self.days.planned)
+
+    def standing(self, key: Key) -> tuple[int | None, int | None]:
+        """Since when (ms) a surge and a lull stand, as of the last look."""
+        entry = self._entries.get(key)
+        return (None, None) if entry is None else (entry.surge.since, entry.lull.since)
+
+    def age(self, key: Key) -> tuple[bool, float]:
+        """Whether a key is still learning, and the days it has learned."""
+        entry = self._entries.get(key)
+        return (True, 0.0) if entry is None else (entry.model.youth > 0, entry.model.learned_days)
+
     def expect(self, key: Key, minute_ms: int) -> Band | None:
         """What is usual for a key in a minute; None where nothing is known of it yet."""
         entry = self._entries.get(key)
@@ -171,6 +201,11 @@ class Usual:
         """The keys that changed since the last `save`, each as bytes (about 3 KB, at most 6)."""
         dirty, self._dirty = self._dirty, set()
         return [(key, self._pack(key, self._entries[key])) for key in sorted(dirty) if key in self._entries]
+
+    def gone(self) -> list[Key]:
+        """The keys forgotten since this was last asked."""
+        gone, self._gone = self._gone, set()
+        return sorted(gone)
 
     def load(self, saved: Iterable[bytes]) -> int:
         """Take over saved keys. Returns how many could not be read and start afresh."""
@@ -187,20 +222,31 @@ class Usual:
 
     def forget(self, key: Key) -> None:
         """Drop a key and all that was learned of it."""
-        self._entries.pop(key, None)
+        if self._entries.pop(key, None) is not None:
+            self._gone.add(key)
         self._dirty.discard(key)
 
     def _make(self, key: Key, minute_ms: int) -> _Entry:
+        """A new entry. Where there is no room for it, it is not kept."""
+        entry = _Entry(Volume(60), minute_ms)
         if len(self._entries) >= self.limit:
-            self._evict(max(self.limit // 100, 1))
-        entry = self._entries[key] = _Entry(Volume(60), minute_ms)
+            self.make_room(max(self.limit // 100, 1), minute_ms)
+        if len(self._entries) < self.limit:
+            self._entries[key] = entry
+            self._gone.discard(key)
         return entry
 
-    def _evict(self, n: int) -> None:
-        """The youngest go first, among them those longest silent: a flood of new keys must not drive out the old."""
-        rank = {key: (entry.model.learned_days >= 1.0, entry.heard) for key, entry in self._entries.items()}
-        for key in heapq.nsmallest(n, rank, key=rank.__getitem__):
+    def make_room(self, n: int, minute_ms: int) -> int:
+        """Forget up to `n` keys: the youngest first, among them those longest silent. Returns how many went."""
+        rank = {
+            key: (entry.model.learned_days >= 1.0, entry.heard)
+            for key, entry in self._entries.items()
+            if entry.model.learned_days < 1.0 or entry.heard < minute_ms - SILENT_MS
+        }
+        found = heapq.nsmallest(n, rank, key=rank.__getitem__)
+        for key in found:
             self.forget(key)
+        return len(found)
 
     def _sweep(self, minute_ms: int) -> None:
         if minute_ms // DAY_MS == self._swept:
@@ -249,21 +295,25 @@ class Usual:
             learning=model.youth > 0,
             learned_days=model.learned_days,
             known=verdict.known,
+            in_surge=entry.minutes.since is not None,
         )
 
     @staticmethod
     def _pack(key: Key, entry: _Entry) -> bytes:
-        saved = _Saved(list(key), entry.heard, list(entry.surge), list(entry.lull), entry.model.to_bytes())
+        watches = list(entry.surge), list(entry.lull)
+        saved = _Saved(list(key), entry.heard, *watches, entry.model.to_bytes(), list(entry.minutes))
         return msgspec.msgpack.encode(saved)
 
     @staticmethod
     def _unpack(data: bytes) -> tuple[Key, _Entry]:
         try:
             saved = msgspec.msgpack.decode(data, type=_Saved)
-            surge, lull = _unpack_watch(saved.surge), _unpack_watch(saved.lull)
+            surge, lull, minutes = map(_unpack_watch, (saved.surge, saved.lull, saved.minutes))
         except (msgspec.DecodeError, TypeError, ValueError) as error:
             raise Corrupt("a saved key is damaged") from error
-        return tuple(saved.key), _Entry(Volume(60).restored(saved.model), saved.heard, surge, lull)
+        entry = _Entry(Volume(60).restored(saved.model), saved.heard, surge, lull, minutes)
+        entry.peak = max((max(row.seen, row.due) for row in entry.model.recent), default=0.0)
+        return tuple(saved.key), entry
 
 
 def _unpack_watch(numbers: list[int | None]) -> Watch:

@@ -42,7 +42,7 @@ class Watch(NamedTuple):
 CALM = Watch()
 
 
-def watched(watch: Watch, at_ms: int, *, breach: bool, holds: bool) -> Watch:
+def watched(watch: Watch, at_ms: int, *, breach: bool, holds: bool, begin: int = BEGIN) -> Watch:
     """The watch after one more evaluation. Within a step a breach sticks; time never goes back."""
     step = at_ms // STEP_MS
     if step < watch.step:
@@ -51,7 +51,7 @@ def watched(watch: Watch, at_ms: int, *, breach: bool, holds: bool) -> Watch:
     breaches = (kept << (step > watch.step) | breach) & ((1 << OF) - 1)
     calm = None if breach or holds else at_ms if watch.calm is None else watch.calm
     if watch.since is None:
-        begins = breaches.bit_count() >= BEGIN
+        begins = breaches.bit_count() >= begin
         return Watch(step, breaches, None, at_ms if begins else None)
     if calm is not None and at_ms - calm >= CLEAR_MS:
         return Watch(step)
