@@ -24,8 +24,9 @@ SESSION_S = 12 * 3600
 """A browser's session, at most. Source: OWASP ASVS 5.0 7.3.2, for this kind of application."""
 LEEWAY_S = 60
 """For clocks that disagree about when a token begins. An end is an end: `exp` has no leeway."""
-ROLES = ("ingest", "replay", "supervisor", "analyst", "admin")
-VIEWERS = frozenset({"supervisor", "analyst", "admin"})
+ROLES = ("ingest", "replay", "viewer", "supervisor", "analyst", "admin")
+VIEWERS = frozenset({"viewer", "supervisor", "analyst", "admin"})
+"""Who may look. A `viewer` (a TV on the wall) may do nothing else, and reads nothing that a customer wrote."""
 
 _LONGEST = 8_192
 
@@ -142,6 +143,8 @@ class Door:
     all_of: frozenset[str] = frozenset()
     cookies: bool = False
     """Whether a browser's session opens it."""
+    socket: bool = True
+    """Whether it is one: browsers say where they open a socket from; of a plain GET of their own page they do not."""
 
     def admits(self, roles: Collection[str]) -> bool:
         """True where these roles suffice."""
@@ -178,7 +181,7 @@ def judge(asking: Asking, door: Door, secret: str, now: float, origins: Collecti
     way, token = credential(asking, door)
     if asking.origin and not is_own_origin(asking, origins):
         return Verdict(None, None, 403, "origin")
-    if way == "cookie" and not asking.origin:
+    if way == "cookie" and door.socket and not asking.origin:
         return Verdict(None, None, 403, "origin")
     if way is None:
         return Verdict(None, None, 401, "no token")

@@ -1,6 +1,6 @@
 """What becomes of a request, before anything is served: routes, tokens, origins. Denied by default.
 
-Every path is in `ROUTES` or the board's own; everything else is 404. A socket's token is judged here; who came with a
+Every path is in the table of `gateway.routes`; everything else is 404. A socket's token is judged here; who came with a
 token in a subprotocol and is refused gets an open socket that closes at once, so that a page can tell why.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from urllib.parse import parse_qs
 
@@ -19,7 +19,7 @@ from websockets.datastructures import Headers, MultipleValuesError
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
-from gateway import auth
+from gateway import api, auth, routes
 from gateway.metrics import Metrics
 
 log = structlog.get_logger()
@@ -34,6 +34,23 @@ SAFE = {
 """On every answer that does not say otherwise."""
 
 _ANY = auth.Door(auth.VIEWERS)
+LIVE = "/v1/live"
+
+_REFUSED = {
+    401: ("not signed in", "send a token in Authorization: Bearer, or open the board by its link"),
+    403: ("your role does not allow this", "ask an admin for a token of another role"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Plain:
+    """A question by plain GET that was let in."""
+
+    route: routes.Route
+    part: str
+    query: str
+    claims: auth.Claims | None
+
 
 Page = Callable[[str, str, Mapping[str, str], auth.Claims | None], Response | None]
 """The board: path, query, headers, who reads → the answer, or None where the path is none of its own."""
@@ -94,14 +111,19 @@ class Entrance:
         self.room: Callable[[str, str], bool] = lambda _address, _path: True
         """Whether one more connection from this address may open at this path."""
 
-    def judge(self, request: Request, address: str) -> auth.Verdict | Response:
-        """The answer to a request, or for a socket whether it opens."""
+    def judge(self, request: Request, address: str) -> auth.Verdict | Response | Plain:
+        """The answer to a request; or for a socket whether it opens; or the question that is to be answered."""
         path, _, query = request.path.partition("?")
         if request.method != "GET":
             return refuse(405)
         if not path.startswith("/") or len(request.headers.get_all("Host")) > 1:
             return refuse(400)
+        found = routes.find(path)
+        if found is None:
+            return refuse(404)
         try:
+            if found[0].answer is not None and not (path == LIVE and is_upgrade(request.headers)):
+                return self._plain(Plain(*found, query, None), request.headers, address)
             door = auth.door_of(path, query)
             if door is None:
                 return self._get(path, query, request.headers)
@@ -115,6 +137,19 @@ class Entrance:
         if not is_upgrade(request.headers):
             return answer(426, "Upgrade Required\n", more={**SAFE, "Upgrade": "websocket"})
         return verdict if self.room(address, path) else refuse(503)
+
+    def _plain(self, plain: Plain, headers: Headers, address: str) -> Response | Plain:
+        """Let a question in, or say why not: whose roles suffice, by token or by a browser's session."""
+        if not plain.route.roles:
+            return plain
+        door = auth.Door(plain.route.roles, cookies=True, socket=False)
+        verdict = auth.judge(asking(headers), door, self._rules.secret, time.time(), self._rules.origins)
+        if verdict.claims is None:
+            self._metrics.denied.labels(status=str(verdict.status)).inc()
+            path = plain.route.path
+            self._said.warning("request_denied", path=path, status=verdict.status, reason=verdict.reason, by=address)
+            return api.refusal(verdict.status, *_REFUSED[verdict.status])
+        return replace(plain, claims=verdict.claims)
 
     def _get(self, path: str, query: str, headers: Headers) -> Response:
         match path:

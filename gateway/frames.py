@@ -26,7 +26,8 @@ MOST = 60
 _RESELECT_MS = 10_000
 """How long that choice stands: keys that pass each other must not be sent whole, back and forth."""
 
-RIGHTS = {
+RIGHTS: dict[str, tuple[str, ...]] = {
+    "viewer": (),
     "supervisor": ("ack", "silence", "drill"),
     "analyst": ("drill",),
     "admin": ("ack", "silence", "drill", "admin"),

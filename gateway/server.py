@@ -16,6 +16,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,10 @@ from websockets.http11 import Request, Response
 
 from config.settings import Settings, SettingsError
 from gateway import live, pages, ticker
+from gateway.api import Api
 from gateway.auth import MIN_SECRET, Claims, Verdict, is_replay
 from gateway.direct import DirectStore
-from gateway.entrance import Entrance, Rules, answer, choose_subprotocol
+from gateway.entrance import Entrance, Plain, Rules, answer, choose_subprotocol
 from gateway.feeder import Feeder
 from gateway.handover import Handover
 from gateway.ingest import RESTARTING, Ingest, Store
@@ -51,6 +53,10 @@ SWEEP_S = 0.25
 HANDSHAKE_S = 5
 PING_S, PONG_S = 20, 20
 """A peer that is gone is noticed within 40 s."""
+ANSWER_S = 20
+"""A request and its answer, a question to ClickHouse included, take no longer."""
+TAKING_S = 10
+"""Whoever asked has this long to take the answer."""
 DRAIN_S = 3.0
 """What is in flight at a stop has this long; the supervisor's patience is a second more."""
 
@@ -89,6 +95,7 @@ class Gateway:
         self._backing = backing
         self._broker = broker
         self.handover = Handover(settings.redis.url.get_secret_value())
+        self.api = Api(settings, self.mirror)
         self._addresses: Counter[str] = Counter()
         self._open: dict[ServerConnection, Claims] = {}
         self._ingests: set[Ingest] = set()
@@ -125,7 +132,7 @@ class Gateway:
             and self._addresses[address] < limits.max_per_address
         )
 
-    def request(self, connection: ServerConnection, request: Request) -> Response | None:
+    async def request(self, connection: ServerConnection, request: Request) -> Response | None:
         """Answer a request, or let it become a socket."""
         self._backing.measure(self.metrics)
         try:
@@ -133,8 +140,11 @@ class Gateway:
         except Exception as error:
             log.exception("request_failed", error=type(error).__name__)
             verdict = answer(500, "Internal Server Error\n")
+        if isinstance(verdict, Plain):
+            verdict = await self.api.answer(verdict.route, verdict.part, verdict.query, verdict.claims)
         if isinstance(verdict, Response):
             verdict.headers["Connection"] = "close"  # one request a connection
+            connection.close_timeout = TAKING_S
             return verdict
         connection.verdict = verdict  # type: ignore[attr-defined]  # handed to `serve_one`
         if not _is_ingest(connection):
@@ -281,6 +291,7 @@ async def serve_until(settings: Settings, stop: asyncio.Event, ready: asyncio.Fu
             chore.cancel()
         await asyncio.gather(*chores, return_exceptions=True)
         await gateway.handover.close()
+        await gateway.api.close()
         await broker.close()
 
 
@@ -316,10 +327,10 @@ async def _listening(gateway: Gateway, settings: Settings) -> AsyncIterator[Serv
         settings.gateway.port,
         process_request=gateway.request,
         select_subprotocol=choose_subprotocol,
-        create_connection=Connection,
+        create_connection=partial(Connection, asks_within_s=HANDSHAKE_S),  # type: ignore[arg-type]  # it is only called
         compression=None,
         server_header=None,
-        open_timeout=HANDSHAKE_S,
+        open_timeout=ANSWER_S,
         ping_interval=PING_S,
         ping_timeout=PONG_S,
         close_timeout=2,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import Any
 
@@ -15,12 +16,25 @@ MAX_UNFINISHED_S = 25.0
 
 
 class Connection(ServerConnection):
-    """A server connection that counts fragments. `unfinished_since` is when the message under way began, or None."""
+    """A server connection that counts fragments. `unfinished_since` is when the message under way began, or None.
 
-    def __init__(self, *args: Any, **more: Any) -> None:
+    Whoever connects asks within `asks_within_s` seconds, or is cut.
+    """
+
+    def __init__(self, *args: Any, asks_within_s: float = 5, **more: Any) -> None:
         super().__init__(*args, **more)
         self.unfinished_since: float | None = None
         self._fragments = 0
+        self._asks_within_s = asks_within_s
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A stranger has connected."""
+        super().connection_made(transport)
+        self.loop.call_later(self._asks_within_s, self._cut_the_silent)
+
+    def _cut_the_silent(self) -> None:
+        if self.request is None:
+            self.transport.abort()
 
     def process_event(self, event: Any) -> None:
         """Take a frame, or fail the connection."""

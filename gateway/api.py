@@ -1,0 +1,120 @@
+"""`/v1/…` by plain GET: a question that was let in → its answer, as JSON. Every way it can go wrong has its own answer.
+
+The entrance has judged who asks before anything comes here; here is judged whose numbers are asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+import structlog
+from websockets.datastructures import Headers
+from websockets.http11 import Response
+
+from config.settings import Settings
+from gateway import asked, openapi
+from gateway.asked import Asked, Wrong
+from gateway.auth import Claims
+from gateway.catalogue import keys
+from gateway.frames import Scope, rights
+from gateway.mirror import Mirror
+from gateway.questions import Away, Questions, TooMuch
+from gateway.routes import Route
+
+log = structlog.get_logger()
+
+SAFE = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "X-Frame-Options": "DENY",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cache-Control": "no-store",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Vary": "Cookie, Authorization",
+}
+"""On every answer: nobody else's page may read it, and no cache keeps it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Who asks, and whose numbers: all that an answer needs beside the question."""
+
+    tenant: str
+    """`*`: all that the token may see, where the route is not about one tenant."""
+    drills: bool
+    """Whether what customers wrote may be shown."""
+
+
+Answers = Callable[[Asked, Asker], Awaitable[Mapping[str, Any] | bytes]]
+
+
+class Api:
+    """Answers questions. `routes` says which; the table in `gateway.routes` says which there must be."""
+
+    def __init__(self, settings: Settings, mirror: Mirror) -> None:
+        self.questions = Questions(settings)
+        self._mirror = mirror
+        self.routes: dict[str, Answers] = {
+            "/v1/openapi.json": self._document,
+            "/v1/live": self._snapshot,
+            "/v1/keys": self._keys,
+        }
+
+    async def answer(self, route: Route, part: str, query: str, claims: Claims | None) -> Response:
+        """The answer to a question that was let in. Never raises."""
+        try:
+            question = asked.read(route, part, query)
+            return said(200, await self.routes[route.path](question, self._asker(question, claims)))
+        except Wrong as wrong:
+            return refusal(wrong.status, str(wrong), wrong.mend)
+        except Away as away:
+            return refusal(503, str(away), "the question is good: ask again later", away.retry_s)
+        except TooMuch:
+            return refusal(
+                503, "the answer would be too large, or take too long", "ask for a shorter span or one key", 30
+            )
+        except Exception as error:
+            log.exception("answer_failed", path=route.path, error=type(error).__name__)
+            return refusal(500, "internal error", "look into the gateway's log")
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+        await self.questions.close()
+
+    def _asker(self, question: Asked, claims: Claims | None) -> Asker:
+        if claims is None:
+            return Asker("", False)
+        known = self._mirror.held.tenants()
+        given = question.maybe("tenant")
+        tenanted = question.route.tenanted or given is not None
+        tenant = asked.whose(given, claims.tenant, known) if tenanted else claims.tenant
+        return Asker(tenant, "drill" in rights(claims.roles))
+
+    async def _document(self, _question: Asked, _asker: Asker) -> bytes:
+        return openapi.served()
+
+    async def _snapshot(self, _question: Asked, asker: Asker) -> bytes:
+        feed = self._mirror.feed(Scope(asker.tenant))
+        return feed.snapshot(self._mirror.held, self._mirror.now(), "", ())
+
+    async def _keys(self, _question: Asked, asker: Asker) -> Mapping[str, Any]:
+        return keys(self._mirror.held, asker.tenant)
+
+
+def said(status: int, body: Mapping[str, Any] | bytes, more: Mapping[str, str] | None = None) -> Response:
+    """An answer in JSON."""
+    raw = body if isinstance(body, bytes) else msgspec.json.encode(body)
+    headers = {"Content-Type": "application/json; charset=utf-8", "Content-Length": str(len(raw)), **SAFE}
+    return Response(status, HTTPStatus(status).phrase, Headers(headers | dict(more or {})), raw)
+
+
+def refusal(status: int, error: str, mend: str, retry_s: int | None = None) -> Response:
+    """Why there is no answer, and what to do about it."""
+    more = {} if retry_s is None else {"Retry-After": str(retry_s)}
+    if status == 401:
+        more["WWW-Authenticate"] = "Bearer"
+    return said(status, {"error": error, "mend": mend}, more)
