@@ -14,6 +14,7 @@ import structlog
 
 from alerts.notifiers import Notifier, Rejected, Unavailable
 from alerts.outbox import TOPICS, Row, Store, Unwritable
+from config import crash
 
 log = structlog.get_logger()
 
@@ -104,7 +105,9 @@ class Tell:
     async def _try(self, name: str, notifier: Notifier, rows: Sequence[Row]) -> None:
         ids, began = [row.id for row in rows], now_ms()
         try:
+            crash.here("notifier.sending")
             await notifier.send(rows)
+            crash.here("notifier.sent")
         except Unavailable as error:
             self._failed(name, rows, str(error), error.retry_ms, began)
         except Rejected as error:
@@ -118,6 +121,7 @@ class Tell:
             self._is_down(name, f"failed: {type(error).__name__}")
         else:
             self._settle(ids, "sent")
+            crash.here("notifier.settled")
             self._is_up(name)
 
     def _settle(self, ids: Sequence[int], result: str) -> None:
