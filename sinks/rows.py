@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from streams import usual_row
 from streams.events import (
     READINGS,
     Amendment,
@@ -80,7 +81,7 @@ EPISODES = _table(
 )
 MINUTES = _table(
     "minutes_base",
-    "tenant queue channel minute partition version frt_hist restated formula_id " + " ".join(COUNTS),
+    "tenant queue channel minute partition version frt_hist restated formula_id topics " + " ".join(COUNTS),
     "tenant queue channel minute partition",
     "version",
 )
@@ -106,9 +107,29 @@ ALERTS = _table(
     "runbook board",
     "tenant alert at state",
 )
+USUAL = _table(
+    "minutes_usual",
+    "tenant queue channel minute version expected low high surge",
+    "tenant queue channel minute",
+    "version",
+)
 AUDIT = _table("audit_base", "tenant at id actor action object detail", "tenant at id")
 
-TABLES = (EVENTS, AMENDMENTS, EPISODES, MINUTES, GAUGES, STATUSES, DEAD_LETTERS, LATE, ALERTS, AUDIT, TENANTS, CLOCKS)
+TABLES = (
+    EVENTS,
+    AMENDMENTS,
+    EPISODES,
+    MINUTES,
+    GAUGES,
+    STATUSES,
+    DEAD_LETTERS,
+    LATE,
+    ALERTS,
+    USUAL,
+    AUDIT,
+    TENANTS,
+    CLOCKS,
+)
 """In the order of storing: a clock moves only when all that it stands for is there."""
 
 
@@ -177,6 +198,7 @@ def pane_row(row: PaneRow, partition: int) -> Row:
     """One partition's part of one row of `minutes`. Counts that the table does not know are left out."""
     return (
         row.tenant, row.queue, row.channel, row.minute, partition, row.version, row.frt_hist, row.restated, FORMULA,
+        row.topics,
         *(row.counts.get(name, 0) for name in COUNTS),
     )  # fmt: skip
 
@@ -292,6 +314,22 @@ def decode_deed(value: bytes) -> Row:
         return (str(deed["tenant"]), at, *words, str(deed.get("object") or ""), _json(deed.get("detail")))
     except (msgspec.DecodeError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise Unreadable(f"not a deed: {type(error).__name__}") from None
+
+
+def decode_usual(value: bytes) -> list[Row]:
+    """What the model of volume said about minutes, a record of `chat.usual` → rows of `minutes_usual`.
+
+    Raises:
+        Unreadable: it is not one.
+    """
+    try:
+        said = usual_row.read(value)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Unreadable(f"not what is usual: {type(error).__name__}") from None
+    return [
+        (row.tenant, row.queue, row.channel, row.minute, said.version, row.expected, row.low, row.high, row.surge)
+        for row in said.rows
+    ]
 
 
 def _optional_text(alert: Mapping[str, Any]) -> Any:

@@ -25,9 +25,20 @@ from config.settings import Settings
 from sinks.clickhouse import open_history
 from sinks.desk import Desk, Found, Positions
 from sinks.rows import ALERTS as ALERT_ROWS
-from sinks.rows import AUDIT, DEAD_LETTERS, Unreadable, decode_alert, decode_deed, decode_reading, rows_of, unreadable
+from sinks.rows import (
+    AUDIT,
+    DEAD_LETTERS,
+    Unreadable,
+    decode_alert,
+    decode_deed,
+    decode_reading,
+    decode_usual,
+    rows_of,
+    unreadable,
+)
+from sinks.rows import USUAL as USUAL_ROWS
 from streams.events import ALERTS, COMMANDS, READINGS
-from streams.topics import topics
+from streams.topics import USUAL, topics
 
 if TYPE_CHECKING:
     from faust.types import EventT, StreamT
@@ -38,7 +49,7 @@ FINISH_S = 2.5
 """How long an ending sink waits for its last block, and then again for Faust."""
 SESSION_S = {True: 2.0, False: 10.0}
 """After how long a dead sink's partitions are free. Embedded (True): the broker holds every join for half of it."""
-READ = (READINGS, ALERTS, COMMANDS)
+READ = (READINGS, ALERTS, COMMANDS, USUAL)
 
 
 async def run(settings: Settings) -> None:
@@ -138,6 +149,7 @@ def make_app(settings: Settings, desk: Desk, scratch: Path) -> faust.App:
     _agent(app, READINGS, "store", desk, lambda value: _from_reading(value, parts))
     _agent(app, ALERTS, "store_alerts", desk, lambda value: Found({ALERT_ROWS: [decode_alert(value)]}))
     _agent(app, COMMANDS, "store_deeds", desk, lambda value: Found({AUDIT: [decode_deed(value)]}))
+    _agent(app, USUAL, "store_usual", desk, lambda value: Found({USUAL_ROWS: decode_usual(value)}))
     return app
 
 
