@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from alerts.counters import count, increase
-from alerts.facts import Siblings, facts_of
+from alerts.facts import Siblings, facts_of, impact_of
 from alerts.readings import (
     REAL_ONLY,
     SUM,
@@ -62,11 +62,14 @@ class Sample:
     """The number judged; None: there is nothing to judge, for the `reason`."""
     reason: str = "cleared"
     key: Key | None = None
+    topic: str = SUM
+    entry: Key | None = None
+    """Of a topic: its entry in the key."""
 
     @property
     def slot(self) -> Slot:
         """Where its alert stands."""
-        return Slot(self.rule.name, self.tenant, self.queue, self.channel)
+        return Slot(self.rule.name, self.tenant, self.queue, self.channel, self.topic)
 
 
 def judge(state: State, rules: Ruleset, clock: str, as_of: int, readings: Readings) -> tuple[State, list[Change]]:
@@ -116,7 +119,7 @@ def _steps(
 ) -> Iterator[tuple[Slot, Alert | None, Alert | None]]:
     """(slot, alert before, alert after) of everything that is not quiet before and after."""
     seen = set()
-    for sample in samples(rules, counters, clock, as_of, readings):
+    for sample in samples(rules, counters, clock, as_of, readings, siblings):
         slot = sample.slot
         seen.add(slot)
         before = state.alerts.get(slot)
@@ -139,13 +142,18 @@ def _unknown(alert: Alert, rules: Ruleset, readings: Readings) -> bool:
 
 
 def samples(
-    rules: Ruleset, counters: Mapping[tuple[str, str], History], clock: str, as_of: int, readings: Readings
+    rules: Ruleset,
+    counters: Mapping[tuple[str, str], History],
+    clock: str,
+    as_of: int,
+    readings: Readings,
+    siblings: Siblings,
 ) -> Iterator[Sample]:
     """What every rule sees at a tick. What is about arrival is only told of tenants on the real clock."""
     for key in readings.keys:
         where = key["tenant"], key["queue"], key["channel"]
         for rule in rules.about(*where):
-            yield _of_key(rule, key, where, as_of)
+            yield from _of_key(rule, key, where, as_of, siblings)
     for tenant, reading in readings.tenants.items():
         for rule in rules.of_tenants:
             if matches(rule.scope.tenant, tenant) and (clock == REAL or rule.metric.name not in REAL_ONLY):
@@ -156,11 +164,32 @@ def samples(
                     yield Sample(rule, tenant, SUM, SUM, None, "off_duty")
 
 
-def _of_key(rule: Rule, key: Key, where: tuple[str, str, str], as_of: int) -> Sample:
-    if not on_duty(rule, as_of):
-        return Sample(rule, *where, None, "off_duty", key)
-    value = value_of(rule.metric, key, rule.window)
-    return Sample(rule, *where, value, "cleared" if value is not None else "no_cases", key)
+def _of_key(rule: Rule, key: Key, where: tuple[str, str, str], as_of: int, siblings: Siblings) -> Iterator[Sample]:
+    duty = on_duty(rule, as_of)
+    if rule.metric.place is Place.TOPIC:
+        for entry in key.get("topics") or ():
+            topic = str(entry.get("topic"))
+            if topic != SUM and matches(rule.scope.topic, topic):
+                yield _sample(rule, where, value_of(rule.metric, entry, None), duty, key, topic, entry)
+    elif rule.metric.place is Place.PEOPLE:
+        value = impact_of(key, siblings.staff(key)).get(rule.metric.name) if duty else None
+        yield _sample(rule, where, value, duty, key)
+    else:
+        yield _sample(rule, where, value_of(rule.metric, key, rule.window), duty, key)
+
+
+def _sample(
+    rule: Rule,
+    where: tuple[str, str, str],
+    value: float | None,
+    duty: bool,
+    key: Key,
+    topic: str = SUM,
+    entry: Key | None = None,
+) -> Sample:
+    if not duty:
+        return Sample(rule, *where, None, "off_duty", key, topic, entry)
+    return Sample(rule, *where, value, "cleared" if value is not None else "no_cases", key, topic, entry)
 
 
 def _of_tenant(
@@ -175,8 +204,8 @@ def _of_tenant(
             return reading.ingest_lag_ms
         case "no_data":
             return reading.no_data_ms
-        case "stream_age":
-            return None  # while ticks come there is nothing to say
+        case "stream_age" | "channel_failing":
+            return None  # no tick tells it
         case name:
             history = counters.get((tenant, name))
             return None if history is None else increase(history, as_of - WINDOWS[rule.window or "5m"])
@@ -193,7 +222,7 @@ def breaches(sample: Sample, alert: Alert | None) -> bool:
     beyond = not rule.clear.holds(sample.value) if standing else rule.fire.holds(sample.value)
     if not beyond or not rule.min_n or sample.key is None:
         return beyond
-    cases = cases_of(rule.metric, sample.key, rule.window) or 0
+    cases = cases_of(rule.metric, sample.entry or sample.key, rule.window) or 0
     return cases >= (rule.min_n / 2 if standing else rule.min_n)
 
 
@@ -271,6 +300,8 @@ def _about(alert: Alert, rule: Rule) -> Alert:
         runbook=rule.runbook,
         labels=rule.labels,
         summary=rule.summary,
+        advice=rule.advice,
+        planned=rule.planned,
     )
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from alerts.render import amount, headline, span
+from alerts.render import amount, headline, local, span
 
 Language = Literal["zh", "en"]
 MOST_LISTED = 20
@@ -59,9 +59,9 @@ def _about_one(body: Body, language: Language) -> Letter:
     over = body["state"] == "resolved"
     return Letter(
         title=plain(headline(body, language)),
-        lines=tuple(plain(line) for line in (_duration(body, language) if over else _details(body, language))),
+        lines=tuple(plain(line) for line in (_ending(body, language) if over else _details(body, language))),
         said=() if over else tuple(_said(body)),
-        links=tuple((name, str(url)) for name, url in links if _is_link(url)),
+        links=tuple((name, str(url)) for name, url in links if is_link(url)),
         severity=str(body["severity"]),
         resolved=over,
     )
@@ -88,42 +88,95 @@ _RANK = {"critical": 0, "warning": 1, "info": 2}
 
 
 def _details(body: Body, language: Language) -> Iterable[str]:
-    zh, impact, unit = language == "zh", body.get("impact") or {}, str(body["unit"])
-    yield f"{'开始于' if zh else 'Since'} {str(body['since'])[:19].replace('T', ' ')} UTC"
+    """Since when, how bad, why, what it does to people, and what to do: in the order somebody woken would ask."""
+    zh, unit = language == "zh", str(body["unit"])
+    yield f"{'开始于' if zh else 'Since'} {_when(body, 'since')}{_lasted(body, language)}"
     if body.get("peak") is not None and body["peak"] != body.get("value"):
         yield f"{'峰值' if zh else 'Worst'}{'：' if zh else ': '}{amount(body['peak'], unit, language)}"
-    for dimension in ("topic", "channel", "queue", "segment"):
-        parts = [d for d in body.get("drivers") or () if d["dimension"] == dimension]
+    if body.get("reason"):
+        yield f"{'原因：' if zh else 'Why: '}{body['reason']}"
+    yield from _drivers(body, language)
+    yield from _impact(body, language)
+    yield from _to_do(body, language)
+
+
+def _when(body: Body, field: str) -> str:
+    """An instant of the alert on the clock of its tenant."""
+    return local(round(datetime.fromisoformat(str(body[field])).timestamp() * 1000), str(body.get("zone") or "UTC"))
+
+
+def _lasted(body: Body, language: Language) -> str:
+    """For how long, so that nobody has to reckon with zones."""
+    ms = _span(body, "since", "as_of")
+    if ms < 1_000:
+        return ""
+    return f"（已持续 {span(ms, language)}）" if language == "zh" else f", for {span(ms, language)}"
+
+
+def _span(body: Body, first: str, last: str) -> int:
+    if not body.get(first) or not body.get(last):
+        return 0
+    passed = datetime.fromisoformat(str(body[last])) - datetime.fromisoformat(str(body[first]))
+    return round(passed.total_seconds() * 1000)
+
+
+def _drivers(body: Body, language: Language) -> Iterable[str]:
+    zh = language == "zh"
+    for dimension, names in _DIMENSIONS.items():
+        parts = [driver for driver in body.get("drivers") or () if driver["dimension"] == dimension]
         if parts:
-            shares = ", ".join(f"{d['value']} {d['excess']:+.0f}" for d in parts)
-            yield f"{_DIMENSIONS[dimension][0 if zh else 1]}{'：' if zh else ': '}{shares}"
+            named = (body.get("names") or {}).get(dimension) or {}
+            said = [f"{_name(named, str(part['value']), language)} {part['excess']:+.0f}" for part in parts]
+            shares = ("、" if zh else ", ").join(said)
+            yield f"{names[0 if zh else 1]}{'：' if zh else ': '}{shares}"
+
+
+def _name(named: Mapping[str, Mapping[str, str]], id_: str, language: Language) -> str:
+    return named[id_][language] if id_ in named else "其他" if (id_, language) == ("other", "zh") else id_
+
+
+def _impact(body: Body, language: Language) -> Iterable[str]:
+    zh, impact = language == "zh", body.get("impact") or {}
     waits = [
         ("待处理" if zh else "backlog", impact.get("backlog"), "count"),
         ("最长等待" if zh else "oldest", impact.get("oldest_ms"), "ms"),
         ("首次响应 P90" if zh else "first response P90", impact.get("frt_p90_ms"), "ms"),
-        ("需增加人手" if zh else "people needed", impact.get("agents_needed"), "count"),
     ]
     told = [f"{name} {amount(value, kind, language)}" for name, value, kind in waits if value is not None]
     if told:
-        yield ("，" if zh else ", ").join(told)
+        yield ("影响：" if zh else "Impact: ") + ("，" if zh else ", ").join(told)
+
+
+def _to_do(body: Body, language: Language) -> Iterable[str]:
+    zh, impact = language == "zh", body.get("impact") or {}
+    needed, plus = impact.get("agents_needed"), impact.get("drain_plus") or {}
+    if needed:
+        emptied = plus.get(str(needed))
+        after = "" if emptied is None else amount(emptied, "s", language)
+        hint = (f"，约 {after}清空" if zh else f": the line is gone in {after}") if after else ""
+        yield (f"建议增加 {needed} 人{hint}" if zh else f"People needed: {needed} more{hint}")
+    advised = (body.get("advice") or {}).get(language)
+    if advised:
+        yield f"{'处置：' if zh else 'To do: '}{advised}"
 
 
 _DIMENSIONS = {
-    "topic": ("话题", "Topics"),
-    "channel": ("渠道", "Channels"),
-    "queue": ("队列", "Queues"),
-    "segment": ("客群", "Segments"),
+    "topic": ("主要话题", "Topics"),
+    "channel": ("主要渠道", "Channels"),
+    "queue": ("主要队列", "Queues"),
+    "segment": ("主要客群", "Segments"),
 }
 
 
-def _duration(body: Body, language: Language) -> Iterable[str]:
+def _ending(body: Body, language: Language) -> Iterable[str]:
+    """Of what is over: for how long it was, how bad it got, and what drove it."""
+    zh, lasted = language == "zh", _span(body, "since", "resolved_at")
     if body.get("resolved_at") and body.get("since"):
-        lasted = datetime.fromisoformat(body["resolved_at"]) - datetime.fromisoformat(body["since"])
-        took = span(round(lasted.total_seconds() * 1000), language)
-        yield f"{'持续' if language == 'zh' else 'Lasted'} {took}"
+        since = f"{'，自 ' if zh else ', since '}{_when(body, 'since')}"
+        yield f"{'持续' if zh else 'Lasted'} {span(lasted, language)}{since}"
     if body.get("peak") is not None:
-        worst = amount(body["peak"], str(body["unit"]), language)
-        yield f"{'峰值' if language == 'zh' else 'Worst'} {worst}"
+        yield f"{'峰值' if zh else 'Worst'} {amount(body['peak'], str(body['unit']), language)}"
+    yield from _drivers(body, language)
 
 
 def _said(body: Body) -> Iterable[str]:
@@ -134,7 +187,8 @@ def _said(body: Body) -> Iterable[str]:
         yield tame(str(sample))
 
 
-def _is_link(url: object) -> bool:
+def is_link(url: object) -> bool:
+    """Whether it may be shown as a link."""
     return isinstance(url, str) and url.startswith(("https://", "http://")) and url.isprintable() and " " not in url
 
 

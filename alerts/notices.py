@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-from alerts.readings import EVERYWHERE, OUTSIDE
+from alerts.readings import EVERYWHERE, METRICS, OUTSIDE, Place
 from alerts.rule import SEVERITIES, matches
 from alerts.state import ACKNOWLEDGED, CHANNEL_DOWN, FIRING, OPEN, RECENT_MS, Alert, Group, State, everything, in_debt
 from streams.events import REAL
@@ -81,8 +81,14 @@ class Policy:
     """Least time between two notices about a slot that flaps."""
     inhibit: tuple[Inhibition, ...] = ()
     maintenance: tuple[Maintenance, ...] = ()
+    events: tuple[Maintenance, ...] = ()
+    """Planned events: quiet for the alerts whose rule says so."""
     escalate: tuple[Escalation, ...] = ()
     """Step by step, the earliest first."""
+    charted: frozenset[str] = frozenset()
+    """Channels whose letters have a picture of the last hours."""
+    ack_expires_ms: int = 28_800_000
+    """A shift: who took an alert and went home has it no longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +102,18 @@ class Notice:
 
 def labels_of(alert: Alert) -> dict[str, str]:
     """What routes, silences and groups can match."""
-    rule, tenant, queue, channel = alert.slot
+    rule, tenant, queue, channel, topic = alert.slot
     return {
         **alert.labels, "alert": alert.id, "rule": rule, "metric": alert.metric, "severity": alert.severity,
-        "tenant": tenant, "queue": queue, "channel": channel,
+        "tenant": tenant, "queue": queue, "channel": channel, "topic": topic, "about": about(alert),
     }  # fmt: skip
+
+
+def about(alert: Alert) -> str:
+    """`chat`, or `stack`: whether the alert is about Tidewatch itself and what reaches it."""
+    metric = METRICS.get(alert.metric)
+    ours = alert.outside or metric is None or metric.place in (Place.TENANT, Place.COUNTER)
+    return "stack" if ours else "chat"
 
 
 def fits(match: Mapping[str, str], labels: Mapping[str, str]) -> bool:
@@ -126,10 +139,8 @@ def silencer(alert: Alert, state: State, policy: Policy, now: int) -> str | None
         mine = silence.tenant in ("*", alert.slot.tenant)
         if mine and silence.since <= now < silence.until and fits(silence.match, labels):
             return silence.by
-    for window in policy.maintenance:
-        if _under_way(window, now) and fits(window.match, labels):
-            return window.owner
-    return None
+    windows = policy.maintenance + (policy.events if alert.planned == "quiet" else ())
+    return next((window.owner for window in windows if _under_way(window, now) and fits(window.match, labels)), None)
 
 
 def _under_way(window: Maintenance, now: int) -> bool:
@@ -198,7 +209,8 @@ def _held(alert: Alert, state: State, policy: Policy, sources: Sequence[tuple[In
     fired = [at for at in state.fired.get(alert.slot, ()) if at > state.judged.get(alert.clock, 0) - RECENT_MS]
     flapping = bool(policy.flap_times) and len(fired) >= policy.flap_times
     group = _group(alert, policy)
-    silenced = silencer(alert, state, policy, now) if state.silences or policy.maintenance else None
+    holds = state.silences or policy.maintenance or policy.events
+    silenced = silencer(alert, state, policy, now) if holds else None
     inhibited = inhibitor(alert, sources) if sources else None
     if (flapping, group, silenced, inhibited) == (alert.flapping, alert.group, alert.silenced_by, alert.inhibited_by):
         return alert

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from alerts import policy, rules
+from alerts.alertmanager import Alertmanager
 from alerts.heartbeat import Heart
 from alerts.mail import Mail
 from alerts.notifiers import Console, Notes, Notifier, Producer, Topic
@@ -64,6 +65,8 @@ def _door(channel: Channel, notes: Notes) -> Notifier:
             return PagerDuty(channel)
         case "wecom" | "dingtalk" | "feishu":
             return Robot(channel, channel.type)
+        case "alertmanager":
+            return Alertmanager(channel)
 
 
 def set_up(settings: Settings, store: Store, producer: Producer, board_base: str = "") -> Desk:

@@ -1,4 +1,7 @@
-"""Alerts about Tidewatch itself, which no tick can tell: the stream stands still, a channel is dead. Pure."""
+"""Alerts about Tidewatch itself, which no tick can tell: the stream stands still, a channel is dead. Pure.
+
+Also what time alone brings: an acknowledgement that expires.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,25 @@ from dataclasses import replace
 
 from alerts.facts import Siblings
 from alerts.judging import Sample, breaches, step, withdraw
-from alerts.readings import EVERYWHERE, OUTSIDE, SUM
-from alerts.rule import Ruleset, matches
-from alerts.state import CHANNEL_DOWN, FIRING, OK, PENDING, RESOLVED, Alert, Change, Slot, State, identity
+from alerts.readings import DELIVERY, EVERYWHERE, OUTSIDE, SUM
+from alerts.rule import Rule, Ruleset, matches
+from alerts.state import (
+    ACKNOWLEDGED,
+    CATCHING_UP,
+    CHANNEL_DOWN,
+    FIRING,
+    NEXT,
+    OK,
+    PENDING,
+    RESOLVED,
+    RULES_REFUSED,
+    Alert,
+    Change,
+    Signal,
+    Slot,
+    State,
+    identity,
+)
 from streams.events import REAL
 
 
@@ -34,18 +53,70 @@ def overdue(state: State, rules: Ruleset, silent_ms: int, now: int) -> tuple[Sta
     return replace(state, alerts=alerts, recent=recent), changes
 
 
-def channel_down(state: State, name: str, reason: str | None, now: int) -> tuple[State, list[Change]]:
-    """A delivery channel cannot be reached, for a reason; or, with none, can be again."""
-    slot = Slot(f"{CHANNEL_DOWN}{name}", EVERYWHERE, SUM, SUM)
-    before = state.alerts.get(slot)
+def channel_down(
+    state: State, name: str, reason: str | None, now: int, rule: Rule | None = None
+) -> tuple[State, list[Change]]:
+    """A delivery channel cannot be reached, for a reason; or, with none, can be again. `rule`: what is said of it."""
+    made = Alert(_ours(f"{CHANNEL_DOWN}{name}"), DELIVERY, FIRING, REAL, now, now, severity="critical", unit="ms")
+    if rule is not None:
+        made = replace(
+            made, severity=rule.severity, labels=rule.labels, runbook=rule.runbook, summary=rule.summary,
+            advice=rule.advice,
+        )  # fmt: skip
+    return _told_of_us(state, made, reason, now)
+
+
+def rules_refused(state: State, mistake: str | None, now: int) -> tuple[State, list[Change]]:
+    """A file of rules has a mistake, and those before it stay in force; or, with none, is right again."""
+    made = Alert(_ours(RULES_REFUSED), "rules", FIRING, REAL, now, now, severity="warning")
+    return _told_of_us(state, made, mistake, now)
+
+
+def catching_up(state: State, behind_ms: int | None, now: int) -> tuple[State, list[Change]]:
+    """The stream is read after an absence, so far behind; or, with none, is read to its end again.
+
+    Its end is nobody's news: what was held back is told then, or nothing is wrong.
+    """
+    made = Alert(_ours(CATCHING_UP), "ingest_lag", FIRING, REAL, now, now, severity="info", unit="ms", value=behind_ms)
+    reason = None if behind_ms is None else "the stream is read after an absence"
+    state, changes = _told_of_us(state, made, reason, now)
+    if behind_ms is not None:
+        return state, changes
+    hushed = {change.alert.id: replace(change.alert, told=change.alert.state) for change in changes}
+    return replace(state, recent={**state.recent, **hushed}) if hushed else state, changes
+
+
+def _ours(rule: str) -> Slot:
+    return Slot(rule, EVERYWHERE, SUM, SUM)
+
+
+def _told_of_us(state: State, made: Alert, reason: str | None, now: int) -> tuple[State, list[Change]]:
+    """Open the alert for a reason, or end it; nothing where it stands so already."""
+    slot, before = made.slot, state.alerts.get(made.slot)
     if (reason is None) is (before is None):
         return state, []
     if before is None:
-        after = Alert(
-            slot, "delivery", FIRING, REAL, now, now, now, severity="critical", id=identity(slot, now), fired_at=now,
-            reason=reason, outside=True,
-        )  # fmt: skip
+        after = replace(
+            made, changed_at=now, id=identity(slot, now), fired_at=now, reason=reason, outside=True, peak=made.value
+        )
         return replace(state, alerts={**state.alerts, slot: after}), [Change(after, OK)]
     over = withdraw(before, "cleared", now) or before
     alerts = {other: alert for other, alert in state.alerts.items() if other != slot}
     return replace(state, alerts=alerts, recent={**state.recent, over.id: over}), [Change(over, before.state)]
+
+
+def expired(state: State, span_ms: int, now: int) -> tuple[State, list[Change]]:
+    """Acknowledgements older than a span (0: never) are over: the alert fires again, and escalates anew."""
+    due = [
+        alert
+        for alert in state.alerts.values()
+        if span_ms and alert.state is ACKNOWLEDGED and now - (alert.acknowledged_at or now) >= span_ms
+    ]
+    if not due:
+        return state, []
+    after = [
+        replace(alert, state=NEXT[alert.state][Signal.EXPIRED], changed_at=alert.at, heard_at=None, escalated=0)
+        for alert in due
+    ]
+    alerts = {**state.alerts, **{alert.slot: alert for alert in after}}
+    return replace(state, alerts=alerts), [Change(alert, ACKNOWLEDGED) for alert in after]

@@ -252,14 +252,25 @@ class Store:
             else:
                 self._db.execute("INSERT OR REPLACE INTO notes VALUES (?,?,?)", (channel, key, value))
 
+    def links(self, deeds: Iterable[Deed]) -> list[tuple[int, str]]:
+        """The number and the digest that each of these deeds will have in the chain, if they are committed next."""
+        number, previous = self._last_deed()
+        found = []
+        for deed in deeds:
+            number, previous = number + 1, _digest(previous, _told(deed))
+            found.append((number, previous))
+        return found
+
+    def _last_deed(self) -> tuple[int, str]:
+        last = self._db.execute("SELECT n, digest FROM audit ORDER BY n DESC LIMIT 1").fetchone()
+        return (int(last[0]), str(last[1])) if last else (0, "")
+
     def _audit(self, deed: Deed) -> None:
-        last = self._db.execute("SELECT digest FROM audit ORDER BY n DESC LIMIT 1").fetchone()
-        previous = str(last[0]) if last else ""
-        detail = json.dumps(dict(deed.detail), ensure_ascii=False, sort_keys=True)
-        row = (deed.at, deed.who, deed.tenant, deed.what, detail, deed.result)
+        number, previous = self._last_deed()
+        row = _told(deed)
         self._db.execute(
-            "INSERT INTO audit (at, who, tenant, what, detail, result, previous, digest) VALUES (?,?,?,?,?,?,?,?)",
-            (*row, previous, _digest(previous, row)),
+            "INSERT INTO audit (n, at, who, tenant, what, detail, result, previous, digest) VALUES (?,?,?,?,?,?,?,?,?)",
+            (number + 1, *row, previous, _digest(previous, row)),
         )
 
     def audit(self) -> list[dict[str, Any]]:
@@ -278,6 +289,11 @@ def chain_broken_at(deeds: Iterable[Mapping[str, Any]]) -> int | None:
             return int(deed["n"])
         previous = str(deed["digest"])
     return None
+
+
+def _told(deed: Deed) -> tuple[Any, ...]:
+    detail = json.dumps(dict(deed.detail), ensure_ascii=False, sort_keys=True)
+    return deed.at, deed.who, deed.tenant, deed.what, detail, deed.result
 
 
 def _digest(previous: str, row: tuple[Any, ...]) -> str:

@@ -42,6 +42,7 @@ def parse(text: str, file: str, channels: Sequence[Channel], routes: Sequence[Ro
     policy = Policy(
         channels=reader.names,
         routes=tuple(Route(dict(route.match), tuple(route.channels)) for route in routes),
+        charted=frozenset(channel.name for channel in channels if channel.type == "email"),
         inhibit=reader.listed("inhibit", _inhibition),
         maintenance=reader.listed("maintenance", _maintenance),
         escalate=tuple(sorted(reader.listed("escalate", reader.escalation), key=lambda step: step.after_ms)),
@@ -129,6 +130,7 @@ _NOTIFY: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
     "group_wait": ("wait_ms", duration_ms),
     "group_interval": ("interval_ms", duration_ms),
     "repeat": ("repeat_ms", duration_ms),
+    "ack_expires": ("ack_expires_ms", duration_ms),
     "flap_times": ("flap_times", _whole),
     "flap_interval": ("flap_interval_ms", duration_ms),
 }

@@ -13,7 +13,7 @@ from typing import Any
 from streams.metrics import CATALOGUE, Metric, Place
 
 __all__ = [
-    "EVERYWHERE", "METRICS", "OUTSIDE", "REAL_ONLY", "SUM", "WINDOWS", "Key", "Metric", "Place", "Readings",
+    "DELIVERY", "EVERYWHERE", "METRICS", "OUTSIDE", "REAL_ONLY", "SUM", "WINDOWS", "Key", "Metric", "Place", "Readings",
     "TenantReading", "cases_of", "instant_ms", "restated_in", "value_of",
 ]  # fmt: skip
 
@@ -58,10 +58,15 @@ REAL_ONLY = frozenset({"ingest_lag", "no_data"})
 """What is about arrival, which the history in a replay says nothing of."""
 OUTSIDE = ("no_data", "stream_age")
 """What is also judged when no tick comes any more, for the stack as a whole: the age of the last tick."""
+DELIVERY = "channel_failing"
+"""What is judged when a channel of alerts takes nothing, one alert a channel."""
 
 
 def value_of(metric: Metric, key: Key, window: str | None) -> float | None:
-    """The metric's value in a key, in its unit; a flag is 1 or 0; None while there is nothing to judge."""
+    """The metric's value in a key, in its unit; a flag is 1 or 0; None while there is nothing to judge.
+
+    Of a topic: in an entry of the key's `topics`.
+    """
     match metric.place:
         case Place.GAUGE:
             found = key.get(metric.name)
@@ -69,6 +74,8 @@ def value_of(metric: Metric, key: Key, window: str | None) -> float | None:
             found = _window(key, window).get(metric.name)
         case Place.VOLUME | Place.FLAG:
             found = (key.get("volume") or {}).get(metric.name)
+        case Place.TOPIC:
+            found = key.get(metric.name.removeprefix("topic_"))
         case _:
             found = None
     return None if found is None else float(found)
@@ -79,7 +86,7 @@ def cases_of(metric: Metric, key: Key, window: str | None) -> int | None:
     if not metric.cases:
         return None
     source = _window(key, window) if metric.place is Place.WINDOW else key
-    first, *others = (int(source.get(name) or 0) for name in metric.cases)
+    first, *others = (int(source.get(name.removeprefix("topic_")) or 0) for name in metric.cases)
     return first - sum(others)
 
 

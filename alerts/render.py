@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
 
 from alerts.readings import METRICS, SUM
-from alerts.state import ACKNOWLEDGED, CHANNEL_DOWN, FIRING, RESOLVED, Alert
+from alerts.state import ACKNOWLEDGED, CATCHING_UP, CHANNEL_DOWN, FIRING, RESOLVED, RULES_REFUSED, Alert
+from alerts.words import filled, has_fields
 from config.settings import Labels
 
 LANGUAGES = ("zh", "en")
@@ -38,9 +40,17 @@ def instant(ms: int | None) -> str | None:
     return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def to_object(alert: Alert, labels: Labels, board_base: str = "") -> dict[str, Any]:
-    """The alert object of the contract."""
-    rule, tenant, queue, channel = alert.slot
+def local(ms: int | None, zone: str) -> str:
+    """An instant as a person in a zone reads it off a clock; the zone's own name or offset says which clock it is."""
+    if ms is None:
+        return ""
+    at = datetime.fromtimestamp(ms / 1000, UTC).astimezone(ZoneInfo(zone))
+    return at.strftime("%Y-%m-%d %H:%M:%S %Z")
+
+
+def to_object(alert: Alert, labels: Labels, board_base: str = "", zone: str = "UTC") -> dict[str, Any]:
+    """The alert object of the contract, and what else the doors need to put it into words."""
+    rule, tenant, queue, channel, topic = alert.slot
     return {
         "v": 1,
         "alert": alert.id,
@@ -51,6 +61,7 @@ def to_object(alert: Alert, labels: Labels, board_base: str = "") -> dict[str, A
         "tenant": tenant,
         "queue": queue,
         "channel": channel,
+        "topic": topic,
         "since": instant(alert.since),
         "at": instant(alert.changed_at),
         "as_of": instant(alert.at),
@@ -61,8 +72,11 @@ def to_object(alert: Alert, labels: Labels, board_base: str = "") -> dict[str, A
         "low": _tidy(alert.facts.low),
         "high": _tidy(alert.facts.high),
         "unit": alert.unit,
-        "summary": {language: summary(alert, labels, language) for language in LANGUAGES},
+        "summary": {language: summary(alert, labels, language, zone) for language in LANGUAGES},
+        "advice": {language: advice(alert, labels, language, zone) for language in LANGUAGES},
+        "zone": zone,
         "drivers": [dict(driver) for driver in alert.facts.drivers],
+        "names": _names(alert, labels),
         "keywords": list(alert.facts.keywords),
         "samples": list(alert.facts.samples),
         "impact": {**IMPACT, **alert.facts.impact},
@@ -81,6 +95,16 @@ def to_object(alert: Alert, labels: Labels, board_base: str = "") -> dict[str, A
     }
 
 
+def _names(alert: Alert, labels: Labels) -> dict[str, dict[str, dict[str, str]]]:
+    """What people call the drivers: dimension → id → language → name, of those that have one."""
+    found: dict[str, dict[str, dict[str, str]]] = {}
+    for driver in alert.facts.drivers:
+        known = getattr(labels, str(driver["dimension"]), {}).get(str(driver["value"]))
+        if known is not None:
+            found.setdefault(str(driver["dimension"]), {})[str(driver["value"])] = {"zh": known.zh, "en": known.en}
+    return found
+
+
 def _tidy(value: float | None) -> float | None:
     """Whole numbers without a point, as they stand in the feed."""
     return int(value) if value is not None and value == int(value) else value
@@ -88,28 +112,92 @@ def _tidy(value: float | None) -> float | None:
 
 def board(alert: Alert, base: str) -> str:
     """The link that shows what the alert is about."""
-    parts = {"queue": alert.slot.queue, "channel": alert.slot.channel, "alert": alert.id}
+    parts = {"queue": alert.slot.queue, "channel": alert.slot.channel, "topic": alert.slot.topic, "alert": alert.id}
     return f"{base.rstrip('/')}/?{urlencode({name: value for name, value in parts.items() if value != SUM})}"
 
 
-def summary(alert: Alert, labels: Labels, language: str) -> str:
+def summary(alert: Alert, labels: Labels, language: str, zone: str = "UTC") -> str:
     """One sentence: what is wrong, where, and how much."""
-    if alert.slot.rule.startswith(CHANNEL_DOWN):
-        return _channel_down(alert, language)
-    if alert.summary is not None:
-        what = alert.summary[language]
+    ours = _about_us(alert, language)
+    if ours is not None:
+        return ours
+    if alert.summary is None:
+        what = _what(alert, language)
+    elif has_fields(alert.summary[language]):
+        return filled(alert.summary[language], _known(alert, labels, language, zone))
     else:
-        metric = METRICS.get(alert.metric)
-        what = str(getattr(metric, language)) if metric else alert.metric
-        what = what[:1].upper() + what[1:]
+        what = alert.summary[language]
     return f"{where(alert, labels, language)}{'：' if language == 'zh' else ': '}{what}{_how_much(alert, language)}"
 
 
-def _channel_down(alert: Alert, language: str) -> str:
-    name = alert.slot.rule.removeprefix(CHANNEL_DOWN)
-    if alert.state is RESOLVED:
-        return f"通知渠道 {name} 已恢复" if language == "zh" else f"Channel {name} can be reached again"
-    return f"通知渠道 {name} 无法送达" if language == "zh" else f"Channel {name} cannot be reached"
+def advice(alert: Alert, labels: Labels, language: str, zone: str = "UTC") -> str | None:
+    """What to do first; None: the rule says nothing."""
+    if alert.slot.rule in _ADVICE:
+        return _ADVICE[alert.slot.rule][language]
+    if alert.advice is None:
+        return None
+    return filled(alert.advice[language], _known(alert, labels, language, zone))
+
+
+def _what(alert: Alert, language: str) -> str:
+    metric = METRICS.get(alert.metric)
+    what = str(getattr(metric, language)) if metric else alert.metric
+    return what[:1].upper() + what[1:]
+
+
+def _known(alert: Alert, labels: Labels, language: str, zone: str) -> dict[str, str]:
+    """The fields a rule's words may name."""
+
+    def number(value: float | None) -> str:
+        return "" if value is None else amount(value, alert.unit, language)
+
+    slot, until = alert.slot, alert.at if alert.resolved_at is None else alert.resolved_at
+    return {
+        "where": where(alert, labels, language),
+        "tenant": slot.tenant,
+        "queue": _named(labels.queue, slot.queue, language),
+        "channel": _named(labels.channel, slot.channel, language),
+        "topic": _named(labels.topic, slot.topic, language),
+        "what": _what(alert, language),
+        "value": number(alert.value),
+        "peak": number(alert.peak),
+        "limit": number(alert.facts.high if alert.upward else alert.facts.low),
+        "usual": number(alert.facts.expected),
+        "since": local(alert.since, zone),
+        "lasted": span(until - alert.since, language),
+    }
+
+
+def _about_us(alert: Alert, language: str) -> str | None:
+    """What is said of Tidewatch itself; None: it is about chat."""
+    rule, zh, over = alert.slot.rule, language == "zh", alert.state is RESOLVED
+    if rule.startswith(CHANNEL_DOWN):
+        name = rule.removeprefix(CHANNEL_DOWN)
+        if over:
+            return f"通知渠道 {name} 已恢复" if zh else f"Channel {name} can be reached again"
+        return f"通知渠道 {name} 无法送达" if zh else f"Channel {name} cannot be reached"
+    if rule == RULES_REFUSED:
+        if over:
+            return "告警规则文件已更正并生效" if zh else "The file of alert rules is right again, and in force"
+        return "告警规则文件有误，沿用旧规则" if zh else "The file of alert rules has a mistake; the old rules stay"
+    if rule == CATCHING_UP:
+        if over:
+            return "数据已追平" if zh else "Caught up"
+        behind = span(round(alert.peak or 0), language)
+        return f"正在补读：数据落后 {behind}" if zh else f"Catching up: the numbers are {behind} behind"
+    return None
+
+
+_ADVICE: Mapping[str, Mapping[str, str]] = {
+    CATCHING_UP: {
+        "zh": "无需处理：追平之前新告警暂不发送，追平后只发仍成立的。",
+        "en": "Nothing to do: new alerts wait until it has caught up; then only what still holds is told.",
+    },
+    RULES_REFUSED: {
+        "zh": "用 tidewatch rules check 查看错误并改正，无需重启。",
+        "en": "See the mistake with tidewatch rules check and correct it; no restart is needed.",
+    },
+}
 
 
 def where(alert: Alert, labels: Labels, language: str) -> str:
@@ -120,7 +208,9 @@ def where(alert: Alert, labels: Labels, language: str) -> str:
         parts.append(_named(labels.queue, queue, language))
     if channel != SUM:
         parts.append(_named(labels.channel, channel, language))
-    if queue == channel == SUM:
+    if alert.slot.topic != SUM:
+        parts.append(_named(labels.topic, alert.slot.topic, language))
+    if queue == channel == alert.slot.topic == SUM:
         parts.append("全部" if language == "zh" else "All")
     return " · ".join(parts)
 
@@ -158,6 +248,8 @@ def amount(value: float, unit: str, language: str) -> str:
             return f"{value:.0f} 条/分钟" if zh else f"{value:.0f} per min"
         case "score":
             return f"{value:+.2f}"
+        case "times":
+            return f"{value:.1f} 倍" if zh else f"{value:.1f} times the usual"
         case _:
             return f"{value:.0f}"
 

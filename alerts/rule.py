@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-from alerts.readings import SUM, Metric, Place
+from alerts.readings import DELIVERY, SUM, Metric, Place
 from config.settings import WEEKDAYS, CalendarSettings
 
 Severity = Literal["info", "warning", "critical"]
@@ -63,6 +63,8 @@ class Scope:
     tenant: str = "*"
     queue: str | None = None
     channel: str | None = None
+    topic: str = "*"
+    """Of a metric of topics: which of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,11 @@ class Rule:
     labels: Mapping[str, str] = field(default_factory=dict)
     schedule: CalendarSettings | None = None
     summary: Mapping[str, str] | None = None
+    """What is wrong, in the rule's own words, by language; with `{fields}` (`alerts.words`) the whole sentence."""
+    advice: Mapping[str, str] | None = None
+    """What to do first, by language."""
+    planned: Literal["judge", "quiet"] = "judge"
+    """Whether people hear of it while a planned event is under way."""
 
 
 def matches(pattern: str, text: str) -> bool:
@@ -134,6 +141,7 @@ class Ruleset:
         self.by_name = {rule.name: rule for rule in self.rules}
         self.of_keys = tuple(r for r in self.rules if r.metric.place not in (Place.TENANT, Place.COUNTER))
         self.of_tenants = tuple(r for r in self.rules if r.metric.place in (Place.TENANT, Place.COUNTER))
+        self.of_channels = tuple(r for r in self.rules if r.metric.name == DELIVERY)
         self._known: dict[tuple[str, str, str], tuple[Rule, ...]] = {}
 
     def about(self, tenant: str, queue: str, channel: str) -> tuple[Rule, ...]:
@@ -150,7 +158,7 @@ def thresholds(rules: Ruleset, tenant: str, queue: str, channel: str) -> dict[st
     """`thresholds` of a key of the feed: metric → where it is near, a warning, critical; and the least n to judge."""
     found: dict[str, dict[str, float | int | None]] = {}
     for rule in rules.about(tenant, queue, channel):
-        if rule.metric.place is Place.FLAG or rule.severity == "info":
+        if rule.metric.place in (Place.FLAG, Place.TOPIC) or rule.severity == "info":
             continue
         entry = found.setdefault(rule.metric.name, {"near": None, "warning": None, "critical": None, "min_n": 0})
         entry[rule.severity] = rule.fire.value

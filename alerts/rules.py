@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from alerts.readings import METRICS, WINDOWS, Metric, Place
 from alerts.rule import SEVERITIES, Bound, Rule, Ruleset, Scope, opposite, overlap
+from alerts.words import checked
 from config.settings import CalendarSettings
 
 SHIPPED = Path(__file__).parent.parent / "config" / "rules.yaml"
@@ -33,7 +34,7 @@ class RulesError(Exception):
 
 _KEYS = (
     "name", "metric", "scope", "window", "fire", "clear", "for", "keep_firing_for", "severity", "runbook", "min_n",
-    "labels", "schedule", "summary", "enabled",
+    "labels", "schedule", "summary", "advice", "planned", "enabled",
 )  # fmt: skip
 _DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?")
 _SCALES = (86_400_000, 3_600_000, 60_000, 1_000, 1)
@@ -244,12 +245,17 @@ class _Reader:
             labels=self.read("labels", _labels, {}),
             schedule=self.read("schedule", schedule_of, None),
             summary=self.read("summary", _summary, None),
+            advice=self.read("advice", _summary, None),
+            planned=self.read("planned", _planned, "judge"),
         )
 
     def _scope(self, metric: Metric) -> Scope:
         scope: Scope = self.read("scope", _scope, Scope())
         if metric.place in (Place.TENANT, Place.COUNTER) and (scope.queue or scope.channel):
             self.wrong(self.fields["scope"], "scope", f"{metric.name} is told per tenant (allowed: tenant)")
+        if scope.topic != "*" and metric.place is not Place.TOPIC:
+            allowed = ", ".join(one.name for one in METRICS.values() if one.place is Place.TOPIC)
+            self.wrong(self.fields["scope"], "scope", f"{metric.name} is not told per topic (allowed: {allowed})")
         return scope
 
     def _min_n(self, metric: Metric) -> int:
@@ -305,7 +311,7 @@ def _count(value: Any) -> int:
 def _labels(value: Any) -> dict[str, str]:
     if not isinstance(value, dict) or not all(isinstance(part, str) for pair in value.items() for part in pair):
         raise ValueError("not pairs of text (allowed: {team: billing})")
-    taken = sorted({"rule", "metric", "severity", "tenant", "queue", "channel"} & set(value))
+    taken = sorted({"rule", "metric", "severity", "tenant", "queue", "channel", "topic", "about", "alert"} & set(value))
     if taken:
         raise ValueError(f"{taken[0]!r} is a label every alert has (allowed: other names)")
     return dict(value)
@@ -315,8 +321,8 @@ def _scope(value: Any) -> Scope:
     if not isinstance(value, dict):
         raise ValueError('not a mapping (allowed: {queue: "*", channel: "web"})')
     for name, pattern in value.items():
-        if name not in ("tenant", "queue", "channel"):
-            raise ValueError(f"{name!r} is not a dimension (allowed: tenant, queue, channel)")
+        if name not in ("tenant", "queue", "channel", "topic"):
+            raise ValueError(f"{name!r} is not a dimension (allowed: tenant, queue, channel, topic)")
         if not isinstance(pattern, str) or not pattern:
             raise ValueError(f"{name}: {pattern!r} is not a pattern (allowed: text, with * for anything)")
     return Scope(**value)
@@ -342,10 +348,22 @@ def schedule_of(value: Any) -> CalendarSettings:
 def _summary(value: Any) -> dict[str, str]:
     if not isinstance(value, dict) or set(value) != {"zh", "en"} or not all(isinstance(v, str) for v in value.values()):
         raise ValueError("not a text in both languages (allowed: {zh: …, en: …})")
+    for language, text in value.items():
+        try:
+            checked(text)
+        except ValueError as error:
+            raise ValueError(f"{language}: {error}") from None
     return dict(value)
+
+
+def _planned(value: Any) -> str:
+    if value not in ("judge", "quiet"):
+        raise ValueError(f"{value!r} is not known (allowed: judge, quiet)")
+    return str(value)
 
 
 _PLAIN: Mapping[str, Callable[[Any], Any]] = {
     "window": _window, "severity": _severity, "for": duration_ms, "keep_firing_for": duration_ms, "labels": _labels,
-    "scope": _scope, "min_n": _count, "schedule": schedule_of, "runbook": _text, "summary": _summary, "enabled": _bool,
+    "scope": _scope, "min_n": _count, "schedule": schedule_of, "runbook": _text, "summary": _summary,
+    "advice": _summary, "planned": _planned, "enabled": _bool,
 }  # fmt: skip

@@ -1,8 +1,9 @@
 """An alert: what is known of it, and the table of its states. No clock: time comes with the tick.
 
     ok ──breach──► pending ──held for `for`──► firing ──ack──► acknowledged
-     ▲                │                           └──────┬──────────┘
-     └────no breach───┘            resolved ◄──clear for `keep_firing_for`
+     ▲                │                           ▲ └────┬──────────┘ │
+     └────no breach───┘            resolved ◄──clear     └──expired─────┘
+                                     for `keep_firing_for`
 
 One slot (rule, tenant, queue, channel) has at most one open alert. Its id is made of the slot and the tick at which it
 fired, so the same ticks give the same alerts with the same ids.
@@ -23,6 +24,10 @@ RECENT_MS = 1_800_000
 """How long a resolved alert stays in the feed."""
 CHANNEL_DOWN = "channel-down/"
 """Begins the rule name of an alert about a delivery channel; its name follows. No rule of a file can be named so."""
+CATCHING_UP = "catching-up/"
+"""The rule name of the note that the stream is read after a long absence."""
+RULES_REFUSED = "rules-refused/"
+"""The rule name of the alert that a file of rules has a mistake, and the old rules stay."""
 
 
 class Phase(StrEnum):
@@ -42,17 +47,18 @@ class Signal(StrEnum):
     BREACH = "breach"
     HELD = "held"
     ACK = "ack"
+    EXPIRED = "expired"
 
 
 OK, PENDING, FIRING, ACKNOWLEDGED, RESOLVED = Phase
 # fmt: off
 _TABLE = {
-    #              CLEAR     BREACH        HELD          ACK
-    OK:           (OK,       PENDING,      FIRING,       OK),
-    PENDING:      (OK,       PENDING,      FIRING,       PENDING),
-    FIRING:       (RESOLVED, FIRING,       FIRING,       ACKNOWLEDGED),
-    ACKNOWLEDGED: (RESOLVED, ACKNOWLEDGED, ACKNOWLEDGED, ACKNOWLEDGED),
-    RESOLVED:     (RESOLVED, PENDING,      FIRING,       RESOLVED),
+    #              CLEAR     BREACH        HELD          ACK           EXPIRED
+    OK:           (OK,       PENDING,      FIRING,       OK,           OK),
+    PENDING:      (OK,       PENDING,      FIRING,       PENDING,      PENDING),
+    FIRING:       (RESOLVED, FIRING,       FIRING,       ACKNOWLEDGED, FIRING),
+    ACKNOWLEDGED: (RESOLVED, ACKNOWLEDGED, ACKNOWLEDGED, ACKNOWLEDGED, FIRING),
+    RESOLVED:     (RESOLVED, PENDING,      FIRING,       RESOLVED,     RESOLVED),
 }
 # fmt: on
 NEXT = {phase: dict(zip(Signal, row, strict=True)) for phase, row in _TABLE.items()}
@@ -66,6 +72,8 @@ class Slot(NamedTuple):
     tenant: str
     queue: str
     channel: str
+    topic: str = "*"
+    """Of an alert about one topic: which; `*`: all together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +96,8 @@ class Alert:
     runbook: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     summary: Mapping[str, str] | None = None
+    advice: Mapping[str, str] | None = None
+    planned: str = "judge"
     id: str = ""
     """From firing on; the same until it is forgotten."""
     fired_at: int | None = None
@@ -171,7 +181,8 @@ class Change:
 
 def identity(slot: Slot, fired_at: int) -> str:
     """The alert's id: the same whenever the same ticks are judged again."""
-    text = "\x00".join((*slot, str(fired_at)))
+    where = slot[:4] if slot.topic == "*" else slot
+    text = "\x00".join((*where, str(fired_at)))
     return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:16]
 
 

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 import structlog
 
 from alerts.judging import judge
-from alerts.notices import Notice, Policy, plan
+from alerts.notices import FRESH_MS, Maintenance, Notice, Policy, plan
 from alerts.orders import Refused, obey
-from alerts.ourselves import channel_down, overdue
+from alerts.ourselves import catching_up, channel_down, expired, overdue, rules_refused
 from alerts.outbox import DEEDS, TOPIC, Deed, Row, Store, Unwritable
 from alerts.readings import Readings
 from alerts.render import instant, to_object
 from alerts.rule import Ruleset
-from alerts.state import CHANNEL_DOWN, RECENT_MS, RESOLVED, Change, State, everything, latest
+from alerts.state import CHANNEL_DOWN, RECENT_MS, RESOLVED, Alert, Change, State, everything, latest
 from alerts.tell import now_ms
 from config.settings import Labels
 from streams.events import REAL
@@ -26,6 +26,8 @@ log = structlog.get_logger()
 
 WRITE_MS = 5_000
 """How long numbers that changed nobody's state may stay unwritten: judging the same ticks again brings them back."""
+MANY_OLD = 30
+"""So many old ticks in a row are an absence that is caught up with; the one or two after any restart are not."""
 
 
 class Watch:
@@ -39,15 +41,33 @@ class Watch:
         labels: Labels | None = None,
         board_base: str = "",
         now: Callable[[], int] = now_ms,
+        zone_of: Callable[[str], str] = lambda _: "UTC",
     ) -> None:
         self._store, self._rules, self._policy = store, rules, policy
-        self._labels, self._board_base, self._now = labels or Labels(), board_base, now
+        self._labels, self._board_base, self._now, self._zone_of = labels or Labels(), board_base, now, zone_of
         self._state = self._written = store.load()
         self._written_at = self._heard_at = now()
         self.judged: int | None = None
         """The last tick of the real clock since the start, in ms."""
         self.on_written: Callable[[], None] = lambda: None
         """Called when something new stands in the outbox."""
+        self.chart_of: Callable[[Alert], Mapping[str, Any] | None] = lambda _: None
+        """What the last hours were like where an alert is, for letters with a picture."""
+        self._old = 0
+
+    def reload(self, rules: Ruleset, policy: Policy) -> None:
+        """Judge and tell by other rules from the next tick on. What fires goes on while its rule is there."""
+        self._rules, self._policy = rules, replace(policy, events=self._policy.events)
+
+    def refuse(self, mistake: str | None) -> None:
+        """The file of rules has a mistake, and those before it stay in force; None: it is right."""
+        state, changes = rules_refused(self._state, mistake, self._now())
+        if changes:
+            self._settle(state, changes)
+
+    def plan_events(self, events: Sequence[Maintenance]) -> None:
+        """The planned events from now on, for the rules that are quiet in them."""
+        self._policy = replace(self._policy, events=tuple(events))
 
     @property
     def state(self) -> State:
@@ -62,17 +82,33 @@ class Watch:
         if clock == REAL:
             self._heard_at, self.judged = self._now(), as_of
         state, changes = judge(self._state, self._rules, clock, as_of, readings)
-        return [] if state is self._state else self._settle(state, changes) or []
+        if state is self._state:
+            return []
+        if clock == REAL:
+            state, more = self._far_behind(state, self._now() - as_of)
+            changes = [*changes, *more]
+        return self._settle(state, changes) or []
+
+    def _far_behind(self, state: State, behind_ms: int) -> tuple[State, list[Change]]:
+        """Say once that an absence is caught up with, when that is what is going on; and end it when it is done."""
+        self._old = self._old + 1 if behind_ms > FRESH_MS else 0
+        if 0 < self._old < MANY_OLD:
+            return state, []
+        return catching_up(state, behind_ms if self._old else None, self._now())
 
     def beat(self) -> list[Change]:
         """Once a second: what time alone brings (a silence ends, no tick came). Returns what changed."""
         now = self._now()
         state, changes = overdue(self._state, self._rules, now - self._heard_at, now)
-        return self._settle(state, changes) or []
+        state, over = expired(state, self._policy.ack_expires_ms, now)
+        return self._settle(state, [*changes, *over]) or []
 
     def trouble(self, name: str, reason: str | None) -> None:
-        """A channel is dead, for a reason; or works again (None)."""
-        state, changes = channel_down(self._state, name, reason, self._now())
+        """A channel is dead, for a reason; or works again (None). Without a rule about it nobody is told."""
+        rule = next(iter(self._rules.of_channels), None)
+        if rule is None and reason is not None:
+            return
+        state, changes = channel_down(self._state, name, reason, self._now(), rule)
         if changes:
             self._settle(state, changes)
 
@@ -86,16 +122,19 @@ class Watch:
     def command(self, order: Mapping[str, Any]) -> dict[str, Any]:
         """Carry out what a viewer asked for (`{"do", "tenant", "by", …}`), and answer. Every attempt is audited.
 
-        `tenant` is the one the viewer may speak for, `*`: any.
+        `tenant` is the one the viewer may speak for, `*`: any. What somebody else refused before it came here
+        (`refused`: why) is only audited.
         """
         now = self._now()
         what, by, tenant = str(order.get("do")), str(order.get("by")), str(order.get("tenant"))
         try:
+            if order.get("refused"):
+                raise Refused(str(order["refused"]))
             state, changes = obey(self._state, order, now)
             result = "ok"
         except Refused as error:
             state, changes, result = self._state, [], str(error)
-        detail = {key: value for key, value in order.items() if key not in ("do", "by", "tenant")}
+        detail = {key: value for key, value in order.items() if key not in ("do", "by", "tenant", "refused")}
         if self._settle(state, changes, [Deed(now, by, tenant, what, detail, result)]) is None:
             result = "it cannot be kept now; try again"
         log.info("alert_command", what=what, by=by, tenant=tenant, result=result)
@@ -130,8 +169,8 @@ class Watch:
             if tenant in (None, silence.tenant)
         ]
 
-    def _object(self, alert: Any) -> dict[str, Any]:
-        return to_object(alert, self._labels, self._board_base)
+    def _object(self, alert: Alert) -> dict[str, Any]:
+        return to_object(alert, self._labels, self._board_base, self._zone_of(alert.slot.tenant))
 
     def _settle(self, state: State, changes: Sequence[Change], deeds: Sequence[Deed] = ()) -> list[Change] | None:
         """Settle who hears of it, write it all down in one go, and only then believe it. None: it cannot be written."""
@@ -139,7 +178,7 @@ class Watch:
         state, notices = plan(state, self._policy, now)
         told = latest(changes, state)
         rows = [self._row(TOPIC, change, now) for change in told] + [self._notice(notice, now) for notice in notices]
-        rows += [_deed_row(deed) for deed in deeds]
+        rows += [_deed_row(deed, *link) for deed, link in zip(deeds, self._store.links(deeds), strict=True)]
         if rows or deeds or self._differs(state) or now - self._written_at >= WRITE_MS:
             try:
                 self._store.commit(self._written, state, rows, deeds, now)
@@ -164,13 +203,17 @@ class Watch:
         return Row(channel, change.alert.id, str(change.alert.state), body, now)
 
     def _notice(self, notice: Notice, now: int) -> Row:
-        body = msgspec.json.encode(self._object(notice.alert))
-        return Row(notice.channel, notice.alert.id, str(notice.alert.state), body, now, notice.kind)
+        told = self._object(notice.alert)
+        if notice.channel in self._policy.charted:
+            told["chart"] = self.chart_of(notice.alert)
+        return Row(
+            notice.channel, notice.alert.id, str(notice.alert.state), msgspec.json.encode(told), now, notice.kind
+        )
 
 
-def _deed_row(deed: Deed) -> Row:
-    """What a person did, for the history. Its id makes a repeat replace itself."""
-    id_, detail = uuid.uuid4().hex, dict(deed.detail)
+def _deed_row(deed: Deed, number: int, digest: str) -> Row:
+    """What a person did, for the history. Its id is its link in the chain, so the history can be checked too."""
+    id_, detail = digest[:32], dict(deed.detail)
     told = {
         "v": 1,
         "id": id_,
@@ -179,6 +222,6 @@ def _deed_row(deed: Deed) -> Row:
         "actor": deed.who,
         "action": deed.what,
         "object": str(detail.get("alert") or detail.get("id") or ""),
-        "detail": {**detail, "result": deed.result},
+        "detail": {**detail, "result": deed.result, "n": number},
     }
     return Row(DEEDS, id_, deed.what, msgspec.json.encode(told), deed.at)

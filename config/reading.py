@@ -31,7 +31,7 @@ NOT_SETTINGS = {
 """The settings file itself, the token that `replay` uses, and what only tests set."""
 _OF_KUBERNETES = re.compile(r"\w+_(SERVICE_HOST=.*|SERVICE_PORT(_\w+)?=.*|PORT(_\d+_\w+)?=\w+://.*|PORT_\d+_\w+=.*)")
 """Kubernetes puts these into every pod beside a service of our name; they are not meant for us."""
-_HIDDEN = {"secret", "password", "url"}
+_HIDDEN = {"secret", "password", "url", "app_token", "signing_secret"}
 
 Loc = tuple[str | int, ...]
 Tree = dict[str, Any]

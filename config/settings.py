@@ -176,9 +176,17 @@ class Channel(_Part):
     """Where alerts go. Which keys a type needs is checked in `alerts.notifiers`."""
 
     name: Annotated[str, Field(min_length=1, max_length=64)]
-    type: Literal["console", "webhook", "slack", "email", "pagerduty", "wecom", "dingtalk", "feishu"]
+    type: Literal[
+        "console", "webhook", "slack", "email", "pagerduty", "wecom", "dingtalk", "feishu", "alertmanager"
+    ]
     url: str | None = None
     secret: SecretStr | None = None
+    app_token: SecretStr | None = None
+    """Slack's bot: the app-level token (xapp-…) by which buttons are answered through Socket Mode."""
+    signing_secret: SecretStr | None = None
+    """Slack's bot: what signs the posts to the request URL, the other way to answer buttons."""
+    people: dict[str, str] = {}
+    """Slack's bot: who may press buttons, by their Slack id → the name that the audit has."""
     allow_private: bool = False
     """A private or loopback address is refused unless this is set (SSRF)."""
     timeout_s: Annotated[float, Field(gt=0, le=60)] = 10
@@ -191,6 +199,14 @@ class Heartbeat(_Part):
     """None: says nothing."""
     every_s: Annotated[float, Field(ge=1, le=3_600)] = 60
     allow_private: bool = False
+
+
+class Callbacks(_Part):
+    """The notifier's door for Slack's request URL (`POST /slack`). Whoever opens it to the world puts TLS before it."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] | None = None
+    """None: there is no such door."""
 
 
 class Route(_Part):
@@ -228,6 +244,7 @@ class Settings(_Part):
     routes: list[Route] = []
     """None: every alert to every channel."""
     heartbeat: Heartbeat = Heartbeat()
+    callbacks: Callbacks = Callbacks()
     board_base: str = ""
     """What links to the board begin with, in alerts; empty: the gateway's own address."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"

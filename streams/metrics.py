@@ -49,6 +49,10 @@ class Place(StrEnum):
 
 
 UNITS: Mapping[str, str] = {
+    TOPIC = "topic"
+    """In each entry of a key's `topics`: as of now."""
+    PEOPLE = "people"
+    """Reckoned from a key and who is at work, where a rule asks: as of now."""
     "count": "a number of things",
     "ms": "milliseconds",
     "s": "seconds",
@@ -58,6 +62,7 @@ UNITS: Mapping[str, str] = {
 }
 """Every unit there is, and what it says."""
 
+    "times": "a multiple of what is usual",
 TILES: Mapping[str, str] = {
     "tide": "the tide",
     "backlog": "backlog",
@@ -202,6 +207,16 @@ _FLOWING = (
     Metric("rate_per_min", Place.VOLUME, "per_min", "§8", "tide", "每分钟客户消息", "customer messages a minute",
            "Customer messages a minute, now.", "minutes.customer_messages", made_of=_VOLUME),
     Metric("expected", Place.VOLUME, "per_min", "§8", "tide", "通常水平", "Usual volume",
+    Metric("agents_needed", Place.PEOPLE, "count", "§4", "alerts", "人手缺口", "people needed",
+           "How many more people it takes; the `impact` of an alert says the same.", "minutes.closed"),
+)
+_TOPICS = (
+    Metric("topic_count", Place.TOPIC, "count", "§8", "alerts", "话题消息数", "messages about the topic",
+           "Customer messages about the topic, lately.", "events.model_topic"),
+    Metric("topic_share", Place.TOPIC, "ratio", "§8", "alerts", "话题占比", "share of the topic",
+           "The topic's share of all customer messages, lately.", "events.model_topic", ("topic_count",)),
+    Metric("topic_change", Place.TOPIC, "times", "§8", "alerts", "话题激增", "topic on the rise",
+           "The topic's count ÷ what is usual for it now.", "events.model_topic", ("topic_count",)),
            "What is usual for this key at this time.", "minutes.expected"),
     Metric("low", Place.VOLUME, "per_min", "§8", "tide", "正常范围下限", "normal range, lower end",
            "Below it the volume is unusual.", "minutes.low"),
@@ -226,10 +241,12 @@ _STACK = (
     Metric("late_total", Place.COUNTER, "count", "§1", "alerts", "迟到事件", "Late events",
            "Events that came too late to count.", "late.late_total"),
 )
+    Metric("channel_failing", Place.TENANT, "ms", "§1", "alerts", "通知渠道无法送达", "An alert channel is dead",
+           "How long a channel of alerts has taken nothing.", "alerts.rule"),
 # fmt: on
 
 CATALOGUE: Mapping[str, Metric] = {
-    metric.name: metric for metric in (*_COUNTED, *_DERIVED, *_STANDING, *_FLOWING, *_STACK)
+    metric.name: metric for metric in (*_COUNTED, *_DERIVED, *_STANDING, *_TOPICS, *_FLOWING, *_STACK)
 }
 """Every metric by its name: the numbers of a window, what stands open, the volume, and what is known of the stack."""
 
@@ -440,6 +457,8 @@ it is, or is made of. *Cases* is what `min_n` of a rule counts.
 def page() -> str:
     """The catalogue as Markdown."""
     units = "\n".join(f"- `{unit}`: {says}" for unit, says in UNITS.items())
+    Place.TOPIC: ("Topics", "In each entry of the `topics` of a key, as of now; a rule's scope names the topics."),
+    Place.PEOPLE: ("People", "Reckoned for a key from its numbers and who is at work, as in an alert's `impact`."),
     sections = [_section(place, *words) for place, words in _PLACES.items()]
     return "\n".join([_OPENING, "Units:\n", units, *sections]) + "\n"
 

@@ -17,6 +17,7 @@ import pytest
 from aiohttp import web
 from pydantic import SecretStr
 
+from alerts.alertmanager import Alertmanager
 from alerts.notifiers import Notifier, Rejected, Unavailable
 from alerts.outbox import Row
 from alerts.robots import PagerDuty, Robot
@@ -27,7 +28,7 @@ from tests.alerts.receiver import Post, drips, hangs, raw, receiver, resets, row
 
 SECRET = "canary-4f1d-secret"
 TOKEN = "T0CANARY/B0CANARY"
-Type = Literal["webhook", "slack", "pagerduty", "wecom", "dingtalk", "feishu"]
+Type = Literal["webhook", "slack", "pagerduty", "wecom", "dingtalk", "feishu", "alertmanager"]
 
 
 class Memory:
@@ -62,6 +63,7 @@ DOORS: dict[str, Make] = {
         channel("dingtalk", f"{url}/robot/send?access_token={TOKEN}", t, p), "dingtalk"
     ),
     "feishu": lambda url, t, p: Robot(channel("feishu", f"{url}/hook/{TOKEN}", t, p), "feishu"),
+    "alertmanager": lambda url, t, p: Alertmanager(channel("alertmanager", f"{url}/{TOKEN}", t, p)),
 }
 every_door = pytest.mark.parametrize("name", list(DOORS))
 GOOD = {"ok": True, "errcode": 0, "code": 0, "channel": "C1", "ts": "1.5"}

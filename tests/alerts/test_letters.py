@@ -28,7 +28,8 @@ def test_a_letter_of_one_alert_says_what_since_when_how_bad_and_what_to_do() -> 
     told = letter([body(peak=40.0, drivers=drivers, runbook="https://r.example/x", samples=["没到账"])], "en")
     assert told.title == "◆ Alert Returns: Backlog 30 (limit 20)"
     assert told.lines == (
-        "Since 2026-03-02 10:00:00 UTC", "Worst: 40", "Topics: refund +44, other +21", "backlog 30, oldest 1 min 1 s",
+        "Since 2026-03-02 10:00:00 UTC", "Worst: 40", "Topics: refund +44, other +21",
+        "Impact: backlog 30, oldest 1 min 1 s",
     )  # fmt: skip
     assert told.said == ("没到账",)
     assert told.links == (("Board", "https://board.example/?queue=returns"), ("Runbook", "https://r.example/x"))
@@ -39,7 +40,7 @@ def test_a_resolved_alert_is_short_and_says_how_long_it_was_and_why_it_ended() -
         [body(state="resolved", resolved_at="2026-03-02T10:05:00.000Z", reason="restated", samples=["x"])], "zh"
     )
     assert told.title == "✓ 已恢复 退货：待处理 30（阈值 20） (数据已修正)"
-    assert told.lines == ("持续 5分", "峰值 30")
+    assert told.lines == ("持续 5分，自 2026-03-02 10:00:00 UTC", "峰值 30")
     assert told.said == ()
 
 
