@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from models.base import Corrupt
 from models.moments import Days
 from models.novelty import Novelty, Row
 from models.volume import Pane, Volume
@@ -59,6 +60,24 @@ def test_a_pickled_model_goes_on_exactly(case: Case) -> None:
     model = _taught(case, 600)
     again = pickle.loads(pickle.dumps(model))
     assert _scores(case, again, 600) == _scores(case, model, 600)
+
+
+@cases
+def test_a_saved_model_goes_on_exactly(case: Case) -> None:
+    model = _taught(case, 600)
+    again = case.make().restored(model.to_bytes())
+    assert again.to_bytes() == model.to_bytes()
+    assert _scores(case, again, 600) == _scores(case, model, 600)
+
+
+@cases
+def test_a_damaged_save_is_refused_and_leaves_the_model_as_it_was(case: Case) -> None:
+    data = _taught(case, 600).to_bytes()
+    fresh = case.make()
+    for bad in (b"", b"\xff\x00", data[:-7], data[:40] + bytes([data[40] ^ 1]) + data[41:]):
+        with pytest.raises(Corrupt):
+            fresh.restored(bad)
+    assert _scores(case, fresh, 0) == _scores(case, case.make(), 0)
 
 
 @cases
