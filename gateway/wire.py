@@ -11,6 +11,7 @@ from msgspec import Meta
 from gateway.instants import END_MS, FIRST_MS, instant
 from gateway.masking import mask
 from streams.events import Event
+from streams.stamps import stamp
 
 MAX_EVENTS = 1_000
 MAX_DEPTH = 8
@@ -184,6 +185,7 @@ def event_of(wire: Wire, source: Source) -> Event | str:
     event = Event(at=given, tenant=tenant, received_at=source.received_at, replay=source.replay, **fields)
     if given > source.received_at + AHEAD_MS and not source.replay:
         event.at, event.given_at, event.clock_suspect = source.received_at, given, True
+    stamp(event)
     return event
 
 

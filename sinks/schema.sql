@@ -157,8 +157,10 @@ CREATE TABLE IF NOT EXISTS minutes_base
     ratings Int64 COMMENT 'Ratings, the last of each episode',
     csat_good Int64 COMMENT 'Of ratings: 4 or 5',
     score_sum Int64 COMMENT 'Sum of the ratings',
-    sentiment_sum Int64 COMMENT 'Sum of the sentiment of customer messages, as the stream counts it',
-    negative Int64 COMMENT 'Customer messages with negative sentiment',
+    sentiment_sum Int64 COMMENT 'Sum of the sentiment of customer messages, in thousandths',
+    negative Int64 COMMENT 'Customer messages with a sentiment below -0.3',
+    sentiment_n Int64 DEFAULT 0 COMMENT 'Customer messages that have a sentiment: those of text',
+    topics Map(String, UInt64) COMMENT 'Customer messages by what the model took them to be about',
     restated UInt32 COMMENT 'How often the row changed after its minute had closed',
     formula_id LowCardinality(String) COMMENT 'Formula of the service level'
 )
@@ -166,6 +168,10 @@ ENGINE = ReplacingMergeTree(version)
 ORDER BY (tenant, queue, channel, minute, partition)
 SETTINGS fsync_after_insert = 1, fsync_part_directory = 1
 COMMENT 'Totals of one partition per queue, channel and minute; read the view minutes, which adds the partitions up';
+
+ALTER TABLE minutes_base ADD COLUMN IF NOT EXISTS sentiment_n Int64 DEFAULT 0 COMMENT 'Customer messages that have a sentiment: those of text' AFTER negative;
+
+ALTER TABLE minutes_base ADD COLUMN IF NOT EXISTS topics Map(String, UInt64) COMMENT 'Customer messages by what the model took them to be about' AFTER sentiment_n;
 
 CREATE TABLE IF NOT EXISTS gauges_base
 (
@@ -457,8 +463,9 @@ CREATE OR REPLACE VIEW minutes
     ratings Int64 COMMENT 'Ratings, the last of each episode',
     csat_good Int64 COMMENT 'Of ratings: 4 or 5',
     score_sum Int64 COMMENT 'Sum of the ratings',
-    sentiment_sum Int64 COMMENT 'Sum of the sentiment of customer messages, as the stream counts it',
-    negative Int64 COMMENT 'Customer messages with negative sentiment',
+    sentiment_sum Float64 COMMENT 'Sum of the sentiment of customer messages, -1 to 1 each',
+    negative Int64 COMMENT 'Customer messages with a sentiment below -0.3',
+    sentiment_n Int64 COMMENT 'Customer messages that have a sentiment: those of text',
     expected Nullable(Float64) COMMENT 'Usual number of customer messages in this minute',
     low Nullable(Float64) COMMENT 'Lower bound of what is usual',
     high Nullable(Float64) COMMENT 'Upper bound of what is usual',
@@ -480,7 +487,7 @@ AS SELECT
     sum(b.connected) AS connected, sum(b.dropped) AS dropped, sum(b.frt_n) AS frt_n, sum(b.frt_sum_ms) AS frt_sum_ms,
     sumMap(b.frt_hist) AS frt_hist, sum(b.reopen_frt_n) AS reopen_frt_n, sum(b.reopen_frt_sum_ms) AS reopen_frt_sum_ms,
     sum(b.resolved) AS resolved, sum(b.ratings) AS ratings, sum(b.csat_good) AS csat_good, sum(b.score_sum) AS score_sum,
-    sum(b.sentiment_sum) AS sentiment_sum, sum(b.negative) AS negative,
+    sum(b.sentiment_sum) / 1000 AS sentiment_sum, sum(b.negative) AS negative, sum(b.sentiment_n) AS sentiment_n,
     max(b.expected) AS expected, max(b.low) AS low, max(b.high) AS high, max(b.surge) AS surge,
     ifNull(sum(b.backlog), 0) AS backlog, max(b.oldest_ms) AS oldest_ms, sum(b.restated) AS restated,
     max(b.formula_id) AS formula_id, sum(b.version) AS version
@@ -490,7 +497,7 @@ FROM
         1 AS part, tenant, queue, channel, minute, messages, customer_messages, agent_messages, bot_messages, opened, closed, moved_in,
         moved_out, arrivals, offered, answered, answered_in_target, abandoned, short_abandoned, closed_unanswered, waiting, undecided,
         connected, dropped, frt_n, frt_sum_ms, frt_hist, reopen_frt_n, reopen_frt_sum_ms, resolved, ratings, csat_good, score_sum,
-        sentiment_sum, negative, CAST(NULL, 'Nullable(Float64)') AS expected, CAST(NULL, 'Nullable(Float64)') AS low,
+        sentiment_sum, negative, sentiment_n, CAST(NULL, 'Nullable(Float64)') AS expected, CAST(NULL, 'Nullable(Float64)') AS low,
         CAST(NULL, 'Nullable(Float64)') AS high, CAST(NULL, 'Nullable(Bool)') AS surge,
         CAST(NULL, 'Nullable(Int64)') AS backlog, CAST(NULL, 'Nullable(Int64)') AS oldest_ms, restated,
         toString(formula_id) AS formula_id, version
@@ -500,7 +507,7 @@ FROM
         1 AS part, tenant, queue, channel, minute, 0, 0, 0, 0, 0, 0, 0,
         0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
         0, 0, 0, 0, CAST(map(), 'Map(UInt64, UInt64)'), 0, 0, 0, 0, 0, 0,
-        0, 0, NULL, NULL,
+        0, 0, 0, NULL, NULL,
         NULL, NULL, backlog, oldest_ms, 0,
         toString(formula_id), version
     FROM gauges_base FINAL
@@ -509,7 +516,7 @@ FROM
         0 AS part, tenant, queue, channel, minute, 0, 0, 0, 0, 0, 0, 0,
         0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
         0, 0, 0, 0, CAST(map(), 'Map(UInt64, UInt64)'), 0, 0, 0, 0, 0, 0,
-        0, 0, expected, low,
+        0, 0, 0, expected, low,
         high, surge, NULL, NULL, 0,
         '', version
     FROM minutes_usual FINAL
@@ -1017,3 +1024,27 @@ FROM
     GROUP BY tenant, alert
 )
 COMMENT 'Every surge: when, how big, and what people made of it';
+
+CREATE OR REPLACE VIEW grades
+(
+    tenant String COMMENT 'Tenant',
+    rule String COMMENT 'Name of the rule',
+    fired UInt64 COMMENT 'Alerts that fired',
+    useful UInt64 COMMENT 'Of these: graded useful',
+    noise UInt64 COMMENT 'Of these: graded noise',
+    useful_rate Nullable(Float64) COMMENT 'Share of the graded that were useful; NULL: none was graded',
+    last_fired DateTime64(3, 'UTC') COMMENT 'When the last of them fired'
+)
+AS SELECT
+    tenant, rule, count() AS fired, countIf(grade = 'useful') AS useful, countIf(grade = 'noise') AS noise,
+    if(useful + noise = 0, NULL, useful / (useful + noise)) AS useful_rate, max(began) AS last_fired
+FROM
+(
+    SELECT
+        tenant, a.rule AS rule, alert, min(a.at) AS began,
+        argMax((a.grade,), (a.at, a.state = 'resolved', a.state = 'acknowledged')).1 AS grade
+    FROM alerts AS a
+    GROUP BY tenant, rule, alert
+)
+GROUP BY tenant, rule
+COMMENT 'How often each rule fired, and what people thought of it';

@@ -19,13 +19,16 @@ when it changes.
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from struct import iter_unpack
 from typing import NamedTuple
 
 import msgspec
 
 from streams.calendars import business_ms
 from streams.events import EpisodeRow, Event, Hold
-from streams.metrics import bucket
+from streams.labels import hashed
+from streams.metrics import NEGATIVE, bucket
 from streams.policy import Policy
 from streams.windows import DAY, MINUTE, pane_of
 
@@ -43,6 +46,11 @@ SPOKEN = frozenset({"customer", "agent", "bot", "system", "opened"})
 
 Key = tuple[str, str, int]
 """(queue, channel, minute)."""
+
+TOPIC = ":"
+"""A marked field that begins so counts a topic, by its number in the partition."""
+GAIN = "<HH"
+"""How an entry keeps what a model says of it: topic number, thousandths of log-probability above the other topics'."""
 
 
 class Entry(msgspec.Struct, array_like=True):
@@ -65,6 +73,12 @@ class Entry(msgspec.Struct, array_like=True):
     goodbye: bool = False
     episode: int | None = None
     """Where the fold put it."""
+    sentiment: int | None = None
+    """Of a customer's text, in thousandths."""
+    words: bytes = b""
+    """Its keywords, hashed: four bytes each (`streams.labels`)."""
+    topics: bytes = b""
+    """What it may be about, the likeliest first, as pairs of `GAIN`; a topic that is not named gains nothing."""
 
     def place(self) -> tuple[int, int, str]:
         """Its place in the order of the conversation."""
@@ -89,6 +103,8 @@ def entry(event: Event, policy: Policy) -> Entry:
         topic=event.topic,
         score=event.score or 0,
         goodbye=what == "customer" and policy.goodbye(event.text),
+        sentiment=None if event.sentiment is None or what != "customer" else round(1_000 * event.sentiment),
+        words=hashed(event.keywords) if what == "customer" else b"",
     )
 
 
@@ -170,6 +186,11 @@ class Episode(msgspec.Struct, array_like=True):
     last_at: int = 0
     marks: dict[tuple[str, int, str], int] = {}
     """(queue, minute, field) → n: what has happened and stays so."""
+    sentiment_n: int = 0
+    sentiment_sum: int = 0
+    """Over its customer messages that have one, in thousandths."""
+    gains: dict[int, int] = {}
+    """Topic number → the sum of its gains over the customer messages."""
 
     @property
     def open(self) -> bool:
@@ -708,12 +729,30 @@ class Fold:
             case "customer":
                 episode.customer_messages += 1
                 self._mark(episode, event.at, "customer_messages")
+                self._count_words(episode, event)
             case "agent":
                 episode.agent_messages += 1
                 self._mark(episode, event.at, "agent_messages")
             case "bot":
                 episode.bot_messages += 1
                 self._mark(episode, event.at, "bot_messages")
+
+    def _count_words(self, episode: Episode, event: Entry) -> None:
+        """What a customer's words say: sums of integers, so that their order does not matter."""
+        minute = pane_of(event.at)
+        if event.sentiment is not None:
+            episode.sentiment_n += 1
+            self._mark_in(episode, episode.queue, minute, "sentiment_n")
+            if event.sentiment:
+                episode.sentiment_sum += event.sentiment
+                self._mark_in(episode, episode.queue, minute, "sentiment_sum", event.sentiment)
+                if event.sentiment < NEGATIVE:
+                    self._mark_in(episode, episode.queue, minute, "negative")
+        if event.topics:
+            gains = list(iter_unpack(GAIN, event.topics))
+            self._mark_in(episode, episode.queue, minute, f"{TOPIC}{gains[0][0]}")
+            for topic, gain in gains:
+                episode.gains[topic] = episode.gains.get(topic, 0) + gain
 
     def _mark(self, episode: Episode, at: int, field: str) -> None:
         self._mark_in(episode, episode.queue, pane_of(at), field)
@@ -830,8 +869,15 @@ def next_change(episode: Episode, tick: int, policy: Policy) -> int:
     return min([edge for edge in edges if edge > tick] + [due])
 
 
-def row(conversation: Conversation, episode: Episode, policy: Policy) -> EpisodeRow:
-    """The episode as table `episodes` has it (CONTRACT §4)."""
+def likeliest(gains: Mapping[int, int], names: Sequence[str]) -> str | None:
+    """The topic with the greatest summed log-probability, of equals the first by name; None where none has any."""
+    if not gains:
+        return None
+    return min((-gain, names[topic]) for topic, gain in gains.items())[1]
+
+
+def row(conversation: Conversation, episode: Episode, policy: Policy, names: Sequence[str] = ()) -> EpisodeRow:
+    """The episode as table `episodes` has it (CONTRACT §4). `names`: the topics by their number."""
     demand, reply, gone, closed = episode.demand_at, episode.reply_at, episode.gone_at, episode.closed_at
     outcome = episode.outcome
     frt = None if reply is None or demand is None else reply - demand
@@ -879,7 +925,9 @@ def row(conversation: Conversation, episode: Episode, policy: Policy) -> Episode
         transfers=episode.transfers,
         resolved=episode.resolved,
         csat=episode.score,
+        topic=likeliest(episode.gains, names),
         agent_topic=episode.agent_topic,
+        sentiment=episode.sentiment_sum / (1_000 * episode.sentiment_n) if episode.sentiment_n else None,
         holds=[Hold(hold.agent, hold.since, hold.until) for hold in episode.holds if hold.agent],
     )
 

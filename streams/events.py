@@ -68,6 +68,10 @@ class Event(msgspec.Struct, omit_defaults=True):
     """What the source said, only where `at` is not that."""
     clock_suspect: bool = False
     replay: bool = False
+    sentiment: float | None = None
+    """Of a customer's public text: −1 to 1 in three decimals (`streams.stamps`). None: unread, or nothing to read."""
+    keywords: list[str] = []
+    """Of the same: at most eight words, the rarest first."""
 
 
 class Tick(msgspec.Struct, omit_defaults=True):
@@ -95,8 +99,17 @@ class EventRow(msgspec.Struct, omit_defaults=True):
     late: bool
     position: int
     model_topic: str | None = None
-    sentiment: float | None = None
-    keywords: list[str] = []
+    """What the model took it to be about when it came."""
+
+    @property
+    def sentiment(self) -> float | None:
+        """The event's own."""
+        return self.event.sentiment
+
+    @property
+    def keywords(self) -> list[str]:
+        """The event's own."""
+        return self.event.keywords
 
 
 class Amendment(msgspec.Struct, omit_defaults=True):
@@ -186,6 +199,8 @@ class PaneRow(msgspec.Struct, omit_defaults=True):
     """The same for those given up or closed unanswered."""
     restated: int = 0
     """How often it changed after its pane had closed."""
+    topics: dict[str, int] = {}
+    """Customer messages by what the model took them to be about; those it says nothing of are in none."""
 
 
 class Run(msgspec.Struct, omit_defaults=True):

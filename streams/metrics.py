@@ -26,9 +26,12 @@ COUNTS = (
     "arrivals", "offered", "answered", "answered_in_target", "abandoned", "short_abandoned",
     "closed_unanswered", "waiting", "undecided", "connected", "dropped",
     "frt_n", "frt_sum_ms", "reopen_frt_n", "reopen_frt_sum_ms",
-    "resolved", "ratings", "csat_good", "score_sum", "sentiment_sum", "negative",
+    "resolved", "ratings", "csat_good", "score_sum", "sentiment_sum", "negative", "sentiment_n",
 )  # fmt: skip
-"""The additive columns of `minutes`, in order."""
+"""The additive columns of `minutes`, in order. Integers all: `sentiment_sum` is in thousandths until it is `shown`."""
+
+NEGATIVE = -300
+"""A message below this, in thousandths, counts as negative. Source: BOARD §3, where a mean below −0.30 is abnormal."""
 
 
 class Place(StrEnum):
@@ -46,23 +49,23 @@ class Place(StrEnum):
     """Of a tenant or the stack as a whole: as of now."""
     COUNTER = "counter"
     """The same, ever rising: a rule judges the increase over its window."""
-
-
-UNITS: Mapping[str, str] = {
     TOPIC = "topic"
     """In each entry of a key's `topics`: as of now."""
     PEOPLE = "people"
     """Reckoned from a key and who is at work, where a rule asks: as of now."""
+
+
+UNITS: Mapping[str, str] = {
     "count": "a number of things",
     "ms": "milliseconds",
     "s": "seconds",
     "ratio": "a share, 0 to 1",
     "per_min": "per minute",
     "score": "−1 to 1",
+    "times": "a multiple of what is usual",
 }
 """Every unit there is, and what it says."""
 
-    "times": "a multiple of what is usual",
 TILES: Mapping[str, str] = {
     "tide": "the tide",
     "backlog": "backlog",
@@ -153,8 +156,10 @@ _COUNTED = (
     _count("csat_good", "§7", "csat", "好评数", "good ratings", "Ratings of 4 or 5."),
     _count("score_sum", "§7", "csat", "评分总和", "score sum", "Sum of the ratings, 1 to 5 each."),
     _count("sentiment_sum", "§7", "sentiment", "情绪总和", "sentiment sum",
-           "Sum over customer messages, −1 to 1 each.", "score"),
-    _count("negative", "§7", "sentiment", "负面消息", "negative", "Customer messages with negative sentiment."),
+           "Sum over customer messages, −1 to 1 each, in three decimals.", "score"),
+    _count("negative", "§7", "sentiment", "负面消息", "negative", "Customer messages with a sentiment below −0.3."),
+    _count("sentiment_n", "§7", "sentiment", "有情绪值的消息", "with sentiment",
+           "Customer messages that have a sentiment: those of text."),
 )
 _DERIVED = (
     Metric("frt_avg_ms", Place.WINDOW, "ms", "§3", "frt", "平均首次响应时长", "mean first response",
@@ -202,11 +207,6 @@ _STANDING = (
          "Backlog ÷ the excess of the closing over the arrival rate of 30 min.", "minutes.closed", "s"),
     Metric("sentiment", Place.GAUGE, "score", "§7", "sentiment", "情绪", "Sentiment",
            "Mean over customer messages, now.", "episodes.sentiment", ("sentiment_n",)),
-)
-_FLOWING = (
-    Metric("rate_per_min", Place.VOLUME, "per_min", "§8", "tide", "每分钟客户消息", "customer messages a minute",
-           "Customer messages a minute, now.", "minutes.customer_messages", made_of=_VOLUME),
-    Metric("expected", Place.VOLUME, "per_min", "§8", "tide", "通常水平", "Usual volume",
     Metric("agents_needed", Place.PEOPLE, "count", "§4", "alerts", "人手缺口", "people needed",
            "How many more people it takes; the `impact` of an alert says the same.", "minutes.closed"),
 )
@@ -217,6 +217,11 @@ _TOPICS = (
            "The topic's share of all customer messages, lately.", "events.model_topic", ("topic_count",)),
     Metric("topic_change", Place.TOPIC, "times", "§8", "alerts", "话题激增", "topic on the rise",
            "The topic's count ÷ what is usual for it now.", "events.model_topic", ("topic_count",)),
+)
+_FLOWING = (
+    Metric("rate_per_min", Place.VOLUME, "per_min", "§8", "tide", "每分钟客户消息", "customer messages a minute",
+           "Customer messages a minute, now.", "minutes.customer_messages", made_of=_VOLUME),
+    Metric("expected", Place.VOLUME, "per_min", "§8", "tide", "通常水平", "Usual volume",
            "What is usual for this key at this time.", "minutes.expected"),
     Metric("low", Place.VOLUME, "per_min", "§8", "tide", "正常范围下限", "normal range, lower end",
            "Below it the volume is unusual.", "minutes.low"),
@@ -236,13 +241,13 @@ _STACK = (
            "How long nothing has been heard of the tenant.", "events.received_at"),
     Metric("stream_age", Place.TENANT, "ms", "§1", "alerts", "数据流停止", "The stream stands still",
            "How long no tick has come.", "clocks.as_of"),
+    Metric("channel_failing", Place.TENANT, "ms", "§1", "alerts", "通知渠道无法送达", "An alert channel is dead",
+           "How long a channel of alerts has taken nothing.", "alerts.rule"),
     Metric("dead_letters", Place.COUNTER, "count", "§1", "alerts", "无法读取的消息", "Dead letters",
            "Records and events that nobody can read.", "dead_letters.at"),
     Metric("late_total", Place.COUNTER, "count", "§1", "alerts", "迟到事件", "Late events",
            "Events that came too late to count.", "late.late_total"),
 )
-    Metric("channel_failing", Place.TENANT, "ms", "§1", "alerts", "通知渠道无法送达", "An alert channel is dead",
-           "How long a channel of alerts has taken nothing.", "alerts.rule"),
 # fmt: on
 
 CATALOGUE: Mapping[str, Metric] = {
@@ -269,6 +274,7 @@ class Part(Protocol):
     frt_hist: dict[int, int]
     answered_waits: dict[int, int]
     censored_waits: dict[int, int]
+    topics: dict[str, int]
 
 
 @dataclass(slots=True)
@@ -279,6 +285,7 @@ class Window:
     frt_hist: dict[int, int] = field(default_factory=dict)
     answered_waits: dict[int, int] = field(default_factory=dict)
     censored_waits: dict[int, int] = field(default_factory=dict)
+    topics: dict[str, int] = field(default_factory=dict)
 
     def add(self, part: Part, sign: int = 1) -> None:
         """Merge a pane, one partition's part of it, or another window; or take it out again (sign −1)."""
@@ -286,6 +293,8 @@ class Window:
         _sum(self.frt_hist, part.frt_hist, sign)
         _sum(self.answered_waits, part.answered_waits, sign)
         _sum(self.censored_waits, part.censored_waits, sign)
+        if part.topics:
+            _sum(self.topics, part.topics, sign)
 
 
 def _sum(into: dict[_K, int], more: Mapping[_K, int], sign: int = 1) -> None:
@@ -295,6 +304,16 @@ def _sum(into: dict[_K, int], more: Mapping[_K, int], sign: int = 1) -> None:
             into[key] = total
         else:
             into.pop(key, None)
+
+
+def shown(counts: Mapping[str, int]) -> dict[str, int | float]:
+    """Every additive column as it is shown: integers, and the sum of sentiments in its own unit."""
+    return {name: counts.get(name, 0) for name in COUNTS} | {"sentiment_sum": counts.get("sentiment_sum", 0) / 1_000}
+
+
+def sentiment(counts: Mapping[str, int]) -> float | None:
+    """Mean over the customer messages that have one, −1 to 1. METRICS §7."""
+    return _share(counts.get("sentiment_sum", 0), 1_000 * counts.get("sentiment_n", 0))
 
 
 def service_level(counts: Mapping[str, int]) -> float | None:
@@ -438,6 +457,8 @@ _PLACES: Mapping[Place, tuple[str, str]] = {
     Place.FLAG: ("Flags of the volume", "Yes or no: a rule on one needs no bound, and its alert tells the rate."),
     Place.TENANT: ("Of a tenant, or of the stack", "As of now; for rules and alerts."),
     Place.COUNTER: ("Counters", "They only rise; a rule judges the increase over its window."),
+    Place.TOPIC: ("Topics", "In each entry of the `topics` of a key, as of now; a rule's scope names the topics."),
+    Place.PEOPLE: ("People", "Reckoned for a key from its numbers and who is at work, as in an alert's `impact`."),
 }
 
 _OPENING = """\
@@ -457,8 +478,6 @@ it is, or is made of. *Cases* is what `min_n` of a rule counts.
 def page() -> str:
     """The catalogue as Markdown."""
     units = "\n".join(f"- `{unit}`: {says}" for unit, says in UNITS.items())
-    Place.TOPIC: ("Topics", "In each entry of the `topics` of a key, as of now; a rule's scope names the topics."),
-    Place.PEOPLE: ("People", "Reckoned for a key from its numbers and who is at work, as in an alert's `impact`."),
     sections = [_section(place, *words) for place, words in _PLACES.items()]
     return "\n".join([_OPENING, "Units:\n", units, *sections]) + "\n"
 

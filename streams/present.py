@@ -7,13 +7,14 @@ number is as of its tenant's clock: the oldest tick that all partitions have app
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from streams.events import REAL, AgentRow, GaugeRow, PaneRow, Segment
-from streams.metrics import COUNTS, FORMULA, Window, derived, service_level
+from streams.metrics import FORMULA, Window, derived, sentiment, service_level, shown
 from streams.policy import Policy
+from streams.track import Said
 from streams.windows import HOUR, LIVE_WINDOWS, MINUTE, SECOND, first_pane, midnight, pane_of, rfc3339
 
 ALL = "*"
@@ -24,11 +25,40 @@ RESTATED = 20
 """Restatements a key remembers."""
 REACH = 33 * MINUTE
 """So far back from the end of the pane in progress may a pane lie whose passing changes numbers other than `today`."""
+TOPICS = 10
+"""Topics that a key shows, those with most messages."""
 MODELLED = ("expected", "low", "high", "surge")
 """Columns of `minutes` that a model fills; null until one has."""
+UNKNOWN: Mapping[str, Any] = {
+    "expected": None, "low": None, "high": None, "surge": False, "lull": False, "since": None, "novelty": False,
+    "learning": True, "learned_days": 0.0,
+}  # fmt: skip
+"""What is said of a key's volume where no model knows it."""
 
 LeafKey = tuple[str, str]
 """(queue, channel); either may be `*`."""
+
+
+class Outlook(Protocol):
+    """What a tenant's models say of its keys."""
+
+    def volume(self, key: LeafKey, now: int) -> dict[str, Any]:
+        """`volume` of the live feed but for the rate; `since` in ms."""
+
+    def at(self, key: LeafKey, minute: int) -> Said | None:
+        """What is usual in one minute."""
+
+    def window(self, key: LeafKey, first: int, end: int) -> Said | None:
+        """Summed over the minutes of `[first, end)` of which something is known."""
+
+    def today(self, key: LeafKey, first: int, end: int) -> Said | None:
+        """The same for the day that begins at `first`."""
+
+    def change(self, queue: str, topic: str, n: int, first: int, now: int) -> float | None:
+        """How many times the usual `n` messages of a topic are since `first`."""
+
+
+OutlookOf = Callable[[str], Outlook | None]
 
 
 @dataclass(slots=True)
@@ -88,9 +118,10 @@ class _Key:
 class View:
     """One tenant in all partitions."""
 
-    def __init__(self, name: str, policy: Policy) -> None:
+    def __init__(self, name: str, policy: Policy, outlook_of: OutlookOf = lambda _: None) -> None:
         self.name = name
         self.policy = policy
+        self._outlook_of = outlook_of
         self.replaying = False
         self.panes: dict[tuple[str, str, int], dict[int, PaneRow]] = {}
         self.gauges: dict[LeafKey, dict[int, GaugeRow]] = {}
@@ -151,6 +182,14 @@ class View:
             parts[partition] = row
             self.agents_changed = True
 
+    def stir(self, keys: Iterable[LeafKey], since: int | None = None) -> None:
+        """Have keys shown anew: what their models say has changed, of the minutes from `since` on (None: of now)."""
+        for key in keys:
+            if key in self.keys:
+                self.dirty.add(key)
+                if since is not None:
+                    self.changed_panes.setdefault(key, set()).add(since)
+
     def _key(self, key: LeafKey) -> _Key:
         one = self.keys.get(key)
         if one is None:
@@ -169,11 +208,13 @@ class View:
         end = pane_of(now) + MINUTE
         one.roll(first_pane("today", now, policy.zone), end)
         windows = {name: self._window(one.last(panes, end), waiting) for name, panes in LIVE_WINDOWS.items()}
-        half_hour = one.last(LIVE_WINDOWS["30m"], end).counts
+        lately = one.last(LIVE_WINDOWS["30m"], end)
+        half_hour = lately.counts
         windows["today"] = self._window(one.today, waiting)
         backlog = _total(gauges, "awaiting_first") + _total(gauges, "awaiting_reply")
         oldest_ms = None if oldest is None else max(0, now - oldest)
         self._stamp(one, windows, now)
+        self._judge(key, windows, now)
         for window in windows.values():  # every one ends with the pane in progress, and a merge keeps the latest
             window |= {"backlog": backlog, "oldest_ms": oldest_ms}
         excess = half_hour.get("closed", 0) - half_hour.get("offered", 0)
@@ -191,22 +232,48 @@ class View:
             "targets": {"target_ms": policy.target(queue), "service_level": policy.service_level(queue)},
             "thresholds": _thresholds(policy, queue),
             "windows": windows,
-            "volume": self._volume(one, now),
+            "volume": self._volume(key, one, now),
             "restated": [
                 item | {"minute": rfc3339(item["minute"])}
                 for item in one.restated
                 if item["minute"] >= first_pane("today", now, policy.zone)
             ],
-            "topics": [],
+            "topics": self._topics(queue, lately, now),
             "keywords": [],
-            "sentiment": None,
-            "sentiment_n": 0,
+            "sentiment": sentiment(half_hour),
+            "sentiment_n": half_hour.get("sentiment_n", 0),
         }
+
+    def _topics(self, queue: str, window: Window, now: int) -> list[dict[str, Any]]:
+        """What customers write about; `change`: how many times what is usual for it now."""
+        outlook, first = self._outlook_of(self.name), first_pane("30m", now, self.policy.zone)
+        of = window.counts.get("customer_messages", 0)
+        most = sorted(window.topics.items(), key=lambda pair: (-pair[1], pair[0]))[:TOPICS]
+        return [
+            {
+                "topic": topic,
+                "count": n,
+                "share": n / of if of else None,
+                "change": None if outlook is None else outlook.change(queue, topic, n, first, now),
+            }
+            for topic, n in most
+        ]
+
+    def topic_counts(self, key: LeafKey, minutes: int, now: int) -> dict[str, int]:
+        """Customer messages by topic in the pane in progress and the `minutes` − 1 before it."""
+        one = self.keys.get(key)
+        return one.last(minutes, pane_of(now) + MINUTE).topics if one is not None else {}
+
+    def pane_topics(self, key: LeafKey, minute: int) -> Mapping[str, int]:
+        """Customer messages by topic in one pane. Not to be changed."""
+        one = self.keys.get(key)
+        pane = one.panes.get(minute) if one is not None else None
+        return pane.window.topics if pane is not None else {}
 
     def _window(self, window: Window, waiting: dict[int, int]) -> dict[str, Any]:
         counts = window.counts
         return {
-            **{name: counts.get(name, 0) for name in COUNTS},
+            **shown(counts),
             "frt_hist": {str(lower): n for lower, n in sorted(window.frt_hist.items())},
             **derived(window, waiting),
             **dict.fromkeys(MODELLED),
@@ -220,25 +287,27 @@ class View:
             panes = [one.panes[minute] for minute in range(first, pane_of(now) + MINUTE, MINUTE) if minute in one.panes]
             values["version"] = sum(pane.version for pane in panes)
 
-    def _volume(self, one: _Key, now: int) -> dict[str, Any]:
+    def _judge(self, key: LeafKey, windows: dict[str, dict[str, Any]], now: int) -> None:
+        """What the models say of each window: sums over its panes; a surge, where one of them has one."""
+        outlook, end = self._outlook_of(self.name), pane_of(now) + MINUTE
+        if outlook is None:
+            return
+        for name, values in windows.items():
+            first = first_pane(name, now, self.policy.zone)
+            said = outlook.today(key, first, end) if name == "today" else outlook.window(key, first, end)
+            values.update({} if said is None else said._asdict())
+
+    def _volume(self, key: LeafKey, one: _Key, now: int) -> dict[str, Any]:
         current, before = pane_of(now), pane_of(now) - MINUTE
         seen = sum(
             one.panes[minute].window.counts.get("customer_messages", 0)
             for minute in (before, current)
             if minute in one.panes
         )
-        elapsed = MINUTE + max(now - current, 1)
-        return {
-            "rate_per_min": seen * MINUTE / elapsed,
-            "expected": None,
-            "low": None,
-            "high": None,
-            "surge": False,
-            "lull": False,
-            "since": None,
-            "learning": True,
-            "learned_days": 0,
-        }
+        outlook = self._outlook_of(self.name)
+        said = UNKNOWN if outlook is None else outlook.volume(key, now)
+        since = said["since"] and rfc3339(said["since"])
+        return {"rate_per_min": rate(seen, now), **said, "since": since}
 
     def series(self, key: LeafKey, now: int, only: set[int] | None = None) -> dict[str, Any]:
         """The last 180 panes of a key; `only`: from the first changed one on."""
@@ -248,15 +317,16 @@ class View:
             start = max(start, min((minute for minute in only if minute >= start), default=end - MINUTE))
         one = self.keys[key]
         panes = [one.panes.get(minute) for minute in range(start, end, MINUTE)]
-        empty: list[None] = [None] * len(panes)
+        outlook = self._outlook_of(self.name)
+        usual = [outlook and outlook.at(key, minute) for minute in range(start, end, MINUTE)]
         return {
             "from": start,
             "step_s": MINUTE // SECOND,
             "customer_messages": [pane.window.counts.get("customer_messages", 0) if pane else 0 for pane in panes],
             "arrivals": [pane.window.counts.get("arrivals", 0) if pane else 0 for pane in panes],
-            "expected": empty,
-            "low": empty,
-            "high": empty,
+            "expected": [said and said.expected for said in usual],
+            "low": [said and said.low for said in usual],
+            "high": [said and said.high for said in usual],
             "version": [pane.version if pane else 0 for pane in panes],
         }
 
@@ -307,6 +377,11 @@ class View:
 
 
 _STATES = ("open", "with_bot", "awaiting_first", "awaiting_reply", "waiting_on_customer")
+
+
+def rate(seen: int, now: int) -> float:
+    """Messages a minute, of those seen in the pane in progress and the one before it."""
+    return seen * MINUTE / (MINUTE + max(now - pane_of(now), 1))
 
 
 def _above(queue: str, channel: str) -> tuple[LeafKey, ...]:
@@ -364,13 +439,15 @@ class Present:
         self.ticks: dict[str, dict[int, int]] = {REAL: {}}
         """Clock → partition → the last tick it has applied."""
         self.dead_letters: dict[str, int] = {}
+        self.outlook_of: OutlookOf = lambda _: None
+        """Tenant → what its models say; whoever has models sets it, before anything is taken."""
         self._policy_of = policy_of
 
     def view(self, tenant: str) -> View:
         """One tenant; made on first sight."""
         view = self.views.get(tenant)
         if view is None:
-            view = self.views[tenant] = View(tenant, self._policy_of(tenant))
+            view = self.views[tenant] = View(tenant, self._policy_of(tenant), self.outlook_of)
         return view
 
     def take(self, partition: int, segment: Segment) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from heapq import heappop, heappush
+from struct import pack
 from typing import NamedTuple, Protocol
 
 import msgspec
@@ -19,8 +20,11 @@ import msgspec
 from streams.agents_log import AgentLog
 from streams.conversation import (
     FORGET,
+    GAIN,
     NOTHING,
+    TOPIC,
     Conversation,
+    Entry,
     Fold,
     Key,
     Stance,
@@ -48,7 +52,9 @@ from streams.events import (
     StatusRow,
     Tick,
 )
+from streams.labels import Example, Reader, bounded
 from streams.policy import Policy
+from streams.stamps import stamp
 from streams.windows import DAY, HOUR, IDLE, MINUTE, pane_of
 
 PaneKey = tuple[str, str, int]
@@ -58,6 +64,8 @@ KEPT_CLOSED = 20_000
 """Closed conversations that stay in memory, the latest touched."""
 MOST_MINUTES = 40 * 24 * 60
 """A jump of the watermark says gauges of so many panes at most."""
+MOST_TOPICS = 2_000
+"""Topics that a partition tells apart for a tenant, ever; a model has 200 at a time."""
 
 
 class Changed(NamedTuple):
@@ -102,6 +110,8 @@ class Tenant(msgspec.Struct):
     closed_until: int = -1
     """Panes that end by here are closed."""
     late: int = 0
+    topics: list[str] = []
+    """Topic by its number in this partition: entries and episodes keep numbers."""
 
 
 class Gauge:
@@ -254,12 +264,30 @@ class _Line:
         self.said = _Said()
         self.changed: set[tuple[str, str, int]] = set()
         self.horizon = -KEPT_PANES
+        self.numbers = {name: number for number, name in enumerate(tenant.topics)}
+
+    def number(self, topic: str) -> int | None:
+        """The number of a topic, given at first sight; None where there are too many."""
+        number = self.numbers.get(topic)
+        if number is None and len(self.numbers) < MOST_TOPICS:
+            number = self.numbers[topic] = len(self.numbers)
+            self.tenant.topics.append(topic)
+            self.changed.add(("tenant", "", 0))
+        return number
 
 
 class Shard:
     """One partition's state. Not safe for two threads at once."""
 
-    def __init__(self, partition: int, policy_of: Callable[[str], Policy], kept: Kept, position: int = -1) -> None:
+    def __init__(
+        self,
+        partition: int,
+        policy_of: Callable[[str], Policy],
+        kept: Kept,
+        position: int = -1,
+        reader: Reader | None = None,
+    ) -> None:
+        """`reader`: says what messages are about; None: nothing does."""
         self.partition = partition
         self.position = position
         """The last record applied."""
@@ -269,6 +297,9 @@ class Shard:
         """The last tick of the real clock."""
         self._policy_of = policy_of
         self._kept = kept
+        self._reader = reader
+        self._labelled: list[tuple[_Line, Conversation, Entry]] = []
+        self._examples: list[Example] = []
         self._lines: dict[str, _Line] = {}
         self._heard: dict[str, _Line] = {}
         self._segments: list[Segment] = []
@@ -294,7 +325,22 @@ class Shard:
         for line in self._heard.values():
             self._settle_all(line)
         self._heard.clear()
+        if self._labelled:
+            self._teach()
         return True
+
+    def examples(self) -> list[Example]:
+        """What people said conversations were about, since the last call."""
+        examples, self._examples = self._examples, []
+        return examples
+
+    def _teach(self) -> None:
+        labelled, self._labelled = self._labelled, []
+        for line, conversation, told in labelled:
+            said = [one for one in conversation.entries if one.episode == told.episode and one.words]
+            if told.episode is not None and told.topic and said:
+                words = bounded(one.words for one in said)
+                self._examples.append(Example(line.name, f"{conversation.id}\x1f{told.id}", told.topic, words))
 
     def dead(self, letter: DeadLetter) -> None:
         """Note a record that cannot be read."""
@@ -318,6 +364,7 @@ class Shard:
         if event.id in conversation.ids:
             return
         self._forget(line, conversation, event)
+        stamp(event)
         late = _late(conversation, event)
         line.changed.add(("conversation", conversation.id, 0))
         if late:
@@ -332,8 +379,18 @@ class Shard:
         if event.at < line.tenant.closed_until:
             line.late_touched.add(conversation.id)
         new = entry(event, line.policy)
+        topic = self._read(line, new) if new.words and self._reader is not None else None
         fold.insert(new)
-        line.said.events.append(EventRow(event, new.episode, False, self.position))
+        if new.topic and new.what in ("closed", "label"):
+            self._labelled.append((line, conversation, new))
+        line.said.events.append(EventRow(event, new.episode, False, self.position, topic))
+
+    def _read(self, line: _Line, new: Entry) -> str | None:
+        """Let the model say what a customer's message is about; what it says stays with the message."""
+        ranked = self._reader.rank(line.name, new.words) if self._reader is not None else ()
+        known = [(number, gain) for topic, gain in ranked if (number := line.number(topic)) is not None]
+        new.topics = b"".join(pack(GAIN, number, gain) for number, gain in known)
+        return line.tenant.topics[known[0][0]] if known else None
 
     def _forget(self, line: _Line, conversation: Conversation, event: Event) -> None:
         last = conversation.last
@@ -467,7 +524,11 @@ class Shard:
         conversation.version = self.position
         restated = conversation.id in line.late_touched
         for (queue, channel, minute, field), n in fold.deltas.items():
-            _add(self._change_pane(line, (queue, channel, minute), restated).counts, field, n)
+            pane = self._change_pane(line, (queue, channel, minute), restated)
+            if field[0] == TOPIC:
+                _add(pane.topics, line.tenant.topics[int(field[1:])], n)
+            else:
+                _add(pane.counts, field, n)
         for name, episode in fold.amended:
             line.said.amendments.append(Amendment(line.name, conversation.id, name, self.position, episode))
         self._restand(line, fold, now, restated)
@@ -625,7 +686,7 @@ class Shard:
         index = number - conversation.forgotten - 1
         if index >= len(conversation.episodes):
             return EpisodeRow(line.name, name, number, conversation.version, deleted=True)
-        return row(conversation, conversation.episodes[index], line.policy)
+        return row(conversation, conversation.episodes[index], line.policy, line.tenant.topics)
 
     def _agent_row(self, line: _Line, agent: str) -> AgentRow:
         queues = dict(line.held.get(agent, {}))
@@ -731,7 +792,7 @@ def _copy(pane: PaneRow) -> PaneRow:
     return PaneRow(
         pane.tenant, pane.queue, pane.channel, pane.minute, pane.version,
         dict(pane.counts), dict(pane.frt_hist), dict(pane.answered_waits), dict(pane.censored_waits),
-        pane.restated,
+        pane.restated, dict(pane.topics),
     )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from config.settings import TenantSettings
 from streams.events import EpisodeRow, Event, EventRow, PaneRow, Reading, Record, Tick, partition_of
+from streams.labels import Reader
 from streams.metrics import COUNTS
 from streams.policy import Policy
 from streams.present import Present
@@ -53,12 +54,17 @@ def event_of(wire: Row, tenant: str, received_at: int = 0, replay: bool = True) 
 class Line:
     """A few partitions, their readings merged, and the rows a sink would hold."""
 
-    def __init__(self, settings: dict[str, Any] | None = None, partitions: int = PARTITIONS) -> None:
+    def __init__(
+        self, settings: dict[str, Any] | None = None, partitions: int = PARTITIONS, reader: Reader | None = None
+    ) -> None:
         policy = Policy(TenantSettings.model_validate(settings or {}))
         self.policy = policy
         self.partitions = partitions
         self.shelves = [Shelf() for _ in range(partitions)]
-        self.shards = [Shard(number, lambda _: policy, shelf) for number, shelf in enumerate(self.shelves)]
+        self.reader = reader
+        self.shards = [
+            Shard(number, lambda _: policy, shelf, reader=reader) for number, shelf in enumerate(self.shelves)
+        ]
         self.present = Present(partitions, lambda _: policy)
         self.events: dict[tuple[str, str, str], EventRow] = {}
         self.episodes: dict[tuple[str, str, int], EpisodeRow] = {}
@@ -93,7 +99,7 @@ class Line:
     def restart(self, partition: int) -> None:
         """Drop a shard and take its state up again."""
         shelf = self.shelves[partition]
-        shard = Shard(partition, lambda _: self.policy, shelf, self.shards[partition].position)
+        shard = Shard(partition, lambda _: self.policy, shelf, self.shards[partition].position, self.reader)
         shard.load()
         self.shards[partition] = shard
         self._read(shard.base())
@@ -127,11 +133,13 @@ class Line:
         out = []
         for (tenant, queue, channel, minute), parts in self.panes.items():
             row: Row = {"tenant": tenant, "queue": queue, "channel": channel, "minute": minute, "frt_hist": {}}
-            row |= dict.fromkeys(COUNTS, 0)
+            row |= dict.fromkeys(COUNTS, 0) | {"topics": {}}
             for part in parts.values():
                 for name, n in part.counts.items():
                     row[name] = row[name] + n
                 for lower, n in part.frt_hist.items():
                     row["frt_hist"][lower] = row["frt_hist"].get(lower, 0) + n
+                for topic, n in part.topics.items():
+                    row["topics"][topic] = row["topics"].get(topic, 0) + n
             out.append(row)
         return out

@@ -1,0 +1,181 @@
+"""Sentiment and topics through the fold, against a reference that shares no code with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from random import Random
+from zlib import crc32
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from streams.conversation import Conversation, Entry, Episode
+from streams.events import Event, PaneRow
+from streams.labels import hashed
+from streams.present import View
+from streams.shard import Tenant
+from tests.conformance.cases import Row
+from tests.reference.streams import START, Stream, story, streams
+from tests.reference.words import Says, worded
+from tests.streams.line import Line, event_of
+
+TENANT = "case"
+WORDS: dict[str, list[tuple[str, int]]] = {
+    "parcel": [("delivery", 2310), ("refund", 700)],
+    "money": [("refund", 1605), ("invoice", 1605), ("delivery", 2)],
+    "bill": [("invoice", 1610)],
+    "hello": [],
+}
+"""What a made-up model says of a word: equal gains and near ones among them."""
+FEELINGS = (None, 0, -300, -301, 455, -999, 1_000)
+
+
+class Table:
+    """A reader that knows `WORDS` and learns nothing."""
+
+    def __init__(self) -> None:
+        self._known = {
+            hashed([word]): sorted(gains, key=lambda pair: (-pair[1], pair[0])) for word, gains in WORDS.items()
+        }
+
+    def rank(self, tenant: str, words: bytes) -> Sequence[tuple[str, int]]:
+        return self._known[words]
+
+
+def lot(wire: Row) -> int:
+    return crc32(f"{wire['conversation']}{wire['id']}".encode())
+
+
+def says(wire: Row) -> Says:
+    """What a message says, by its id."""
+    word = list(WORDS)[lot(wire) % len(WORDS)]
+    return Says(FEELINGS[lot(wire) // 16 % len(FEELINGS)], dict(WORDS[word]))
+
+
+def stamped(wire: Row) -> Event:
+    """The event as a gateway would have stamped it."""
+    event = event_of(wire, TENANT)
+    if event.author == "customer" and not event.private:
+        feeling = says(wire).sentiment
+        event.keywords = [list(WORDS)[lot(wire) % len(WORDS)]]
+        event.sentiment, event.type = (None, "image") if feeling is None else (feeling / 1_000, "text")
+    return event
+
+
+def through(stream: Stream, seed: int) -> Line:
+    """The line after a stream, with ticks, restarts and record borders as chance will have them."""
+    chance, line = Random(seed), Line(stream.settings, reader=Table())
+    events = [stamped(wire) for wire in stream.events]
+    while events:
+        some = chance.choice((1, 2, 5, 20))
+        line.send(events[:some])
+        events = events[some:]
+        if chance.random() < 0.5:
+            line.flush()
+            if chance.random() < 0.5:
+                line.restart(chance.randrange(line.partitions))
+    line.tick(stream.tick, TENANT)
+    line.flush()
+    return line
+
+
+def check(stream: Stream, seed: int = 0) -> None:
+    want, line = worded(stream.events, stream.settings, stream.tick, says), through(stream, seed)
+    got = {(row.conversation, row.episode): row for row in line.episode_rows()}
+    assert got.keys() == want["episodes"].keys()
+    for name, row in want["episodes"].items():
+        assert got[name].topic == row["topic"], name
+        feeling = got[name].sentiment
+        assert (feeling is None) == (row["sentiment"] is None), name
+        assert abs((feeling or 0) - (row["sentiment"] or 0)) < 1e-9, name
+    for minute in line.minute_rows():
+        pane = want["minutes"].get((minute["queue"], minute["channel"], minute["minute"]), {})
+        for name in ("sentiment_n", "sentiment_sum", "negative"):
+            assert minute[name] == pane.get(name, 0), (minute["minute"], name)
+        assert minute["topics"] == pane.get("topics", {})
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_made_up_stream_says_in_words_what_the_reference_says(seed: int) -> None:
+    check(story(seed), seed)
+
+
+@given(stream=streams())
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+def test_any_stream_says_in_words_what_the_reference_says(stream: Stream) -> None:
+    check(stream)
+
+
+def customer(name: str, at: int, text: str = "我要退款", **more: object) -> Event:
+    return Event(
+        id=name, kind="message", at=START + at, tenant=TENANT, conversation="c", author="customer", text=text,
+        replay=True, **more,  # type: ignore[arg-type]
+    )  # fmt: skip
+
+
+def test_an_event_that_nobody_has_read_is_read_by_the_worker() -> None:
+    line = Line()
+    line.send(
+        [
+            customer("a", 0, "你们太差劲了"),
+            customer("b", 1, "hello <phone>", private=True),
+            customer("c", 2, "", type="image"),
+        ]
+    )
+    line.flush()
+    rows = {row.event.id: row for row in line.events.values()}
+    assert rows["a"].sentiment is not None
+    assert rows["a"].sentiment < -0.3
+    assert rows["a"].keywords == ["差劲"]
+    assert (rows["b"].sentiment, rows["b"].keywords, rows["c"].sentiment) == (None, [], None)
+
+
+def test_the_key_shows_topics_sentiment_and_their_n_over_half_an_hour() -> None:
+    line = Line(reader=Table())
+    for number, word in enumerate(("parcel", "parcel", "bill", "hello")):
+        line.send([customer(f"e{number}", number, sentiment=-0.5, keywords=[word])])
+    line.send([customer("later", 31 * 60_000, "", type="image", keywords=["bill"])])
+    line.tick(START + 29 * 60_000, TENANT)
+    line.flush()
+    view: View = line.present.view(TENANT)
+    key = view.key(("*", "*"), START + 29 * 60_000)
+    assert key["topics"] == [
+        {"topic": "delivery", "count": 2, "share": 0.5, "change": None},
+        {"topic": "invoice", "count": 1, "share": 0.25, "change": None},
+    ]
+    assert (key["sentiment"], key["sentiment_n"]) == (-0.5, 4)
+    assert key["windows"]["30m"]["sentiment_sum"] == -2.0
+    assert view.topic_counts(("default", "web"), 1, START) == {"delivery": 2, "invoice": 1}
+    assert view.pane_topics(("default", "web"), START + 31 * 60_000) == {"invoice": 1}
+
+
+def test_state_of_the_form_before_still_loads() -> None:
+    """Fields that came later stand at the end and have defaults: rows kept by the release before are read."""
+    for whole, later in ((Entry(1, 0, "e", "customer"), 3), (PaneRow("t", "q", "web", 0, 1), 0)):
+        kept = msgspec.msgpack.decode(msgspec.msgpack.encode(whole))
+        before = kept[: len(kept) - later] if isinstance(kept, list) else kept
+        assert msgspec.convert(before, type(whole)) == whole
+    episode = Episode(1, 0, Conversation("t", "c").memory, Conversation("t", "c").episodes, "web", "q", 0, False, False)  # type: ignore[arg-type]
+    kept = msgspec.msgpack.decode(msgspec.msgpack.encode(episode))
+    kept[3] = []
+    assert msgspec.convert(kept[:-3], Episode).gains == {}
+    assert msgspec.convert({"name": "t"}, Tenant).topics == []
+
+
+def test_a_label_becomes_an_example_of_the_words_of_its_episode_and_says_no_text() -> None:
+    line = Line(partitions=1)
+    line.send(
+        [customer("a", 0, keywords=["parcel"], sentiment=0.0), customer("b", 1, keywords=["money"], sentiment=0.0)]
+    )
+    line.send(
+        [Event(id="z", kind="closed", at=START + 5, tenant=TENANT, conversation="c", topic="delivery", replay=True)]
+    )
+    line.send([Event(id="y", kind="label", at=START + 9, tenant=TENANT, conversation="c", topic="refund", replay=True)])
+    line.send([Event(id="y", kind="label", at=START + 9, tenant=TENANT, conversation="c", topic="refund", replay=True)])
+    told = line.shards[0].examples()
+    assert [(one.topic, one.words) for one in told] == [
+        ("delivery", hashed(["parcel", "money"])),
+        ("refund", hashed(["parcel", "money"])),
+    ]
+    assert line.shards[0].examples() == []
