@@ -44,7 +44,7 @@ pytestmark = pytest.mark.slow
 START = 1_772_445_600_000
 VIEWS = {
     "events", "episodes", "minutes", "alerts", "agent_status", "dead_letters", "audit", "late", "clocks",
-    "outcomes_by_day", "agents_by_hour", "frt_by_hour", "service_level_by_day", "backlog_now", "surges",
+    "outcomes_by_day", "agents_by_hour", "frt_by_hour", "service_level_by_day", "backlog_now", "surges", "grades",
 }  # fmt: skip
 
 
@@ -204,6 +204,24 @@ def test_an_alert_keeps_every_change_of_state_and_a_surge_its_last(base: Base) -
     assert sorted(row["state"] for row in base.rows("alerts")) == ["acknowledged", "firing", "resolved"]
     (surge,) = base.rows("surges")
     assert (surge["state"], surge["peak"], surge["resolved_at"]) == ("resolved", 9.0, START + 9)
+
+
+def test_the_rate_of_useful_alerts_per_rule_is_that_of_the_last_grades(base: Base) -> None:
+    def change(alert: str, state: str, at: int, grade: str | None = None, rule: str = "surge") -> None:
+        words = {"alert": alert, "rule": rule, "tenant": "t", "queue": "q", "state": state, "at": START + at}
+        base.write({ALERTS: [decode_alert(encode({**words, "grade": grade}))]})
+
+    change("a", "firing", 0, "noise")
+    change("a", "resolved", 5, "useful")
+    change("b", "firing", 1)
+    change("b", "firing", 1, "noise")
+    change("c", "firing", 2)
+    change("d", "firing", 3, rule="lull")
+    rows = {row["rule"]: row for row in base.rows("grades")}
+    assert [rows["surge"][name] for name in ("fired", "useful", "noise", "useful_rate", "last_fired")] == [
+        3, 1, 1, 0.5, START + 2,
+    ]  # fmt: skip
+    assert (rows["lull"]["fired"], rows["lull"]["useful_rate"]) == (1, None)
 
 
 def test_the_backlog_of_now_is_counted_by_age(base: Base) -> None:
