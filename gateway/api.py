@@ -19,11 +19,14 @@ from config.settings import Settings
 from gateway import asked, openapi
 from gateway.asked import Asked, Wrong
 from gateway.auth import Claims
-from gateway.catalogue import keys
+from gateway.catalogue import keys, shown
+from gateway.dialogue import conversation
+from gateway.drill import conversations
 from gateway.frames import Scope, rights
 from gateway.mirror import Mirror
 from gateway.questions import Away, Questions, TooMuch
 from gateway.routes import Route
+from streams.policy import Policies
 
 log = structlog.get_logger()
 
@@ -58,10 +61,13 @@ class Api:
     def __init__(self, settings: Settings, mirror: Mirror) -> None:
         self.questions = Questions(settings)
         self._mirror = mirror
+        self._policies = Policies(settings)
         self.routes: dict[str, Answers] = {
             "/v1/openapi.json": self._document,
             "/v1/live": self._snapshot,
             "/v1/keys": self._keys,
+            "/v1/conversations": self._conversations,
+            "/v1/conversation": self._conversation,
         }
 
     async def answer(self, route: Route, part: str, query: str, claims: Claims | None) -> Response:
@@ -100,6 +106,13 @@ class Api:
     async def _snapshot(self, _question: Asked, asker: Asker) -> bytes:
         feed = self._mirror.feed(Scope(asker.tenant))
         return feed.snapshot(self._mirror.held, self._mirror.now(), "", ())
+
+    async def _conversations(self, question: Asked, asker: Asker) -> Mapping[str, Any]:
+        answer = await conversations(self.questions, question, asker.tenant, self._policies(asker.tenant))
+        return answer | shown(self._mirror.held, question, asker.tenant, answer["window"])
+
+    async def _conversation(self, question: Asked, asker: Asker) -> Mapping[str, Any]:
+        return await conversation(self.questions, asker.tenant, question.text("conversation"), asker.drills)
 
     async def _keys(self, _question: Asked, asker: Asker) -> Mapping[str, Any]:
         return keys(self._mirror.held, asker.tenant)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from gateway.asked import Asked
 from gateway.frames import EVERY, Scope
-from gateway.held import Held
+from gateway.held import Held, decode_object
 from gateway.routes import METRICS, WINDOWS
-from streams.metrics import CATALOGUE
+from streams.metrics import CATALOGUE, Place
 
 
 def keys(held: Held, tenant: str) -> dict[str, Any]:
@@ -29,6 +31,29 @@ def keys(held: Held, tenant: str) -> dict[str, Any]:
         "metrics": [_metric(name) for name in METRICS],
         "windows": list(WINDOWS),
     }
+
+
+def shown(held: Held, question: Asked, tenant: str, window: str | None) -> dict[str, Any]:
+    """The number that a question is about, as the live feed has it now; null where the feed does not have it."""
+    name, key = question.text("metric"), held.keys.get((tenant, question.text("queue"), question.text("channel")))
+    value = None
+    if key is not None and "from" not in question.values:
+        body = decode_object(key.raw)
+        value = value_in(body, name, window)
+    clock = held.meta.clocks.get(tenant) or (None if tenant in held.meta.replaying else held.meta.real)
+    return {"shown": value, "shown_as_of": None if value is None else clock}
+
+
+def value_in(key: Mapping[str, Any], name: str, window: str | None) -> float | None:
+    """A number of the catalogue in a key object of the feed."""
+    match CATALOGUE[name].place:
+        case Place.WINDOW:
+            value = (key.get("windows") or {}).get(window or "", {}).get(name)
+        case Place.VOLUME | Place.FLAG:
+            value = (key.get("volume") or {}).get(name)
+        case _:
+            value = key.get(name)
+    return float(value) if isinstance(value, int | float) else None
 
 
 def _metric(name: str) -> dict[str, Any]:

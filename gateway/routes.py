@@ -10,12 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from gateway.behind import BEHIND
 from gateway.frames import RIGHTS
-from streams.metrics import CATALOGUE, Place
+from streams.metrics import CATALOGUE
 
 WINDOWS = ("1m", "5m", "30m", "today")
-METRICS = tuple(name for name, metric in CATALOGUE.items() if metric.place not in (Place.TENANT, Place.COUNTER))
-"""Every number of a key: all that has conversations behind it, or a history."""
+METRICS = tuple(name for name in CATALOGUE if name in BEHIND)
+"""Every number of a key that has conversations behind it."""
 FACTS = ("frt_ms", "frt_customer_ms", "frt_any_ms", "greeting_ms", "handle_ms", "abandon_wait_ms", "censored_wait_ms",
          "queue_left_ms")  # fmt: skip
 """Numbers of one episode that have a receipt."""
