@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,9 @@ from alerts.heartbeat import Heart
 from alerts.mail import Mail
 from alerts.notifiers import Console, Notes, Notifier, Producer, Topic
 from alerts.outbox import DEEDS, TOPIC, TOPICS, Store
+from alerts.pace import Pace
 from alerts.policy import CONSOLE
+from alerts.reload import RulesFile
 from alerts.robots import PagerDuty, Robot
 from alerts.slack import Slack
 from alerts.tell import Tell, now_ms
@@ -38,6 +40,7 @@ class Desk:
     watch: Watch
     tell: Tell
     heart: Heart | None = None
+    rules: RulesFile | None = None
 
 
 def doors(channels: Sequence[Channel], notes: Notes) -> dict[str, Notifier]:
@@ -69,8 +72,10 @@ def _door(channel: Channel, notes: Notes) -> Notifier:
             return Alertmanager(channel)
 
 
-def set_up(settings: Settings, store: Store, producer: Producer, board_base: str = "") -> Desk:
-    """Everything that judges and tells.
+def set_up(
+    settings: Settings, store: Store, producer: Producer, board_base: str = "", pace: Pace | None = None
+) -> Desk:
+    """Everything that judges and tells. `pace`: shared with other notifiers; None: there are none.
 
     Raises:
         SettingsError, RulesError: a setting or a rule is wrong.
@@ -83,18 +88,25 @@ def set_up(settings: Settings, store: Store, producer: Producer, board_base: str
     store.again(TOPICS, now_ms() - AGAIN_MS)
     told = policy.load(settings.rules, settings.channels, settings.routes)
     base = settings.board_base or board_base
-    watch = Watch(store, rules.load(settings.rules), told, settings.labels, base)
+    zone_of = zones(settings)
+    watch = Watch(store, rules.load(settings.rules), told, settings.labels, base, zone_of=zone_of)
     watch.forget_channels(told.channels)
-    tell = Tell(store, notifiers, watch.trouble)
+    tell = Tell(store, notifiers, watch.trouble, pace, watch.dead_after)
     watch.on_written = tell.poke
-    return Desk(watch, tell, Heart(settings.heartbeat, lambda: watch.judged) if settings.heartbeat.url else None)
+    heart = Heart(settings.heartbeat, lambda: watch.judged) if settings.heartbeat.url else None
+    return Desk(watch, tell, heart, RulesFile(settings, watch))
+
+
+def zones(settings: Settings) -> Callable[[str], str]:
+    """Whose clock an alert's words are told on: its tenant's."""
+    return lambda tenant: str(settings.tenant(tenant).zone)
 
 
 @asynccontextmanager
 async def at_work(desk: Desk) -> AsyncIterator[Desk]:
     """Tell, and look at the time each second, while the body reads ticks and has them judged."""
     async with asyncio.TaskGroup() as tasks:
-        working = [tasks.create_task(desk.tell.run(), name="tell"), tasks.create_task(_beat(desk.watch), name="beat")]
+        working = [tasks.create_task(desk.tell.run(), name="tell"), tasks.create_task(_beat(desk), name="beat")]
         if desk.heart is not None:
             working.append(tasks.create_task(desk.heart.run(), name="heart"))
         try:
@@ -104,10 +116,12 @@ async def at_work(desk: Desk) -> AsyncIterator[Desk]:
                 task.cancel()
 
 
-async def _beat(watch: Watch) -> None:
+async def _beat(desk: Desk) -> None:
     while True:
         await asyncio.sleep(BEAT_S)
-        watch.beat()
+        desk.watch.beat()
+        if desk.rules is not None:
+            desk.rules.look()
 
 
 def store_in(directory: Path) -> Store:

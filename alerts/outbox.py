@@ -7,11 +7,12 @@ and never loses one. Rows are sent in the order they were written, channel by ch
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Self
@@ -39,10 +40,20 @@ CREATE TABLE IF NOT EXISTS outbox (
 CREATE INDEX IF NOT EXISTS unsettled ON outbox (channel, id) WHERE settled_at IS NULL;
 CREATE INDEX IF NOT EXISTS settled ON outbox (settled_at) WHERE settled_at IS NOT NULL;
 CREATE TABLE IF NOT EXISTS notes (channel TEXT, key TEXT, value TEXT NOT NULL, PRIMARY KEY (channel, key));
+CREATE TABLE IF NOT EXISTS shelf (name TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS audit (
     n INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, who TEXT NOT NULL, tenant TEXT NOT NULL,
     what TEXT NOT NULL, detail TEXT NOT NULL, result TEXT NOT NULL, previous TEXT NOT NULL, digest TEXT NOT NULL);
 """
+
+
+_TABLES: Mapping[str, tuple[str, ...]] = {
+    "memory": ("kind", "key"), "outbox": ("id",), "notes": ("channel", "key"), "audit": ("n",), "shelf": ("name",),
+}  # fmt: skip
+"""Every table → what names a row of it."""
+
+Copy = tuple[bytes, bytes | None]
+"""A row as it travels: (its table and name, its columns; None: it is gone)."""
 
 
 class StoreError(Exception):
@@ -125,6 +136,9 @@ class Store:
             if self._lock is not None:
                 self._lock.close()
             raise error if isinstance(error, StoreError) else StoreError(f"{path}: {error}") from None
+        self.safe: Callable[[], Awaitable[None]] = _at_once
+        """Returns once all that was committed is as durable as it gets, and it is still ours to speak of."""
+        self._told: Callable[[list[Copy]], None] | None = None
 
     def close(self) -> None:
         """Let go of the file."""
@@ -150,7 +164,7 @@ class Store:
         Raises:
             Unwritable: nothing of it was.
         """
-        with _Transaction(self._db):
+        with self._transaction():
             for kind in _KINDS:
                 self._write(kind, getattr(before, kind), getattr(after, kind))
             self._db.executemany(
@@ -161,6 +175,80 @@ class Store:
                 self._audit(deed)
             if now:
                 self._db.execute("DELETE FROM outbox WHERE settled_at < ?", (now - KEEP_MS,))
+
+    def _transaction(self) -> _Transaction:
+        return _Transaction(self._db, self._touched, self._told)
+
+    def copy_to(self, told: Callable[[list[Copy]], None]) -> None:
+        """From now on, say after each commit which rows it changed, as they are now."""
+        self._db.execute("CREATE TEMP TABLE touched (t TEXT, k TEXT, PRIMARY KEY (t, k)) WITHOUT ROWID")
+        for table, names in _TABLES.items():
+            for event, row in (("INSERT", "NEW"), ("UPDATE", "NEW"), ("DELETE", "OLD")):
+                name = ", ".join(f"{row}.{column}" for column in names)
+                made = f"INSERT OR IGNORE INTO touched VALUES ('{table}', json_array({name}))"  # noqa: S608  # our own names
+                self._db.execute(f"CREATE TEMP TRIGGER {table}_{event} AFTER {event} ON main.{table} BEGIN {made}; END")
+        self._told = told
+
+    def _touched(self) -> list[Copy]:
+        """The rows of the transaction under way, as they are."""
+        if self._told is None:
+            return []
+        found = []
+        for table, key in self._db.execute("SELECT t, k FROM temp.touched").fetchall():
+            names = json.loads(key)
+            where = " AND ".join(f"{column} = ?" for column in _TABLES[table])
+            row = self._db.execute(f"SELECT * FROM {table} WHERE {where}", names).fetchone()  # noqa: S608  # our own names
+            value = None if row is None else msgspec.msgpack.encode(row)
+            found.append((msgspec.msgpack.encode((table, *names)), value))
+        self._db.execute("DELETE FROM temp.touched")
+        return found
+
+    def take(self, copies: Iterable[Copy]) -> None:
+        """Have these rows of another store. What is of no table known here is left out: a newer version wrote it."""
+        with self._transaction():
+            for key, value in copies:
+                table, *names = msgspec.msgpack.decode(key)
+                if table not in _TABLES:
+                    continue
+                if value is None:
+                    where = " AND ".join(f"{column} = ?" for column in _TABLES[table])
+                    self._db.execute(f"DELETE FROM {table} WHERE {where}", names)  # noqa: S608  # our own names
+                else:
+                    row = msgspec.msgpack.decode(value)
+                    places = ",".join("?" * len(row))
+                    self._db.execute(f"INSERT OR REPLACE INTO {table} VALUES ({places})", row)  # noqa: S608  # the same
+
+    def judged(self) -> dict[str, int]:
+        """Clock → the last tick judged, as it was committed."""
+        return _judged(self._db)
+
+    @staticmethod
+    def peek(path: Path) -> dict[str, int]:
+        """The same of a file that another uses; nothing where it cannot be read now."""
+        try:
+            with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=1)) as db:
+                return _judged(db)
+        except sqlite3.Error:
+            return {}
+
+    def keep(self, rows: Mapping[str, bytes | None]) -> None:
+        """Write blobs under names (None: forget it), all or none. For what would stand beside the file, had it a place.
+
+        Raises:
+            Unwritable: none was.
+        """
+        with self._transaction():
+            gone = [(name,) for name, body in rows.items() if body is None]
+            self._db.executemany("DELETE FROM shelf WHERE name = ?", gone)
+            new = [(name, body) for name, body in rows.items() if body is not None]
+            self._db.executemany("INSERT OR REPLACE INTO shelf VALUES (?,?)", new)
+
+    def kept(self, prefix: str) -> Iterator[tuple[str, bytes]]:
+        """The blobs whose names begin so, in the order of their names."""
+        end = prefix + "\U0010ffff"
+        query = "SELECT name, body FROM shelf WHERE name >= ? AND name < ? ORDER BY name"
+        for name, body in self._db.execute(query, (prefix, end)).fetchall():
+            yield str(name), bytes(body)
 
     def _write(self, kind: str, before: Mapping[Any, Any], after: Mapping[Any, Any]) -> None:
         if before is after:
@@ -194,7 +282,7 @@ class Store:
         Raises:
             Unwritable: they are not.
         """
-        with _Transaction(self._db):
+        with self._transaction():
             self._db.executemany(
                 "UPDATE outbox SET settled_at = ?, result = ? WHERE id = ?",
                 [(now, result, id_) for id_, result in results.items()],
@@ -206,7 +294,7 @@ class Store:
         Raises:
             Unwritable: they may be tried at once.
         """
-        with _Transaction(self._db):
+        with self._transaction():
             self._db.executemany(
                 "UPDATE outbox SET attempts = attempts + 1, next_at = ?, result = ? WHERE id = ?",
                 [(next_at, reason, id_) for id_ in ids],
@@ -218,7 +306,7 @@ class Store:
         Raises:
             Unwritable: it is not.
         """
-        with _Transaction(self._db):
+        with self._transaction():
             self._db.executemany(
                 "UPDATE outbox SET settled_at = NULL, result = NULL, next_at = 0 WHERE channel = ? AND settled_at > ?",
                 [(channel, since) for channel in channels],
@@ -246,7 +334,7 @@ class Store:
         Raises:
             Unwritable: nothing was noted.
         """
-        with _Transaction(self._db):
+        with self._transaction():
             if value is None:
                 self._db.execute("DELETE FROM notes WHERE channel = ? AND key = ?", (channel, key))
             else:
@@ -278,6 +366,15 @@ class Store:
         names = ("n", "at", "who", "tenant", "what", "detail", "result", "previous", "digest")
         rows = self._db.execute(f"SELECT {', '.join(names)} FROM audit ORDER BY n")  # noqa: S608  # names of our own
         return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+async def _at_once() -> None:
+    """A commit to a file is safe when it returns."""
+
+
+def _judged(db: sqlite3.Connection) -> dict[str, int]:
+    rows = db.execute("SELECT key, body FROM memory WHERE kind = 'judged'")
+    return {str(clock): int(msgspec.json.decode(body)) for clock, body in rows}
 
 
 def chain_broken_at(deeds: Iterable[Mapping[str, Any]]) -> int | None:
@@ -314,15 +411,23 @@ class _Transaction:
         Unwritable: the disk takes nothing.
     """
 
-    def __init__(self, db: sqlite3.Connection) -> None:
-        self._db = db
+    def __init__(
+        self,
+        db: sqlite3.Connection,
+        touched: Callable[[], list[Copy]],
+        told: Callable[[list[Copy]], None] | None,
+    ) -> None:
+        self._db, self._touched, self._told = db, touched, told
 
     def __enter__(self) -> None:
         self._do("BEGIN IMMEDIATE")
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
         if kind is None:
+            copies = self._touched()
             self._do("COMMIT")
+            if copies and self._told is not None:
+                self._told(copies)
             return
         self._undo()
         if isinstance(error, sqlite3.OperationalError):

@@ -14,6 +14,7 @@ import structlog
 
 from alerts.notifiers import Notifier, Rejected, Unavailable
 from alerts.outbox import TOPICS, Row, Store, Unwritable
+from alerts.pace import Alone, Pace
 from config import crash
 
 log = structlog.get_logger()
@@ -47,8 +48,16 @@ def backoff_ms(attempts: int, chance: float) -> int:
 class Tell:
     """Delivers the outbox's rows through the doors. Rows of one channel leave in order."""
 
-    def __init__(self, store: Store, notifiers: Mapping[str, Notifier], on_trouble: Trouble) -> None:
+    def __init__(
+        self,
+        store: Store,
+        notifiers: Mapping[str, Notifier],
+        on_trouble: Trouble,
+        pace: Pace | None = None,
+        dead_after: Callable[[], int] = lambda: DOWN_MS,
+    ) -> None:
         self._store, self._notifiers, self._on_trouble = store, dict(notifiers), on_trouble
+        self._pace, self._dead_after = pace or Alone(), dead_after
         self._wake = {name: asyncio.Event() for name in notifiers}
         self._failing_since: dict[str, int] = {}
         self._down: set[str] = set()
@@ -77,8 +86,10 @@ class Tell:
         while True:
             self._wake[name].clear()
             try:
-                rows = self._batch(name, notifier)
-                if rows:
+                if self._batch(name, notifier):
+                    await self._pace.turn(name, notifier.gap_ms)
+                    await self._store.safe()
+                    rows = self._batch(name, notifier)
                     await _to_its_end(self._try(name, notifier, rows))
                     await asyncio.sleep(notifier.gap_ms / 1000)
                 else:
@@ -133,7 +144,7 @@ class Tell:
     def _failed(self, name: str, rows: Sequence[Row], reason: str, retry_ms: int | None, began: int) -> None:
         now = now_ms()
         since = self._failing_since.setdefault(name, began)
-        if now - since >= DOWN_MS:
+        if now - since >= self._dead_after():
             self._is_down(name, reason)
         wait = max(retry_ms or 0, backoff_ms(rows[0].attempts, random.random()))
         log.warning("alert_not_sent", channel=name, reason=reason, attempts=rows[0].attempts + 1, retry_ms=wait)

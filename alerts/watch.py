@@ -18,7 +18,7 @@ from alerts.readings import Readings
 from alerts.render import instant, to_object
 from alerts.rule import Ruleset
 from alerts.state import CHANNEL_DOWN, RECENT_MS, RESOLVED, Alert, Change, State, everything, latest
-from alerts.tell import now_ms
+from alerts.tell import DOWN_MS, now_ms
 from config.settings import Labels
 from streams.events import REAL
 
@@ -104,13 +104,16 @@ class Watch:
         return self._settle(state, [*changes, *over]) or []
 
     def trouble(self, name: str, reason: str | None) -> None:
-        """A channel is dead, for a reason; or works again (None). Without a rule about it nobody is told."""
+        """A channel is dead, for a reason; or works again (None). It is told with or without a rule about channels."""
         rule = next(iter(self._rules.of_channels), None)
-        if rule is None and reason is not None:
-            return
         state, changes = channel_down(self._state, name, reason, self._now(), rule)
         if changes:
             self._settle(state, changes)
+
+    def dead_after(self) -> int:
+        """How long a channel may fail before it is dead, in ms: what the rule about it says."""
+        rule = next(iter(self._rules.of_channels), None)
+        return DOWN_MS if rule is None else round(rule.fire.value)
 
     def forget_channels(self, known: Collection[str]) -> None:
         """End what is told of channels that are no longer configured: nothing could end it ever after."""

@@ -12,19 +12,20 @@ from alerts.judging import judge
 from alerts.notices import Maintenance, Policy, about, labels_of
 from alerts.orders import acknowledge
 from alerts.ourselves import catching_up, channel_down, expired, rules_refused
-from alerts.outbox import Store
+from alerts.outbox import TOPIC, Store
 from alerts.readings import EVERYWHERE, TenantReading
 from alerts.render import to_object
 from alerts.rule import Ruleset
 from alerts.rules import RulesError, load, parse
 from alerts.state import ACKNOWLEDGED, FIRING, RESOLVED, State
+from alerts.tell import DOWN_MS
 from alerts.watch import MANY_OLD, Watch
 from config.settings import Label, Labels
 from streams.events import REAL
 from tests.alerts.build import BACKLOG, T0, M, S, Story, key, readings, rules
 
 HOUR = 60 * M
-TOPIC = """
+REFUNDS = """
 - name: refunds
   metric: topic_change
   scope: {queue: "*", topic: "ref*"}
@@ -40,7 +41,7 @@ def about_topics(*entries: tuple[str, int, float, float]) -> dict[str, Any]:
 
 
 def test_a_rule_on_topics_is_one_alert_a_topic_that_fits() -> None:
-    story = Story(rules(TOPIC))
+    story = Story(rules(REFUNDS))
     changes = story.tick(T0, about_topics(("refund", 12, 0.4, 3.5), ("reform", 50, 0.4, 9.0), ("login", 99, 0.2, 9.0)))
     assert [change.alert.slot.topic for change in changes] == ["refund", "reform"]
     assert len({change.alert.id for change in changes}) == 2
@@ -53,7 +54,7 @@ def test_a_rule_on_topics_is_one_alert_a_topic_that_fits() -> None:
 
 
 def test_a_topic_nobody_wrote_of_is_too_few_cases() -> None:
-    story = Story(rules(TOPIC))
+    story = Story(rules(REFUNDS))
     assert story.tick(T0, about_topics(("refund", 9, 0.9, 9.0))) == []
 
 
@@ -117,15 +118,14 @@ def test_a_dead_channel_is_told_as_its_rule_says() -> None:
     assert to_object(change.alert, Labels())["advice"]["en"].startswith("Try the channel")
 
 
-def test_without_a_rule_about_channels_nobody_is_told_of_a_dead_one() -> None:
+def test_without_a_rule_about_channels_a_dead_one_is_told_all_the_same() -> None:
     with Store(":memory:") as store:
         watch = Watch(store, rules(BACKLOG), Policy(("ops", "other")))
+        assert watch.dead_after() == DOWN_MS
         watch.trouble("ops", "answered 404")
-        assert store.unsettled() == {}
+        assert set(store.unsettled()) == {"other", TOPIC}
         watch.reload(load(None), Policy(("ops", "other")))
-        watch.trouble("ops", "answered 404")
-        assert "other" in store.unsettled()
-        watch.reload(rules(BACKLOG), Policy(("ops", "other")))
+        assert watch.dead_after() == 25_000
         watch.trouble("ops", None)
         assert watch.state.alerts == {}
 

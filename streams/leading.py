@@ -1,0 +1,214 @@
+"""Who tells, when several notifiers run side by side: one leads, the others stand by, warm, and take over.
+
+On a directory the one that holds the file's lock leads. Elsewhere a lease in Redis says who tries, and Kafka who does:
+the leader's memory is a compacted changelog of one partition, written in transactions under one transactional id, so
+whoever begins to lead shuts out the one before, even one that was only asleep. A stand-by reads the changelog along,
+and so knows which ticks were judged: what the stream says beyond them it keeps, to judge it when its turn comes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+import time
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import redis.asyncio as redis
+import structlog
+from redis.exceptions import RedisError
+
+from alerts.notifier import FILE, store_in
+from alerts.outbox import Store, StoreError
+from config.settings import Settings
+from streams.changelog import Changelog, Lost
+
+__all__ = ["Home", "Lost", "home_of"]
+
+log = structlog.get_logger()
+
+LOOK_S = 0.5
+LEASE_MS = 6_000
+"""How long after a leader's death its stand-by begins to lead: an alert may come that much later, and no more."""
+RENEW_S = 1.5
+LEADER = "tw:leader"
+_RENEW = (
+    "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('pexpire', KEYS[1], ARGV[2]) else return 0 end"
+)
+_LEAVE = "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) else return 0 end"
+
+
+class Home(Protocol):
+    """Where the notifier's memory is, and whose it is now."""
+
+    async def lead(self) -> Store:
+        """Return with the memory once this one leads."""
+
+    def judged(self) -> Mapping[str, int]:
+        """Clock → the last tick that whoever leads has judged, as far as is known here."""
+
+    async def until_lost(self) -> None:
+        """Keep the lead.
+
+        Raises:
+            Lost: another has it.
+        """
+
+    async def close(self) -> None:
+        """Let go of it, so that another may lead at once."""
+
+
+def home_of(settings: Settings) -> Home:
+    """A directory, where there is one; else Kafka and Redis."""
+    if settings.data is not None:
+        return Directory(settings.data)
+    return Shared(settings.kafka.bootstrap, settings.kafka.replication, settings.redis.url.get_secret_value())
+
+
+class Directory:
+    """The memory is a file; who holds its lock leads."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._store: Store | None = None
+        self._judged: dict[str, int] = {}
+
+    async def lead(self) -> Store:
+        """Return once the lock is ours.
+
+        Raises:
+            StoreError: the file cannot be used.
+        """
+        waiting = False
+        while self._store is None:
+            try:
+                self._store = store_in(self._directory)
+            except StoreError as error:
+                if "another notifier" not in str(error):
+                    raise
+                if not waiting:
+                    log.info("notifier_stands_by", directory=str(self._directory))
+                waiting, self._judged = True, Store.peek(self._directory / FILE)
+                await asyncio.sleep(LOOK_S)
+        return self._store
+
+    def judged(self) -> Mapping[str, int]:
+        """As the file says."""
+        return self._judged
+
+    async def until_lost(self) -> None:
+        """A lock is not lost while the process lives."""
+        await asyncio.Event().wait()
+
+    async def close(self) -> None:
+        """Let go of the lock."""
+        if self._store is not None:
+            self._store.close()
+
+
+class Shared:
+    """The memory is a changelog on Kafka, and a copy of it in a scratch directory; a lease in Redis says who tries."""
+
+    def __init__(self, bootstrap: str, replication: int, redis_url: str) -> None:
+        self._scratch = tempfile.TemporaryDirectory(prefix="tidewatch-notifier-")
+        self._store = Store(Path(self._scratch.name) / FILE)
+        self._lease = Lease(redis_url)
+        self._changelog = Changelog(bootstrap, replication, self._store, self._lease.ours)
+
+    async def lead(self) -> Store:
+        """Read along until the lease is ours; then shut out whoever led before, and read to the end."""
+        following = asyncio.create_task(self._changelog.follow(), name="follow")
+        try:
+            lease = asyncio.create_task(self._lease.get(), name="lease")
+            await asyncio.wait({following, lease}, return_when=asyncio.FIRST_COMPLETED)
+            if following.done():
+                lease.cancel()
+                following.result()
+            await lease
+        finally:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+        await self._changelog.lead()
+        log.info("notifier_leads")
+        return self._store
+
+    def judged(self) -> Mapping[str, int]:
+        """As the changelog says."""
+        return self._store.judged()
+
+    async def until_lost(self) -> None:
+        """Renew the lease and write the changelog.
+
+        Raises:
+            Lost: another leads.
+        """
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._lease.keep(), name="lease")
+            tasks.create_task(self._changelog.write(), name="changelog")
+
+    async def close(self) -> None:
+        """What was committed is written out, then the lease is given back."""
+        await self._changelog.close()
+        await self._lease.leave()
+        self._store.close()
+        self._scratch.cleanup()
+
+
+class Lease:
+    """A key in Redis that ends by itself. Where Redis is away nobody gets it, and who has it keeps trying."""
+
+    def __init__(self, url: str) -> None:
+        self._redis: Any = redis.Redis.from_url(url, socket_timeout=1, socket_connect_timeout=1)
+        self._me = uuid.uuid4().hex
+        self._until = 0.0
+
+    def ours(self) -> bool:
+        """Whether nobody else can have it now."""
+        return time.monotonic() < self._until
+
+    async def get(self) -> None:
+        """Return once it is ours."""
+        waiting = False
+        while not await self._take():
+            if not waiting:
+                log.info("notifier_stands_by")
+            waiting = True
+            await asyncio.sleep(LOOK_S)
+
+    async def _take(self) -> bool:
+        began = time.monotonic()
+        try:
+            if not await self._redis.set(LEADER, self._me, nx=True, px=LEASE_MS):
+                return False
+        except (RedisError, OSError):
+            return False
+        self._until = began + LEASE_MS / 1000
+        return True
+
+    async def keep(self) -> None:
+        """Renew it for ever.
+
+        Raises:
+            Lost: another has it.
+        """
+        while True:
+            await asyncio.sleep(RENEW_S)
+            began = time.monotonic()
+            try:
+                held = await self._redis.eval(_RENEW, 1, LEADER, self._me, LEASE_MS) or await self._take()
+            except (RedisError, OSError):
+                continue  # Kafka shuts out whoever leads no more; a cache that is away is no reason to stop
+            if not held:
+                raise Lost("another notifier has the lease")
+            self._until = began + LEASE_MS / 1000
+
+    async def leave(self) -> None:
+        """Give it back, so that another may lead at once."""
+        self._until = 0.0
+        try:
+            await self._redis.eval(_LEAVE, 1, LEADER, self._me)
+            await self._redis.aclose()
+        except (RedisError, OSError):
+            pass
