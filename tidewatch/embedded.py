@@ -35,7 +35,7 @@ STOPPED = (("gateway",), ("worker", "sink", "notifier"), SERVERS)
 """In the order of their end."""
 BI = "bi"
 """Who may read the embedded ClickHouse."""
-PAUSES = (0.1, 0.5, 1.0, 2.0, 5.0)
+PAUSES: tuple[float, ...] = (0.1, 0.5, 1.0, 2.0, 5.0)
 """Seconds before a child is started again, by how often it died within the last minute."""
 GRACE = {"gateway": 3.5, "worker": 8.0, "sink": 8.0, "notifier": 8.0, "redis": 2.0, "broker": 2.0}
 """Seconds from TERM to KILL. The gateway goes first, the roles together, then the servers: 13.5 s at the most."""

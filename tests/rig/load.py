@@ -22,8 +22,8 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMes
 from tests.conformance.cases import Row
 from tests.rig.ledger import Ledger
 
-FIRST_S, CAP_S = 0.5, 4.0
-"""Pauses before a reconnect: chance within these, doubling."""
+FIRST_S, CAP_S = 5.0, 8.0
+"""Pauses before a reconnect: chance within these, doubling. Who loses a socket loses it with all others."""
 _CUT = (OSError, EOFError, TimeoutError, ConnectionClosed, InvalidHandshake, InvalidMessage)
 
 
@@ -100,11 +100,13 @@ class Client:
                 await self._out(socket, events)
             while not reading.done():
                 getting = asyncio.create_task(self._todo.get())
-                await asyncio.wait({getting, reading}, return_when=asyncio.FIRST_COMPLETED)
-                if not getting.done():
+                try:
+                    await asyncio.wait({getting, reading}, return_when=asyncio.FIRST_COMPLETED)
+                    if not getting.done():
+                        break
+                    await self._out(socket, getting.result())
+                finally:
                     getting.cancel()
-                    break
-                await self._out(socket, getting.result())
             reading.result()
         finally:
             reading.cancel()
@@ -222,7 +224,7 @@ def _who(event: Row) -> str:
     return str(event.get("conversation") or event.get("agent"))
 
 
-def chat(seed: int, tenant: str, conversations: int = 200) -> Callable[[int], Row]:
+def chat(seed: int, tenant: str, conversations: int = 200, prefix: str = "e") -> Callable[[int], Row]:
     """Live chat: `chat(...)(n)` is the n-th event, now; customers ask, people answer, some close."""
 
     def event(number: int) -> Row:
@@ -230,7 +232,7 @@ def chat(seed: int, tenant: str, conversations: int = 200) -> Callable[[int], Ro
         turn, place = divmod(number, conversations)
         kind, author = ("message", "customer") if turn % 3 != 1 else ("message", "agent")
         row: Row = {
-            "id": f"e{number}", "kind": kind, "at": int(time.time() * 1000), "seq": number, "tenant": tenant,
+            "id": f"{prefix}{number}", "kind": kind, "at": int(time.time() * 1000), "seq": number, "tenant": tenant,
             "conversation": f"c{place}", "queue": chance.choice(("returns", "billing", "vip")), "author": author,
             "author_id": f"{author}-{place % 17}", "text": "我的订单还没到",
         }  # fmt: skip

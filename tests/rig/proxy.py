@@ -36,8 +36,8 @@ class Fault:
     cut_after_request: bytes = b""
     """The connection is reset as soon as the answer to a request that held these bytes begins: the other side has done
     what it was asked, and nobody hears of it."""
-    times: int = 1 << 30
-    """So often is a request cut."""
+    every: int = 1
+    """Only every so-many-th of those is cut."""
 
 
 class Proxy:
@@ -47,6 +47,7 @@ class Proxy:
         self.fault = Fault()
         self.cuts = 0
         """How many answers were cut off."""
+        self._seen = 0
         self.port = 0
         self._target = (host, port)
         self._loop = asyncio.new_event_loop()
@@ -131,16 +132,23 @@ class Proxy:
             if not back and fault.cut_after_request:
                 asked[0] |= fault.cut_after_request in tail + data
                 tail = data[-len(fault.cut_after_request) :]
-            if back and asked[0] and self.cuts < fault.times:
-                self.cuts += 1
-                _reset(writer)
-                raise ConnectionResetError
+            if back and asked[0]:
+                asked[0] = False
+                if self._is_due(fault):
+                    _reset(writer)
+                    raise ConnectionResetError
             if fault.black_hole or (back and fault.half_open):
                 continue
             await self._send(writer, data, fault)
         if not self.fault.black_hole:
             with contextlib.suppress(OSError):
                 writer.write_eof()
+
+    def _is_due(self, fault: Fault) -> bool:
+        self._seen += 1
+        due = bool(fault.cut_after_request) and self._seen % fault.every == 0
+        self.cuts += due
+        return due
 
     async def _send(self, writer: asyncio.StreamWriter, data: bytes, fault: Fault) -> None:
         if fault.latency_s:

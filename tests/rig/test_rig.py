@@ -117,10 +117,11 @@ def test_the_proxy_lets_through_slows_slices_swallows_and_cuts(echo: int) -> Non
             proxy.fault = fault
             with pytest.raises(TimeoutError):
                 ask(proxy.port, b"nothing", 0.3)
-        proxy.fault = Fault(cut_after_request=b"INSERT", times=1)
+        proxy.fault = Fault(cut_after_request=b"INSERT", every=2)
+        assert ask(proxy.port, b"INSERT 1") == b"INSERT 1INSERT 1", "every other one is cut"
         with pytest.raises(ConnectionError):
-            ask(proxy.port, b"INSERT 1")
-        assert ask(proxy.port, b"INSERT 1") == b"INSERT 1INSERT 1", "cut once, as was said"
+            ask(proxy.port, b"INSERT 2")
+        assert ask(proxy.port, b"SELECT") == b"SELECTSELECT"
         assert proxy.cuts == 1
         proxy.fault = Fault(refuse=True)
         with pytest.raises(ConnectionError):

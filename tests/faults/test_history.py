@@ -1,0 +1,197 @@
+"""FAULTS C-01, C-03, C-09, C-10, C-11: the sink as in production, and a ClickHouse that is away, deaf or distrustful.
+
+The server is the rig's: ClickHouse's own engine (chdb) behind its HTTP form, for no server can be installed here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from config.settings import Settings
+from sinks.store import ensure_topics
+from tests.integration.outside import wait
+from tests.rig.clickhouse import ROOT, Server, running
+from tests.rig.proxy import Fault, Proxy
+from tests.sinks.test_store import PARTITIONS, Broker, reading
+
+pytestmark = [pytest.mark.slow, pytest.mark.faults, pytest.mark.timeout(300)]
+RUN = "from tidewatch.cli import main; import sys; sys.argv[1:] = ['sink']; main()"
+INSERTS = b"Content-Encoding: lz4"
+"""What the head of a request says that carries rows, and no other."""
+
+
+class Sink:
+    """The role with a ClickHouse and a broker of its own, no directory."""
+
+    def __init__(self, broker: Broker, directory: Path, port: int, password: str = Server.PASSWORD) -> None:
+        self.log = directory / "sink.log"
+        env = {name: value for name, value in os.environ.items() if not name.startswith("TIDEWATCH_")}
+        env |= {
+            "TIDEWATCH_KAFKA__BOOTSTRAP": f"127.0.0.1:{broker.port}",
+            "TIDEWATCH_KAFKA__PARTITIONS": str(PARTITIONS),
+            "TIDEWATCH_CLICKHOUSE__URL": f"http://127.0.0.1:{port}",
+            "TIDEWATCH_CLICKHOUSE__USER": "default",
+            "TIDEWATCH_CLICKHOUSE__PASSWORD": password,
+        }
+        with self.log.open("ab") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", RUN], cwd=ROOT, env=env, stdout=output, stderr=output
+            )
+
+    def end(self) -> int:
+        """SIGTERM; its exit code."""
+        self.process.terminate()
+        return self.process.wait(30)
+
+
+@pytest.fixture(scope="module")
+def broker() -> Iterator[Broker]:
+    """The embedded one, for the tests of this file."""
+    started = Broker()
+    yield started
+    started.close()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A ClickHouse."""
+    with running(tmp_path_factory.mktemp("clickhouse") / "server") as started:
+        yield started
+
+
+NEXT = iter(range(0, 1 << 30, 10_000))
+
+
+@pytest.fixture
+def begin() -> int:
+    """The number of a test's first event: each has its own."""
+    return next(NEXT)
+
+
+def there(server: Server, begin: int) -> tuple[int, int]:
+    """How many rows, and how many events, from a number on."""
+    try:
+        query = "SELECT count(), uniqExact(id) FROM events WHERE position BETWEEN {a:Int64} AND {b:Int64}"
+        client = server.client()
+        try:
+            rows = client.query(query, parameters={"a": begin, "b": begin + 9_999}).result_rows
+        finally:
+            client.close()
+    except Exception:  # noqa: BLE001 - it may be away just now
+        return 0, 0
+    return int(rows[0][0]), int(rows[0][1])
+
+
+def test_c01_a_clickhouse_that_is_away_is_waited_for_and_nothing_is_lost_doubled_or_heaped_up(
+    broker: Broker, server: Server, tmp_path: Path, begin: int
+) -> None:
+    sink = Sink(broker, tmp_path, server.port)
+    broker.send(*(reading(begin + n) for n in range(50)))
+    wait("the first rows", lambda: there(server, begin) == (50, 50), 60)
+    server.kill()
+    broker.send(*(reading(begin + n) for n in range(50, 3_050)))
+    time.sleep(8)  # an outage that outlasts several tries
+    assert psutil.Process(sink.process.pid).memory_info().rss < 256 << 20
+    server.start()
+    wait("all rows", lambda: there(server, begin) == (3_050, 3_050), 120)
+    assert sink.end() == 0, sink.log.read_text()[-2_000:]
+
+
+def test_c03_an_answer_lost_after_the_insert_is_asked_for_again_and_doubles_nothing(
+    broker: Broker, server: Server, tmp_path: Path, begin: int
+) -> None:
+    with Proxy("127.0.0.1", server.port) as proxy:
+        sink = Sink(broker, tmp_path, proxy.port)
+        broker.send(reading(begin), reading(begin + 1))
+        wait("the first rows", lambda: there(server, begin) == (2, 2), 60)
+        proxy.fault = Fault(cut_after_request=INSERTS, every=2)
+        for n in range(2, 42, 2):
+            before = there(server, begin)
+            broker.send(reading(begin + n), reading(begin + n + 1))
+            wait("two more", lambda before=before: there(server, begin) > before, 60)  # type: ignore[misc]  # bound at once
+        wait("all rows", lambda: there(server, begin) == (42, 42), 60)
+        print(f"{proxy.cuts} answers were cut off")
+        assert proxy.cuts >= 10
+        assert sink.end() == 0
+    query = "SELECT messages FROM minutes WHERE tenant = 't'"
+    client = server.client()
+    assert [row[0] for row in client.query(query).result_rows] == [begin + 42], "each partition says its last total"
+    client.close()
+
+
+def test_c09_rows_that_trickle_are_gathered_at_most_two_blocks_a_second_and_table(
+    broker: Broker, server: Server, tmp_path: Path, begin: int
+) -> None:
+    sink = Sink(broker, tmp_path, server.port)
+    broker.send(reading(begin))
+    wait("the first row", lambda: there(server, begin) == (1, 1), 60)
+    began = time.time()
+    for n in range(1, 200):
+        broker.send(reading(begin + n))
+        time.sleep(0.02)
+    wait("all rows", lambda: there(server, begin) == (200, 200), 60)
+    seconds = Counter((int(at - began), table) for at, table in server.inserts() if at >= began)
+    assert max(seconds.values()) <= 3, "two a second, whatever second one begins to count at"
+    assert sink.end() == 0
+
+
+def test_c10_one_message_before_a_silence_is_seen_without_another(
+    broker: Broker, server: Server, tmp_path: Path, begin: int
+) -> None:
+    sink = Sink(broker, tmp_path, server.port)
+    broker.send(reading(begin))
+    wait("the sink at work", lambda: there(server, begin) == (1, 1), 60)
+    broker.send(reading(begin + 1))
+    began = time.monotonic()
+    wait("the last message", lambda: there(server, begin) == (2, 2), 30)
+    print(f"seen after {time.monotonic() - began:.1f} s")
+    assert sink.end() == 0
+
+
+def test_c11_a_wrong_password_is_told_calmly_without_the_password_and_mended_by_the_right_one(
+    broker: Broker, server: Server, tmp_path: Path, begin: int
+) -> None:
+    began = time.time()
+    sink = Sink(broker, tmp_path, server.port, "wrong-canary-77")
+    broker.send(reading(begin))
+    wait("a refusal", lambda: [what for at, what in server.inserts() if at >= began and what == "refused"], 60)
+    first = time.time()
+    time.sleep(10)
+    tries = sum(what == "refused" and at >= first for at, what in server.inserts())
+    assert tries <= 10, "not more than one a second"
+    said = sink.log.read_text()
+    assert "AUTHENTICATION_FAILED" in said, "the person who reads the log must know why"
+    assert "wrong-canary-77" not in said
+    assert there(server, begin) == (0, 0)
+    sink.end()
+    again = Sink(broker, tmp_path, server.port)
+    wait("the row", lambda: there(server, begin) == (1, 1), 60)
+    assert again.end() == 0
+
+
+def test_a_topic_with_another_number_of_partitions_is_refused_with_what_to_do(broker: Broker, tmp_path: Path) -> None:
+    wrong = Settings(kafka={"bootstrap": f"127.0.0.1:{broker.port}", "partitions": PARTITIONS + 1})
+    with pytest.raises(RuntimeError, match=rf"chat\.readings has {PARTITIONS} partitions, and {PARTITIONS + 1} belong"):
+        asyncio.run(ensure_topics(wrong))
+
+
+def test_a_stopped_sink_ends_by_itself_when_it_is_woken_and_told(
+    broker: Broker, server: Server, tmp_path: Path
+) -> None:
+    sink = Sink(broker, tmp_path, server.port)
+    wait("it reads", lambda: "sink_started" in sink.log.read_text(), 60)
+    sink.process.send_signal(signal.SIGSTOP)
+    time.sleep(3)
+    sink.process.send_signal(signal.SIGCONT)
+    assert sink.end() == 0
