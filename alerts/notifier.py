@@ -10,6 +10,7 @@ from pathlib import Path
 
 from alerts import policy, rules
 from alerts.alertmanager import Alertmanager
+from alerts.callbacks import Answering
 from alerts.heartbeat import Heart
 from alerts.mail import Mail
 from alerts.notifiers import Console, Notes, Notifier, Producer, Topic
@@ -41,6 +42,7 @@ class Desk:
     tell: Tell
     heart: Heart | None = None
     rules: RulesFile | None = None
+    answering: Answering | None = None
 
 
 def doors(channels: Sequence[Channel], notes: Notes) -> dict[str, Notifier]:
@@ -94,7 +96,7 @@ def set_up(
     tell = Tell(store, notifiers, watch.trouble, pace, watch.dead_after)
     watch.on_written = tell.poke
     heart = Heart(settings.heartbeat, lambda: watch.judged) if settings.heartbeat.url else None
-    return Desk(watch, tell, heart, RulesFile(settings, watch))
+    return Desk(watch, tell, heart, RulesFile(settings, watch), Answering(settings, watch, store))
 
 
 def zones(settings: Settings) -> Callable[[str], str]:
@@ -107,6 +109,8 @@ async def at_work(desk: Desk) -> AsyncIterator[Desk]:
     """Tell, and look at the time each second, while the body reads ticks and has them judged."""
     async with asyncio.TaskGroup() as tasks:
         working = [tasks.create_task(desk.tell.run(), name="tell"), tasks.create_task(_beat(desk), name="beat")]
+        if desk.answering is not None:
+            working.append(tasks.create_task(desk.answering.run(), name="answer"))
         if desk.heart is not None:
             working.append(tasks.create_task(desk.heart.run(), name="heart"))
         try:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -21,7 +23,9 @@ MOST_TIMEOUT_S = 15.0
 LONGEST_WAIT_MS = 3_600_000
 """However long the other side asks us to wait."""
 MOST_ANSWER = 65_536
-"""Bytes read of an answer."""
+"""Bytes read of an answer, or of one message of a socket."""
+PING_S = 10.0
+"""How often a socket is asked whether anybody is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,33 @@ class Http:
             raise Unavailable("no answer within the time limit") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise Unavailable(f"cannot be reached: {type(error).__name__}") from None
+
+    @asynccontextmanager
+    async def socket(self, url: str) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+        """A WebSocket, kept alive by pings; with the same manners.
+
+        Raises:
+            Unavailable: it cannot be had now.
+            Rejected: the address may not be reached.
+        """
+        try:
+            check_url(url, self._allow_private, ("wss", "ws") if self._allow_private else ("wss",))
+            opening = self._open().ws_connect(
+                url,
+                heartbeat=PING_S,
+                max_msg_size=MOST_ANSWER,
+                timeout=aiohttp.ClientWSTimeout(ws_close=1.0),
+            )
+            async with asyncio.timeout(self._timeout.total):
+                found = await opening
+        except Forbidden as error:
+            raise Rejected(str(error)) from None
+        except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
+            raise Unavailable(f"cannot be reached: {type(error).__name__}") from None
+        try:
+            yield found
+        finally:
+            await found.close()
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:

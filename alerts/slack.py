@@ -6,23 +6,21 @@ Source: docs.slack.dev, "Formatting message text", "Rate limits" (about one mess
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
-from urllib.parse import parse_qs, urlsplit, urlunsplit
+from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 from aiohttp.abc import AbstractResolver
 
-from alerts.letters import Body, Letter, collapse, cut, letter
+from alerts.letters import Body, Language, Letter, collapse, cut, is_link, letter
 from alerts.notifiers import Notes, Rejected, Unavailable, language_of
 from alerts.outbox import Row
-from alerts.posting import Answer, Http, checked_url, judge_status, read_json
+from alerts.posting import Http, checked_url, judge_status
+from alerts.slack_api import Api
 from config.settings import Channel, SettingsError
 
-LATER = frozenset(
-    {"ratelimited", "rate_limited", "internal_error", "fatal_error", "service_unavailable", "request_timeout"}
-)
-"""Errors in a 200 answer that pass by themselves."""
 MOST_SECTION = 3_000
 """Characters of a section: Slack's own limit."""
 MOST_EDITED = 20
@@ -47,6 +45,34 @@ def message(told: Letter) -> dict[str, Any]:
         shown = " · ".join(f"<{escape(url).replace('|', '%7C')}|{escape(name)}>" for name, url in told.links)
         blocks.append({"type": "context", "elements": [_mrkdwn(shown)]})
     return {"text": lines[0], "blocks": blocks, "unfurl_links": False, "unfurl_media": False}
+
+
+def words_of(told: Letter) -> dict[str, Any] | None:
+    """What customers wrote, as a message of its own; None: nothing is known of it."""
+    if not told.said:
+        return None
+    only = replace(told, lines=(), links=())
+    return {**message(only), "blocks": [message(only)["blocks"][1]]}
+
+
+ACK, SILENCE, BOARD = "tidewatch_ack", "tidewatch_silence", "tidewatch_board"
+"""The buttons' names, as Slack says them when they are pressed."""
+_WORDS = {ACK: ("确认", "Acknowledge"), SILENCE: ("静默 1 小时", "Silence 1 h"), BOARD: ("打开看板", "Open board")}
+
+
+def buttons(body: Body, language: Language) -> dict[str, Any]:
+    """What can be done about an alert: take it, keep it quiet, look at it."""
+
+    def button(name: str, **more: str) -> dict[str, Any]:
+        text = {"type": "plain_text", "text": _WORDS[name][0 if language == "zh" else 1]}
+        return {"type": "button", "action_id": name, "text": text, **more}
+
+    id_ = str(body["alert"])
+    shown = [button(ACK, value=id_, style="primary")] if body["state"] == "firing" else []
+    shown.append(button(SILENCE, value=id_))
+    if is_link(body.get("board")):
+        shown.append(button(BOARD, value=id_, url=str(body["board"])))
+    return {"type": "actions", "block_id": "tidewatch", "elements": shown}
 
 
 def _joined(lines: Sequence[str]) -> str:
@@ -76,45 +102,57 @@ class Slack:
     def __init__(self, channel: Channel, notes: Notes, resolver: AbstractResolver | None = None) -> None:
         parts = urlsplit(checked_url(channel))
         self._name, self._notes, self._language = channel.name, notes, language_of(parts.fragment, "en")
-        self._to = parse_qs(parts.query).get("channel", [None])[0]
-        self._url = urlunsplit((*parts[:2], parts.path.rstrip("/"), "" if self._to else parts.query, ""))
-        self._token = channel.secret.get_secret_value() if channel.secret else None
-        if self._to and not self._token:
+        self._buttons = bool(channel.people and (channel.app_token or channel.signing_secret))
+        self._api = Api(channel, resolver)
+        self._url = urlunsplit((*parts[:4], ""))
+        if self._api.to and not channel.secret:
             raise SettingsError(f"channels: {channel.name}: secret is missing (allowed: the bot's token, xoxb-…)")
         self._http = Http(channel.timeout_s, channel.allow_private, resolver)
 
     async def send(self, rows: Sequence[Row]) -> None:
         """One message for all rows; with a bot, the one message of a lone alert."""
         bodies = [msgspec.json.decode(row.body) for row in rows]
-        told = message(letter(bodies, self._language))
-        if self._to is None:
-            judge_status(await self._post(self._url, told, {}))
-        else:
-            await self._as_bot(bodies, told)
+        if self._api.to is not None:
+            await self._as_bot(bodies)
+            return
+        told = msgspec.json.encode(message(letter(bodies, self._language)))
+        judge_status(await self._http.post(self._url, told, {"Content-Type": "application/json; charset=utf-8"}))
 
-    async def _as_bot(self, bodies: Sequence[Body], told: Mapping[str, Any]) -> None:
+    async def _as_bot(self, bodies: Sequence[Body]) -> None:
         alerts = collapse(bodies)
         if len(alerts) > 1:
-            await self._call("chat.postMessage", {"channel": self._to, **told})
+            told = message(letter(bodies, self._language))
+            await self._api.call("chat.postMessage", {"channel": self._api.to, **told})
             for body in alerts[:MOST_EDITED]:
                 await self._edit_if_can(body)
             return
-        id_ = str(alerts[0]["alert"])
-        before = self._notes.note(self._name, id_)
-        if before is None or not await self._edit(before, told):
-            where = await self._call("chat.postMessage", {"channel": self._to, **told})
-            self._notes.take_note(self._name, id_, f"{where.get('channel')} {where.get('ts')}")
+        (body,) = alerts
+        before = self._notes.note(self._name, str(body["alert"]))
+        if before is None or not await self._edit(before, body):
+            where = await self._api.call("chat.postMessage", {"channel": self._api.to, **self._card(body)})
+            before = f"{where.get('channel')} {where.get('ts')}"
+            self._notes.take_note(self._name, str(body["alert"]), before)
+            story = words_of(letter([body], self._language))
         else:
+            story = message(letter([body], self._language))
+        if story is not None:
             channel, _, ts = before.partition(" ")
-            await self._call("chat.postMessage", {"channel": channel, "thread_ts": ts, **told})
-        if alerts[0]["state"] == "resolved":
-            self._notes.take_note(self._name, id_, None)
+            await self._api.call("chat.postMessage", {"channel": channel, "thread_ts": ts, **story})
+        if body["state"] == "resolved":
+            self._notes.take_note(self._name, str(body["alert"]), None)
 
-    async def _edit(self, where: str, told: Mapping[str, Any]) -> bool:
+    def _card(self, body: Body) -> dict[str, Any]:
+        """The one message of an alert: how it stands, and what can be done. What customers wrote is in its thread."""
+        told = message(replace(letter([body], self._language), said=()))
+        if self._buttons and body["state"] != "resolved":
+            told["blocks"] = [*told["blocks"], buttons(body, self._language)]
+        return told
+
+    async def _edit(self, where: str, body: Body) -> bool:
         """Edit the message; False: it cannot be edited any more."""
         channel, _, ts = where.partition(" ")
         try:
-            await self._call("chat.update", {"channel": channel, "ts": ts, **told})
+            await self._api.call("chat.update", {"channel": channel, "ts": ts, **self._card(body)})
         except Rejected:
             return False
         return True
@@ -125,28 +163,13 @@ class Slack:
         if where is None:
             return
         try:
-            await self._edit(where, message(letter([body], self._language)))
+            await self._edit(where, body)
         except Unavailable:
             return
         if body["state"] == "resolved":
             self._notes.take_note(self._name, str(body["alert"]), None)
 
-    async def _call(self, method: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
-        """One call of the Web API, which says what went wrong in a 200."""
-        answer = await self._post(f"{self._url}/{method}", body, {"Authorization": f"Bearer {self._token}"})
-        judge_status(answer)
-        said = read_json(answer)
-        if said.get("ok") is True:
-            return said
-        error = str(said.get("error"))[:40]
-        if error in LATER:
-            raise Unavailable(f"answered {error}")
-        raise Rejected(f"answered {error}")
-
-    async def _post(self, url: str, body: Mapping[str, Any], headers: Mapping[str, str]) -> Answer:
-        content = {"Content-Type": "application/json; charset=utf-8"}
-        return await self._http.post(url, msgspec.json.encode(body), {**content, **headers})
-
     async def close(self) -> None:
         """Close the connections."""
         await self._http.close()
+        await self._api.close()

@@ -143,6 +143,10 @@ class Watch:
         log.info("alert_command", what=what, by=by, tenant=tenant, result=result)
         return {"kind": "reply", "ok": True} if result == "ok" else {"kind": "reply", "ok": False, "error": result}
 
+    def find(self, id_: str) -> Alert | None:
+        """The open or recent alert with this id."""
+        return next((alert for alert in everything(self._state) if alert.id == id_), None)
+
     def open_alerts(self, tenant: str | None = None) -> list[dict[str, Any]]:
         """The alert objects of the feed: those not resolved, and those resolved in the last 30 min of their clock.
 
