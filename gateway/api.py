@@ -5,6 +5,7 @@ The entrance has judged who asks before anything comes here; here is judged whos
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -17,6 +18,7 @@ from websockets.http11 import Response
 
 from config.settings import Settings
 from gateway import asked, openapi
+from gateway.alarms import alarms
 from gateway.asked import Asked, Wrong
 from gateway.auth import Claims
 from gateway.catalogue import keys, shown
@@ -24,7 +26,9 @@ from gateway.dialogue import conversation
 from gateway.drill import conversations
 from gateway.frames import Scope, rights
 from gateway.mirror import Mirror
+from gateway.past import history
 from gateway.questions import Away, Questions, TooMuch
+from gateway.receipts import of_episode, of_key
 from gateway.routes import Route
 from streams.policy import Policies
 
@@ -68,6 +72,9 @@ class Api:
             "/v1/keys": self._keys,
             "/v1/conversations": self._conversations,
             "/v1/conversation": self._conversation,
+            "/v1/history": self._history,
+            "/v1/receipt": self._receipt,
+            "/v1/alerts": self._alerts,
         }
 
     async def answer(self, route: Route, part: str, query: str, claims: Claims | None) -> Response:
@@ -113,6 +120,24 @@ class Api:
 
     async def _conversation(self, question: Asked, asker: Asker) -> Mapping[str, Any]:
         return await conversation(self.questions, asker.tenant, question.text("conversation"), asker.drills)
+
+    async def _history(self, question: Asked, asker: Asker) -> Mapping[str, Any]:
+        return await history(self.questions, question, asker.tenant)
+
+    async def _receipt(self, question: Asked, asker: Asker) -> Mapping[str, Any]:
+        policy = self._policies(asker.tenant)
+        if question.maybe("conversation") is not None:
+            return await of_episode(self.questions, question, asker.tenant, policy)
+
+        def live(window: str | None) -> tuple[float | None, str | None]:
+            found = shown(self._mirror.held, question, asker.tenant, window)
+            return found["shown"], found["shown_as_of"]
+
+        return await of_key(self.questions, question, asker.tenant, policy, live)
+
+    async def _alerts(self, question: Asked, asker: Asker) -> Mapping[str, Any]:
+        now = time.time_ns() // 1_000_000
+        return await alarms(self.questions, question, asker.tenant, now, asker.drills)
 
     async def _keys(self, _question: Asked, asker: Asker) -> Mapping[str, Any]:
         return keys(self._mirror.held, asker.tenant)

@@ -42,6 +42,11 @@ class Asked:
         value = self.values[name]
         return value if isinstance(value, int) else 0
 
+    def texts(self, name: str) -> list[str]:
+        """The choices that were made."""
+        value = self.values[name]
+        return value if isinstance(value, list) else [str(value)]
+
     def maybe(self, name: str) -> str | None:
         """A text; None: not said."""
         value = self.values.get(name)

@@ -8,7 +8,7 @@ from typing import Any
 from gateway.asked import Asked
 from gateway.frames import EVERY, Scope
 from gateway.held import Held, decode_object
-from gateway.routes import METRICS, WINDOWS
+from gateway.routes import HISTORIES, METRICS, WINDOWS
 from streams.metrics import CATALOGUE, Place
 
 
@@ -28,7 +28,7 @@ def keys(held: Held, tenant: str) -> dict[str, Any]:
             {"tenant": name, "queues": sorted(queues - {"*"}), "channels": sorted(channels - {"*"})}
             for name, (queues, channels) in sorted(found.items())
         ],
-        "metrics": [_metric(name) for name in METRICS],
+        "metrics": [_metric(name) for name in dict.fromkeys((*METRICS, *HISTORIES))],
         "windows": list(WINDOWS),
     }
 
@@ -65,6 +65,6 @@ def _metric(name: str) -> dict[str, Any]:
         "zh": metric.zh,
         "en": metric.en,
         "means": metric.means,
-        "drill": True,
-        "history": True,
+        "drill": name in METRICS,
+        "history": name in HISTORIES,
     }

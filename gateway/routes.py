@@ -12,11 +12,16 @@ from typing import Any, Literal
 
 from gateway.behind import BEHIND
 from gateway.frames import RIGHTS
-from streams.metrics import CATALOGUE
+from streams.metrics import CATALOGUE, Place
 
 WINDOWS = ("1m", "5m", "30m", "today")
 METRICS = tuple(name for name in CATALOGUE if name in BEHIND)
 """Every number of a key that has conversations behind it."""
+HISTORIES = (
+    *(name for name, metric in CATALOGUE.items() if metric.place is Place.WINDOW), "backlog", "oldest_ms",
+    "rate_per_min", "expected", "low", "high", "sentiment",
+)  # fmt: skip
+"""Every number of a key that has a history: what minutes hold, or what is reckoned from them."""
 FACTS = ("frt_ms", "frt_customer_ms", "frt_any_ms", "greeting_ms", "handle_ms", "abandon_wait_ms", "censored_wait_ms",
          "queue_left_ms")  # fmt: skip
 """Numbers of one episode that have a receipt."""
@@ -223,8 +228,8 @@ ROUTES: tuple[Route, ...] = (
            Parameter("episode", "Its number", "whole", most=2**31), *_KEY, *_SPAN), _RECEIPT, tenanted=True,
           stored=True),
     Route("/v1/history", "Series of metrics of one key, merged from minutes", LOOKERS,
-          (_TENANT, Parameter("metric", f"Up to {MOST_SERIES}, with commas", "choices", required=True, allowed=METRICS,
-                              most=MOST_SERIES), *_KEY,
+          (_TENANT, Parameter("metric", f"Up to {MOST_SERIES}, with commas", "choices", required=True,
+                              allowed=HISTORIES, most=MOST_SERIES), *_KEY,
            Parameter("from", "Begin: RFC 3339 with offset, or ms since the epoch", "instant", required=True),
            Parameter("to", "End, excluded. Default: now", "instant"),
            Parameter("step", "Seconds of a step: a multiple of 60. Default: what gives up to 180 steps", "whole",
