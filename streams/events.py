@@ -100,6 +100,10 @@ class EventRow(msgspec.Struct, omit_defaults=True):
     position: int
     model_topic: str | None = None
     """What the model took it to be about when it came."""
+    queue: str | None = None
+    """Of a customer's message that has words or a sentiment: the queue in which it was counted when it came."""
+    channel: str | None = None
+    """The same."""
 
     @property
     def sentiment(self) -> float | None:

@@ -383,7 +383,11 @@ class Shard:
         fold.insert(new)
         if new.topic and new.what in ("closed", "label"):
             self._labelled.append((line, conversation, new))
-        line.said.events.append(EventRow(event, new.episode, False, self.position, topic))
+        said = EventRow(event, new.episode, False, self.position, topic)
+        if new.sentiment is not None and new.episode is not None:
+            episode = conversation.episodes[new.episode - conversation.forgotten - 1]
+            said.queue, said.channel = episode.queue, episode.channel
+        line.said.events.append(said)
 
     def _read(self, line: _Line, new: Entry) -> str | None:
         """Let the model say what a customer's message is about; what it says stays with the message."""
