@@ -11,6 +11,7 @@ import hashlib
 import socket
 import ssl
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.policy import SMTP as MAIL_POLICY
@@ -22,28 +23,58 @@ import msgspec
 from aiohttp.abc import AbstractResolver
 
 from alerts.addresses import Forbidden, GuardedResolver, check_address, check_url
-from alerts.letters import JOINER, Body, Letter, letter
+from alerts.chart import png
+from alerts.letters import JOINER, Body, Language, Letter, letter
 from alerts.notifiers import Rejected, Unavailable, language_of
 from alerts.outbox import Row
+from alerts.paper import page
 from alerts.posting import MOST_TIMEOUT_S
+from alerts.readings import instant_ms
 from config.settings import Channel, SettingsError
 
 MOST_SUBJECT = 200
 
 
-def compose(told: Letter, ids: Sequence[str], message_id: str, sender: str, to: Sequence[str], at: int) -> EmailMessage:
-    """The letter as a message. `ids`: the alerts it is about; `at` (ms) dates it, the same on every retry."""
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """What names a letter: the same on every try. `at` (ms) dates it; `ids`: the alerts it is about."""
+
+    ids: Sequence[str]
+    message_id: str
+    at: int
+
+    @property
+    def root(self) -> str:
+        """What all letters about a lone alert refer to, so that they are one thread."""
+        return f"<{self.ids[0]}@alerts.tidewatch>"
+
+
+def compose(
+    told: Letter,
+    marks: Marks,
+    sender: str,
+    to: Sequence[str],
+    language: Language = "en",
+    picture: bytes | None = None,
+) -> EmailMessage:
+    """The letter as a message: text and HTML, with the picture of the last hours where there is one."""
     mail = EmailMessage(policy=MAIL_POLICY)
     mail["Subject"] = _one_header(told.title)
     mail["From"], mail["To"] = sender, ", ".join(to)
-    mail["Date"] = format_datetime(datetime.fromtimestamp(at / 1000, UTC))
-    mail["Message-ID"] = message_id
-    if len(ids) == 1:
-        root = f"<{ids[0]}@alerts.tidewatch>"
-        mail["In-Reply-To"], mail["References"] = root, root
+    mail["Date"] = format_datetime(datetime.fromtimestamp(marks.at / 1000, UTC))
+    mail["Message-ID"] = marks.message_id
+    if len(marks.ids) == 1:
+        mail["In-Reply-To"], mail["References"] = marks.root, marks.root
     mail["Auto-Submitted"] = "auto-generated"
     links = [f"{name}: {url}" for name, url in told.links]
     mail.set_content("\n".join((told.title, "", *told.lines, "", *told.said, "", *links)) + "\n", cte="base64")
+    content_id = f"<chart.{marks.message_id[1:-1]}>"
+    shown = page(told, language, content_id[1:-1] if picture is not None else None)
+    mail.add_alternative(shown, subtype="html", cte="base64")
+    if picture is not None:
+        html = list(mail.iter_parts())[1]
+        assert isinstance(html, EmailMessage)  # noqa: S101  # for the types: it was added as one
+        html.add_related(picture, "image", "png", cid=content_id, disposition="inline", filename="chart.png")
     return mail
 
 
@@ -56,6 +87,15 @@ def message_id(rows: Sequence[Row]) -> str:
     """The same for the same rows."""
     text = "\x00".join(f"{row.alert} {row.state} {row.kind} {row.created_at}" for row in rows)
     return f"<{hashlib.sha256(text.encode()).hexdigest()[:32]}@alerts.tidewatch>"
+
+
+def picture_of(bodies: Sequence[Body]) -> bytes | None:
+    """The last hours where a lone alert is, if they came with it."""
+    body = bodies[-1]
+    chart = body.get("chart")
+    if not isinstance(chart, dict) or len({str(one["alert"]) for one in bodies}) > 1:
+        return None
+    return png(chart, instant_ms(body["since"]), str(body.get("zone") or "UTC"))
 
 
 class Mail:
@@ -80,7 +120,9 @@ class Mail:
         bodies: list[Body] = [msgspec.json.decode(row.body) for row in rows]
         ids = list(dict.fromkeys(row.alert for row in rows))
         told = letter(bodies, self._language)
-        mail = compose(told, ids, message_id(rows), self._sender, self._to, rows[-1].created_at)
+        marks = Marks(ids, message_id(rows), rows[-1].created_at)
+        picture = await asyncio.to_thread(picture_of, bodies)
+        mail = compose(told, marks, self._sender, self._to, self._language, picture)
         try:
             async with asyncio.timeout(self._timeout_s):
                 await self._deliver(mail)

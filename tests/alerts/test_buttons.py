@@ -157,9 +157,9 @@ def test_a_socket_that_ends_is_opened_again(tmp_path: Path) -> None:
 
 
 async def post(port: int, body: bytes, headers: dict[str, str]) -> int:
-    async with aiohttp.ClientSession() as session:
-        async with session.post(f"http://127.0.0.1:{port}/slack", data=body, headers=headers) as answer:
-            return answer.status
+    url = f"http://127.0.0.1:{port}/slack"
+    async with aiohttp.ClientSession() as session, session.post(url, data=body, headers=headers) as answer:
+        return answer.status
 
 
 DOOR: dict[str, Any] = {"app_token": None, "signing_secret": SecretStr(SIGNING)}
@@ -188,7 +188,9 @@ def test_the_request_url_takes_what_slack_signed_once_and_nothing_else(
                 assert await post(port, body, headers) == 401, "the same post again"
                 assert len(store.audit()) == 1
                 assert await post(port, b"x" * 70_000, headers) in (401, 413)
-                assert watch.find(change.alert.id).acknowledged_by == "lin"
+                found = watch.find(change.alert.id)
+                assert found is not None
+                assert found.acknowledged_by == "lin"
 
     run(story())
     assert "canary" not in caplog.text + "".join(capfd.readouterr())

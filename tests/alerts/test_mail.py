@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import email
+import io
 import shutil
 import ssl
 import subprocess
@@ -19,10 +20,11 @@ import pytest
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from pydantic import SecretStr
 
 from alerts.letters import letter
-from alerts.mail import Mail, compose, message_id
+from alerts.mail import Mail, Marks, compose, message_id, picture_of
 from alerts.notifiers import Rejected, Unavailable
 from alerts.outbox import Row
 from config.settings import Channel, SettingsError
@@ -99,11 +101,57 @@ def test_a_letter_arrives_whole_for_everybody() -> None:
             (mail,) = box.got
             assert mail["Subject"] == "◆ Alert Returns: Backlog 30 (limit 20)"
             assert (mail["From"], mail["To"]) == ("tide@shop.example", "a@ops.example, b@ops.example")
-            text = mail.get_content()
-            assert "退款三天了" in text
-            assert "https://board.example/?queue=returns" in text
+            plain, html = mail.get_body(("plain",)), mail.get_body(("html",))
+            assert plain is not None
+            assert html is not None
+            for part in (plain, html):
+                assert "退款三天了" in part.get_content()
+                assert "https://board.example/?queue=returns" in part.get_content()
 
     run(story())
+
+
+CHART = {
+    "from": 1_772_435_000_000, "step_s": 60, "customer_messages": [float(n % 40) for n in range(180)],
+    "expected": [20.0] * 180, "low": [5.0] * 90 + [None] * 90, "high": [45.0] * 180,
+}  # fmt: skip
+
+
+def test_the_last_hours_come_with_the_letter_as_a_picture_that_nothing_is_fetched_for() -> None:
+    async def story() -> None:
+        async with mailbox() as box:
+            await send(box.port, row(chart=CHART))
+            (mail,) = box.got
+            (picture,) = [part for part in mail.walk() if part.get_content_type() == "image/png"]
+            content = picture.get_content()
+            assert picture["Content-Disposition"].startswith("inline")
+            html = mail.get_body(("html",))
+            assert html is not None
+            assert f'src="cid:{picture["Content-ID"][1:-1]}"' in html.get_content()
+            assert "http://" not in html.get_content().replace("http://www.w3.org", "")
+            image = Image.open(io.BytesIO(content))
+            image.load()
+            assert (image.format, image.size) == ("PNG", (640, 200))
+            assert len(image.convert("RGB").getcolors(1 << 20) or ()) > 4, "something is drawn"
+            assert len(content) < 20_000
+
+    run(story())
+
+
+@pytest.mark.parametrize(
+    "chart",
+    [
+        None, {}, {"from": 0, "customer_messages": []}, {"from": 0, "customer_messages": [0] * 180},
+        {"from": 0, "customer_messages": [None, None]},
+    ],
+)  # fmt: skip
+def test_where_nothing_is_to_be_seen_there_is_no_picture(chart: Any) -> None:
+    assert picture_of([body(chart=chart)]) is None
+
+
+def test_a_picture_takes_any_numbers() -> None:
+    for values in ([1e12, 3.0], [0.01, 0.02], [None, 5, None, 7], list(range(5_000))):
+        assert picture_of([body(chart={"from": 0, "customer_messages": values, "low": [None], "high": values})])
 
 
 def test_all_letters_about_an_alert_are_one_thread_and_a_retry_is_the_same_letter() -> None:
@@ -244,7 +292,7 @@ def test_a_wrong_address_stops_the_start_and_says_what_is_allowed(url: str | Non
 
 HEADERS = [
     "Subject", "From", "To", "Date", "Message-ID", "In-Reply-To", "References", "Auto-Submitted", "Content-Type",
-    "Content-Transfer-Encoding", "MIME-Version",
+    "MIME-Version",
 ]  # fmt: skip
 HOSTILE = [
     "x\r\nBcc: all@evil.example\r\n\r\nhello", "a\rb", "a\nb", "=?utf-8?q?=0d=0aBcc:_x@evil.example?=",
@@ -265,7 +313,9 @@ def test_no_text_adds_or_changes_a_header_or_ends_the_letter(where: str) -> None
             for text, mail, raw_mail in zip(HOSTILE, box.got, box.raw, strict=True):
                 assert sorted(mail.keys()) == sorted(HEADERS), text[:40]
                 assert mail["To"] == "a@ops.example, b@ops.example"
-                assert "Board: https://board.example" in mail.get_content()
+                plain = mail.get_body(("plain",))
+                assert plain is not None
+                assert "Board: https://board.example" in plain.get_content()
                 assert max(len(line) for line in raw_mail.split(b"\r\n")) <= 998
 
     run(story())
@@ -277,7 +327,7 @@ def test_no_text_adds_or_changes_a_header_or_ends_the_letter(where: str) -> None
 def test_the_header_set_is_the_same_whatever_was_written(name: str, said: str) -> None:
     text = name.encode("utf-8", "replace").decode()
     told = letter([body(summary={"zh": text, "en": text}, samples=[said.encode("utf-8", "replace").decode()])], "en")
-    mail = compose(told, ["a1"], "<x@y>", "a@b.c", ["d@e.f"], 0)
+    mail = compose(told, Marks(["a1"], "<x@y>", 0), "a@b.c", ["d@e.f"])
     assert sorted(mail.keys()) == sorted(HEADERS)
     assert email.message_from_bytes(mail.as_bytes(), policy=modern).keys() == mail.keys()
 
