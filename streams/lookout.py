@@ -12,6 +12,7 @@ no such minutes: whatever lies between its ticks is history.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 from zlib import crc32
 
 import msgspec
@@ -20,7 +21,6 @@ from models.base import Corrupt
 from models.moments import Days
 from models.usual import DAY_MS, Key, Usual
 from models.watch import STEP_MS
-from streams.policy import Policy
 from streams.present import ALL, View
 from streams.shapes import Shape
 from streams.track import Said, Track, rounded, total
@@ -33,6 +33,8 @@ QUIET = 3 * DAY_MS
 """A tenant silent for longer is not there: its silence teaches nothing, and a jump of its clock costs nothing."""
 LOUD = 0.5
 """Messages a minute: keys that usually have fewer are shown anew only when something of theirs changes."""
+LEAST_DUE = 0.5
+"""Messages usual in half an hour; with fewer, a quotient says nothing."""
 MOST_NOVEL = 1_000
 """Keys that novelty is asked for."""
 
@@ -56,17 +58,18 @@ class _SavedKey(msgspec.Struct, array_like=True):
 class Lookout:
     """One tenant."""
 
-    def __init__(self, view: View, policy: Policy, days: Days) -> None:
+    def __init__(self, view: View, days: Days) -> None:
         self.view = view
         self.usual = Usual(days)
         self.rows: list[UsualRow] = []
         """What was said of closed minutes and nobody has taken yet."""
+        self.closed: set[Key] = set()
+        """Keys of which closed minutes said something since this was last emptied."""
         self.stirred: set[Key] = set()
-        """Keys (queue, channel) whose volume may have changed since this was last emptied."""
+        """Keys that were looked at since this was last emptied."""
         self.flipped = False
         """A surge or lull began or ended since this was last set back."""
         self.tick: int | None = None
-        self._policy = policy
         self._real = False
         self._next: int | None = None
         self._heard = 0
@@ -76,6 +79,11 @@ class Lookout:
         self._topics: dict[str, set[str]] = {}
         self._before: int | None = None
         self._dropped: set[Key] = set()
+
+    @property
+    def learned(self) -> int:
+        """The first minute (ms) that is not closed yet; 0 before any is."""
+        return self._next or 0
 
     # -- time --------------------------------------------------------------------------------------------------------
 
@@ -92,7 +100,7 @@ class Lookout:
         return self._closable(tick, real)
 
     def _closable(self, tick: int, real: bool) -> Iterator[int]:
-        panes, until = self._panes(), pane_of(tick - self._policy.lateness)
+        panes, until = self._panes(), pane_of(tick - self.view.policy.lateness)
         if self._next is None:
             if not panes:
                 return
@@ -116,13 +124,13 @@ class Lookout:
     def close(self, minute: int) -> Iterator[None]:
         """Every key learns the minute. Pauses after each key, so that whoever calls can do other things."""
         counts = self._counts(minute)
-        day = midnight(minute, self._policy.zone)
+        day = midnight(minute, self.view.policy.zone)
         for key, reading in self.usual.closing(minute, counts):
             if reading.known:
                 said = rounded(reading.expected, reading.low, reading.high, surge=reading.in_surge)
                 self._say(key, minute, said, day)
                 if reading.expected >= LOUD or key in counts:
-                    self.stirred.add(key[:2])
+                    self.closed.add(key)
             self._shape(key, minute, counts.get(key, 0))
             yield
         self._drop()
@@ -189,7 +197,7 @@ class Lookout:
             stood = self.usual.standing(key)
             self.usual.look(key, tick, counts)
             self.flipped |= self.usual.standing(key) != stood
-            self.stirred.add(key[:2])
+            self.stirred.add(key)
             yield
 
     def _count(self, key: Key, minute: int) -> int:
@@ -201,7 +209,7 @@ class Lookout:
 
     # -- what the present says of it ---------------------------------------------------------------------------------
 
-    def volume(self, key: Key, now: int) -> dict[str, object]:
+    def volume(self, key: Key, now: int) -> dict[str, Any]:
         """`volume` of the live feed but for the rate."""
         band = self.at(key, pane_of(now))
         surge, lull = self.usual.standing(key)
@@ -242,6 +250,23 @@ class Lookout:
         begin = end if self._next is None else max(first, self._next)
         open_ = self.window(key, begin, end)
         return total(part for part in (closed, open_) if part is not None)
+
+    def change(self, queue: str, topic: str, n: int, first: int, now: int) -> float | None:
+        """How many times the usual `n` messages of a topic are since `first`; None: that is not known, or next to none.
+
+        Of the pane in progress, as much is expected as has passed of it.
+        """
+        current = pane_of(now)
+        key = (queue, ALL, topic)
+        whole, filling = self.window(key, first, current), self.at(key, current)
+        if whole is None or filling is None:
+            return None
+        due = whole.expected + filling.expected * (now - current) / MINUTE
+        return round(n / due, 2) if due >= LEAST_DUE else None
+
+    def newcomers(self, minute: int) -> int:
+        """How many keys have their first message in a minute."""
+        return sum(n > 0 and key not in self.usual for key, n in self._counts(minute).items())
 
     def topics(self, queue: str) -> Sequence[str]:
         """The topics known of a queue."""

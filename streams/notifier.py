@@ -2,7 +2,7 @@
 
 Two presents are kept. `show` adds up whatever has come, so the board is as fresh as can be; `watch` applies only what
 all partitions have said up to a tick, so a rule sees the numbers of each tick, live, in a replay and after a restart
-alike.
+alike. The models of what is usual (`streams.insight`) learn from the second, and speak in both.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -21,19 +21,30 @@ from redis.exceptions import RedisError
 
 from alerts.notifier import Desk, at_work, set_up, store_in
 from alerts.readings import EVERYWHERE, Readings, TenantReading
+from config.calendar_events import file_of
 from config.settings import Settings
 from sinks.redis import Show
 from streams.align import Aligner, Cut
 from streams.events import REAL, Reading
+from streams.insight import Insight
+from streams.lines import Lines
+from streams.planned import Plan
 from streams.policy import Policies
 from streams.present import LeafKey, Present, View
 from streams.reader import readings
+from streams.saying import Saying
+from streams.shelf import FILE, File, Shelf
 
 log = structlog.get_logger()
 
 ORDERS, REPLY = "tw:orders", "tw:reply:"
 REPLY_TTL_S = 30
 CAUGHT_UP_MS = 3_000
+SEGMENTS = 50
+"""Segments applied between two breaths: a single tick may end weeks of them."""
+
+InsightOf = Callable[[Present, Present], Insight]
+"""(aligned present, board's present) → the models at work on them."""
 
 
 class Judged:
@@ -76,35 +87,41 @@ class Judged:
 class Reader:
     """Readings in; the two presents, and the judging at ticks."""
 
-    def __init__(self, partitions: int, policy_of: Policies, desk: Desk) -> None:
+    def __init__(self, partitions: int, policy_of: Policies, desk: Desk, insight_of: InsightOf) -> None:
         self.shown = Present(partitions, policy_of)
         self.restored = asyncio.Event()
         self._judged = Judged(Present(partitions, policy_of))
+        self._insight = insight_of(self._judged.present, self.shown)
         self._aligner = Aligner(partitions)
         self._desk = desk
         self._forgot_at = 0.0
 
     async def run(self, bootstrap: str, partitions: int) -> None:
         """Read for ever."""
-        async for block in readings(bootstrap, partitions):
-            for reading in block.readings:
-                self._take(reading)
-                await asyncio.sleep(0)
-            self._judged.current |= block.last
-            if not block.readings or self._caught_up():
-                self.restored.set()
-            self._forget()
+        async with asyncio.TaskGroup() as tasks:
+            lines = Lines(self._apply, tasks)
+            async for block in readings(bootstrap, partitions):
+                for reading in block.readings:
+                    await self._take(reading, lines)
+                    await asyncio.sleep(0)
+                self._judged.current |= block.last
+                if not block.readings or self._caught_up():
+                    self.restored.set()
+                self._forget()
 
-    def _take(self, reading: Reading) -> None:
+    async def _take(self, reading: Reading, lines: Lines) -> None:
         for segment in reading.segments:
             self.shown.take(reading.partition, segment)
         for cut in self._aligner.feed(reading):
-            self._apply(cut)
+            await lines.put(cut)
 
-    def _apply(self, cut: Cut) -> None:
-        for partition, segment in cut.segments:
+    async def _apply(self, cut: Cut) -> None:
+        for number, (partition, segment) in enumerate(cut.segments, 1):
             self._judged.present.take(partition, segment)
+            if number % SEGMENTS == 0:
+                await asyncio.sleep(0)
         if cut.tick is not None:
+            await self._insight.ticked(cut.clock, cut.tick)
             self._desk.watch.judge(cut.clock, cut.tick, self._judged.readings(cut.clock, cut.tick))
 
     def _caught_up(self) -> bool:
@@ -118,7 +135,7 @@ class Reader:
             for view in self._judged.present.views.values():
                 as_of = self._judged.present.as_of(view.name)
                 if as_of is not None:
-                    view.forget(as_of)
+                    view.forget(min(as_of, self._insight.learned(view.name)))
 
 
 async def _obey(url: str, desk: Desk) -> None:
@@ -162,17 +179,20 @@ async def run(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
-    with store_in(settings.data) as store:
+    with store_in(settings.data) as store, File(settings.data / FILE) as shelf:
         desk = set_up(settings, store, producer)
         await producer.start()
-        reader = Reader(partitions, Policies(settings), desk)
+        policy_of = Policies(settings)
+        plan, saying = Plan(file_of(settings), policy_of), Saying(shelf, producer)
+        reader = Reader(partitions, policy_of, desk, _insight_of(shelf, saying, policy_of, plan))
         url = settings.redis.url.get_secret_value()
         labels = settings.labels.model_dump(mode="json")
-        show = Show(url, reader.shown, _lists(desk), labels)
+        show = Show(url, reader.shown, _lists(desk, plan, reader.shown), labels)
         try:
             async with at_work(desk):
                 tasks = [
                     asyncio.create_task(reader.run(settings.kafka.bootstrap, partitions), name="read"),
+                    asyncio.create_task(saying.run(), name="say"),
                     asyncio.create_task(_shown(show, reader), name="show"),
                     asyncio.create_task(_obey(url, desk), name="obey"),
                     asyncio.create_task(stop.wait(), name="stop"),
@@ -194,9 +214,17 @@ async def _shown(show: Show, reader: Reader) -> None:
     await show.run()
 
 
-def _lists(desk: Desk) -> Any:
+def _insight_of(shelf: Shelf, saying: Saying, policy_of: Policies, plan: Plan) -> InsightOf:
+    def of(judged: Present, shown: Present) -> Insight:
+        return Insight(judged, shown, shelf, saying, policy_of, plan.days)
+
+    return of
+
+
+def _lists(desk: Desk, plan: Plan, shown: Present) -> Any:
     def of(tenant: str) -> dict[str, Any]:
         watch = desk.watch
-        return {"alerts": watch.open_alerts(tenant), "silences": watch.silences(tenant), "events": []}
+        events = [] if tenant == EVERYWHERE else plan.listed(tenant, shown.as_of(tenant))
+        return {"alerts": watch.open_alerts(tenant), "silences": watch.silences(tenant), "events": events}
 
     return of

@@ -56,6 +56,8 @@ class Saying:
         self._queue: asyncio.Queue[bytes] = asyncio.Queue(WAITING)
         self._kept: deque[tuple[int, str]] = deque()
         self._number = 0
+        self._unsent = 1
+        """Records that wait; and one for what a start says again, until that is done."""
 
     def recall(self) -> Iterator[UsualRow]:
         """What was said within the last hours, oldest first."""
@@ -81,10 +83,21 @@ class Saying:
                 kept[self._kept.popleft()[1]] = None
             self._kept.append((now, name))
             self._shelf.keep(kept)
+            self._unsent += 1
             await self._queue.put(record)
+
+    @property
+    def idle(self) -> bool:
+        """Whether all that was said is sent."""
+        return self._unsent == 0
 
     async def run(self) -> None:
         """Send for ever; first again what a broker may have forgotten."""
+        await self.again()
+        await self.work()
+
+    async def again(self) -> None:
+        """Send again what was said within the last hour, before this start."""
         since, until = self._now() - AGAIN_MS, self._number
         for name, value in self._shelf.kept(SAY):
             if int(name.removeprefix(SAY)) >= until:
@@ -92,8 +105,13 @@ class Saying:
             was = msgspec.msgpack.decode(value, type=_Kept)
             if was.at > since:
                 await self._send(zlib.decompress(was.record))
+        self._unsent -= 1
+
+    async def work(self) -> None:
+        """Send what is said, for ever."""
         while True:
             await self._send(await self._queue.get())
+            self._unsent -= 1
 
     async def _send(self, record: bytes) -> None:
         while True:

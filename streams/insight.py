@@ -1,0 +1,190 @@
+"""The models at work: every tick of the aligned present passes here before a rule sees it.
+
+    segments ──► present ──► ticked: minutes closed, what is said of them written down, surges and lulls looked for
+                    ▲                                                                         │
+                    └── `volume`, `series`, windows ask the tenant's `Lookout` ◄──────────────┘
+
+Closing is cut into slices, and the loop is given up between them, so that whatever else runs goes on. State is kept
+when a minute was closed and when a surge or lull begins or ends, each tenant as of its last tick: whoever starts again
+from there hears the ticks after it once more, and comes to the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+
+import structlog
+
+from models.base import Corrupt
+from models.moments import Days
+from models.usual import LIMIT, Key
+from streams.events import REAL
+from streams.lookout import Lookout
+from streams.policy import Policy
+from streams.present import Present, View
+from streams.saying import Saying
+from streams.shelf import Shelf
+
+log = structlog.get_logger()
+
+SLICE_S = 0.02
+"""So long the loop may wait for the models."""
+ROWS = 5_000
+"""Rows said at once."""
+BATCH = 20
+"""Keys between two looks at the clock."""
+SAVE_EVERY_S = 1.0
+"""A fast replay closes minutes more often than there is reason to keep them."""
+TENANT, KEY = "tenant/", "key/"
+
+
+class Insight:
+    """Every tenant's lookout, kept and taken up again. `judged` is the aligned present, `shown` the board's."""
+
+    def __init__(
+        self,
+        judged: Present,
+        shown: Present,
+        shelf: Shelf,
+        saying: Saying,
+        policy_of: Callable[[str], Policy],
+        days_of: Callable[[str], Days],
+    ) -> None:
+        self._judged, self._shown = judged, shown
+        self._shelf, self._saying = shelf, saying
+        self._policy_of, self._days_of = policy_of, days_of
+        self._lookouts: dict[str, Lookout] = {}
+        self._saved_at: dict[str, float] = {}
+        self.limit = LIMIT
+        self.save_every_s = SAVE_EVERY_S
+        self._load()
+        for present in (judged, shown):
+            present.outlook_of = self._lookouts.get
+
+    def __len__(self) -> int:
+        return sum(len(lookout.usual) for lookout in self._lookouts.values())
+
+    def learned(self, tenant: str) -> int:
+        """Up to which minute (ms) a tenant's panes are needed no more; 0: all are."""
+        lookout = self._lookouts.get(tenant)
+        return 0 if lookout is None else lookout.learned
+
+    async def ticked(self, clock: str, tick: int) -> None:
+        """Return once everything that a tick of the aligned present brings is learned and looked at."""
+        for view in self._views(clock):
+            lookout = self._lookout(view)
+            due = lookout.due(tick, real=clock == REAL)
+            if due is None:
+                continue
+            first = await self._close(lookout, due)
+            await self._sliced(lookout.look())
+            self._stir(lookout, first)
+            await self._keep(lookout, closed=first is not None)
+
+    def _views(self, clock: str) -> list[View]:
+        views = self._judged.views.values()
+        return [view for view in views if (view.name if view.replaying else REAL) == clock]
+
+    def _lookout(self, view: View) -> Lookout:
+        lookout = self._lookouts.get(view.name)
+        if lookout is None:
+            lookout = self._lookouts[view.name] = Lookout(view, self._days_of(view.name))
+        lookout.view = view  # the aligned one, where it was only taken up from the shelf
+        return lookout
+
+    async def _close(self, lookout: Lookout, due: Iterable[int]) -> int | None:
+        """Close these minutes; returns the first of them."""
+        lookout.usual.days = self._days_of(lookout.view.name)
+        first = None
+        for minute in due:
+            first = minute if first is None else first
+            self._share(lookout, minute)
+            await self._sliced(lookout.close(minute))
+            if len(lookout.rows) >= ROWS:
+                await self._say(lookout)
+        await self._say(lookout)
+        return first
+
+    async def _say(self, lookout: Lookout) -> None:
+        rows, lookout.rows = lookout.rows, []
+        if rows:
+            await self._saying.say(rows)
+
+    def _share(self, lookout: Lookout, minute: int) -> None:
+        """No more keys than `limit` in all; a tenant that comes late gets its share of the room of young keys."""
+        own, others = len(lookout.usual), [one for one in self._lookouts.values() if one is not lookout]
+        lookout.usual.limit = max(self.limit - sum(len(one.usual) for one in others), 0)
+        if not others or own + len(lookout.view.keys) <= lookout.usual.limit:
+            return
+        wanted = own + lookout.newcomers(minute) - lookout.usual.limit
+        fair, largest = self.limit // len(self._lookouts), max(others, key=lambda one: len(one.usual))
+        if wanted > 0 and own < fair < len(largest.usual):
+            lookout.usual.limit += largest.usual.make_room(min(wanted, fair - own), minute)
+
+    async def _sliced(self, steps: Iterator[None]) -> None:
+        began = time.monotonic()
+        while any(True for _ in islice(steps, BATCH)):
+            if time.monotonic() - began > SLICE_S:
+                await asyncio.sleep(0)
+                began = time.monotonic()
+
+    def _stir(self, lookout: Lookout, first: int | None) -> None:
+        """Have the keys shown and judged anew of which the models may say something else now."""
+        stirred, closed = lookout.stirred, lookout.closed
+        lookout.stirred, lookout.closed = set(), set()
+        for present in (self._judged, self._shown):
+            view = present.views.get(lookout.view.name)
+            if view is not None:
+                view.stir((key[0], key[1]) for key in stirred)
+                view.stir(((key[0], key[1]) for key in closed), first)
+
+    # -- kept --------------------------------------------------------------------------------------------------------
+
+    async def _keep(self, lookout: Lookout, *, closed: bool) -> None:
+        name = lookout.view.name
+        if not closed and not lookout.flipped:
+            return
+        if not lookout.flipped and time.monotonic() - self._saved_at.get(name, 0.0) < self.save_every_s:
+            return
+        lookout.flipped = False
+        self._saved_at[name] = time.monotonic()
+        rows: dict[str, bytes | None] = {TENANT + name: lookout.saved()}
+        keys = lookout.saved_keys()
+        while batch := list(islice(keys, BATCH)):
+            rows |= {_name(name, key): value for key, value in batch}
+            await asyncio.sleep(0)
+        await asyncio.to_thread(self._shelf.keep, rows)
+
+    def _load(self) -> None:
+        for name, value in self._shelf.kept(TENANT):
+            tenant = name.removeprefix(TENANT)
+            lookout = Lookout(View(tenant, self._policy_of(tenant)), self._days_of(tenant))
+            try:
+                lookout.load(value)
+            except Corrupt as error:
+                log.error("usual_not_readable", tenant=tenant, reason=str(error))
+                continue
+            self._lookouts[tenant] = lookout
+        for name, value in self._shelf.kept(KEY):
+            self._load_key(name, value)
+        for row in self._saying.recall():
+            if row.tenant in self._lookouts:
+                self._lookouts[row.tenant].recall(row)
+
+    def _load_key(self, name: str, value: bytes) -> None:
+        tenant, *key = json.loads(name.removeprefix(KEY))
+        lookout = self._lookouts.get(tenant)
+        try:
+            if lookout is not None:
+                lookout.load_key(tuple(key), value)
+        except Corrupt as error:
+            log.error("usual_not_readable", tenant=tenant, queue=key[0], channel=key[1], reason=str(error))
+            self._shelf.keep({name: None})
+
+
+def _name(tenant: str, key: Key) -> str:
+    return KEY + json.dumps([tenant, *key], ensure_ascii=False)
