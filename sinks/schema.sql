@@ -906,6 +906,29 @@ FROM
 )
 COMMENT 'First response per queue, channel and hour of d';
 
+CREATE OR REPLACE VIEW topics_by_hour
+(
+    tenant String COMMENT 'Tenant',
+    queue String COMMENT 'Queue in which it was written',
+    channel String COMMENT 'Channel',
+    hour DateTime64(3, 'UTC') COMMENT 'Start of the hour, UTC',
+    topic String COMMENT 'What the model took the message to be about',
+    customer_messages UInt64 COMMENT 'Customer messages about it',
+    share Nullable(Float64) COMMENT 'Of all customer messages of the queue, channel and hour'
+)
+AS SELECT
+    tenant, queue, channel, hour, pair.1 AS topic, pair.2 AS customer_messages, if(whole = 0, NULL, pair.2 / whole) AS share
+FROM
+(
+    SELECT
+        tenant, queue, channel, toStartOfHour(minute) AS hour, sum(b.customer_messages) AS whole,
+        arrayZip(mapKeys(sumMap(b.topics) AS topics), mapValues(topics)) AS pairs
+    FROM minutes_base AS b FINAL
+    GROUP BY tenant, queue, channel, hour
+)
+ARRAY JOIN pairs AS pair
+COMMENT 'What customers wrote about, per queue, channel and hour';
+
 CREATE OR REPLACE VIEW service_level_by_day
 (
     tenant String COMMENT 'Tenant',

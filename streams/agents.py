@@ -19,7 +19,8 @@ import msgspec
 import structlog
 
 from config import crash
-from streams.events import DeadLetter, Event, Reading, Record, decode_record
+from streams.events import DeadLetter, Event, Reading, Record, decode_record, encode
+from streams.lessons import Lessons
 from streams.parcels import parcels
 from streams.policy import Policy
 from streams.shard import Shard
@@ -44,12 +45,17 @@ class Follow:
         files: Files,
         publish: Callable[[int, bytes], Awaitable[None]],
         sink: Path,
+        lessons: Lessons | None = None,
     ) -> None:
+        """`lessons`: where people's labels go, and what is learned from them; None: nothing is."""
         self._files = files
         self._publish = publish
         self._sink = sink
+        self._lessons = lessons
+        reader = lessons.learner if lessons is not None else None
         self._shards = [
-            Shard(number, policy_of, files.shelf(number), files.position(number)) for number in range(partitions)
+            Shard(number, policy_of, files.shelf(number), files.position(number), reader)
+            for number in range(partitions)
         ]
         self._said = [shard.position for shard in self._shards]
         self._unacked: list[Any] = []
@@ -65,6 +71,8 @@ class Follow:
         """Take up the committed state."""
         for shard in self._shards:
             shard.load()
+        if self._lessons is not None:
+            self._lessons.take_up(self._files)
         log.info("state_loaded", positions=[shard.position for shard in self._shards])
 
     async def begin(self) -> None:
@@ -79,6 +87,8 @@ class Follow:
                     await self._publish(shard.partition, value)
                 for value in self._files.outbox(shard.partition, stored.get(shard.partition, -1)):
                     await self._publish(shard.partition, value)
+            if self._lessons is not None:
+                await self._lessons.say_kept(self._files)
         self._begun.set()
 
     async def take(self, event: Any) -> None:
@@ -137,6 +147,8 @@ class Follow:
             for batch in batches:
                 for value in batch.readings:
                     await self._publish(batch.partition, value)
+            if self._lessons is not None and any(batch.examples for batch in batches):
+                await self._lessons.say_kept(self._files)
             crash.here("worker.published")
             for event in unacked:
                 event.ack()
@@ -147,7 +159,8 @@ class Follow:
     def _batch(self, shard: Shard) -> Batch:
         before, self._said[shard.partition] = self._said[shard.partition], shard.position
         reading = shard.reading() or Reading(shard.partition, shard.position)
-        return Batch(shard.partition, shard.position, shard.changes(), list(parcels(reading, before)))
+        examples = [encode(example) for example in shard.examples()]
+        return Batch(shard.partition, shard.position, shard.changes(), list(parcels(reading, before)), examples)
 
     async def _keep(self, batches: list[Batch]) -> None:
         self._files.stage(batches)
@@ -167,6 +180,8 @@ class Follow:
         self._trimmed_at = now
         for partition, position in inserted(self._sink).items():
             self._files.trim(partition, position)
+        if self._lessons is not None:
+            self._lessons.keep(self._files)
 
 
 def read_record(value: bytes | None) -> Record | str:

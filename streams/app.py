@@ -13,8 +13,11 @@ from config.settings import Settings
 from streams.agents import Follow
 from streams.events import EVENTS, READINGS
 from streams.feed import make_app, raw_topic, records
+from streams.learner import Learner
+from streams.lessons import Lessons
 from streams.policy import Policies
 from streams.states import Files
+from streams.topics import LABELS
 
 log = structlog.get_logger()
 
@@ -39,7 +42,13 @@ async def run(settings: Settings) -> None:
     async def publish(partition: int, value: bytes) -> None:
         await (await topics[READINGS].send(key=None, value=value, partition=partition))
 
-    follow = Follow(partitions, Policies(settings), files, publish, settings.data / "sink.db")
+    labels = raw_topic(app, LABELS, 1)
+
+    async def teach(value: bytes) -> None:
+        await (await labels.send(key=None, value=value, partition=0))
+
+    lessons = Lessons(Learner(), teach)
+    follow = Follow(partitions, Policies(settings), files, publish, settings.data / "sink.db", lessons)
 
     @app.agent(topics[EVENTS], name="follow", concurrency=1)  # type: ignore[untyped-decorator]  # Faust has no types for it
     async def follow_agent(stream: Any) -> None:
@@ -57,8 +66,9 @@ async def run(settings: Settings) -> None:
     await follow.begin()
     log.info("worker_ready", partitions=partitions)
     committing = asyncio.create_task(follow.commit_for_ever())
+    listening = asyncio.create_task(lessons.listen(settings.kafka.bootstrap))
     try:
-        await _until_first(stop.wait(), app.wait_until_stopped(), asyncio.shield(committing))
+        await _until_first(stop.wait(), app.wait_until_stopped(), asyncio.shield(committing), listening)
     finally:
         follow.end()
         try:

@@ -14,14 +14,19 @@ import structlog
 from config.settings import Settings
 from streams.events import EVENTS, READINGS
 from streams.feed import make_app, raw_topic, records
+from streams.learner import Learner
+from streams.lessons import Lessons
 from streams.moving import Moving
 from streams.policy import Policies
 from streams.tables import Tables, ensure_topics
+from streams.topics import LABELS
 
 log = structlog.get_logger()
 
 STOP_S = 6
 """How long the last commit, and then Faust, may take when the worker ends."""
+LEARN_S = 30
+"""How long a worker that starts may go on learning before it takes its part of the work."""
 
 
 async def run(settings: Settings) -> None:
@@ -47,19 +52,29 @@ async def run(settings: Settings) -> None:
 async def _work(settings: Settings, stop: asyncio.Event, scratch: Path) -> None:
     app = make_app("tidewatch-worker", settings.kafka.bootstrap, embedded=False)
     app.conf.datadir = scratch
-    moving = _wired(app, settings)
+    labels = raw_topic(app, LABELS, 1)
+
+    async def teach(value: bytes) -> None:
+        await (await labels.send(key=None, value=value, partition=0))
+
+    lessons = Lessons(Learner(), teach)
+    moving = _wired(app, settings, lessons)
     app.finalize()
+    listening = asyncio.create_task(lessons.listen(settings.kafka.bootstrap))
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(lessons.caught_up.wait(), LEARN_S)
     await app.start()
     log.info("worker_ready", partitions=settings.kafka.partitions)
     committing = asyncio.create_task(moving.commit_for_ever())
     failing = asyncio.create_task(moving.until_failed())
     try:
-        await _first(asyncio.create_task(stop.wait()), app.wait_until_stopped(), committing, failing)
+        await _first(asyncio.create_task(stop.wait()), app.wait_until_stopped(), committing, failing, listening)
         if failing.done():
             failing.result()
     finally:
         moving.end()
         failing.cancel()
+        listening.cancel()
         try:
             await asyncio.wait_for(committing, STOP_S)
         finally:
@@ -70,14 +85,14 @@ async def _work(settings: Settings, stop: asyncio.Event, scratch: Path) -> None:
         raise RuntimeError("the worker's consumer has stopped")
 
 
-def _wired(app: Any, settings: Settings) -> Moving:
+def _wired(app: Any, settings: Settings, lessons: Lessons) -> Moving:
     topics = {name: raw_topic(app, name, settings.kafka.partitions) for name in (EVENTS, READINGS)}
 
     async def publish(partition: int, value: bytes) -> None:
         await (await topics[READINGS].send(key=None, value=value, partition=partition))
 
     tables = Tables(settings.kafka.bootstrap)
-    moving = Moving(tables, Policies(settings), publish, lambda: app.consumer_generation_id)
+    moving = Moving(tables, Policies(settings), publish, lambda: app.consumer_generation_id, lessons)
 
     @app.agent(topics[EVENTS], name="follow", concurrency=1)  # type: ignore[untyped-decorator]  # Faust has no types for it
     async def follow_agent(stream: Any) -> None:

@@ -1,11 +1,12 @@
 """What travels on the topics, and nothing else: shapes without behaviour.
 
-Four topics:
+Topics (all of them: `streams.topics`):
 
 - `chat.events` — `Record`: 1..500 events of one partition, or one tick. Partition = `partition_of(tenant,
   conversation)`.
 - `chat.readings` — `Reading`: what one partition says after applying a record: absolute totals, never increments.
 - `chat.alerts` — `AlertChange`-shaped JSON (CONTRACT §5), one per change of state.
+- `chat.labels` — what people said conversations were about (`streams.labels.Example`), for every worker to learn from.
 - `chat.commands` — what viewers asked for (acknowledge, silence, grade) and what came of it, for the audit.
 
 All values are JSON (msgspec). Instants are integer milliseconds since the epoch, UTC; spans are integer milliseconds.

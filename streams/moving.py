@@ -16,6 +16,7 @@ import structlog
 
 from streams.agents import COMMIT_EVERY_S, MOST_UNCOMMITTED, dead_letter, read_record
 from streams.events import Reading, Record
+from streams.lessons import Lessons
 from streams.parcels import parcels
 from streams.policy import Policy
 from streams.shard import Changed, Shard
@@ -49,11 +50,14 @@ class Moving:
         policy_of: Callable[[str], Policy],
         publish: Callable[[int, bytes], Awaitable[None]],
         generation: Callable[[], int],
+        lessons: Lessons | None = None,
     ) -> None:
+        """`lessons`: where people's labels go, and what is learned from them; None: nothing is."""
         self._tables = tables
         self._policy_of = policy_of
         self._publish = publish
         self._generation = generation
+        self._lessons = lessons
         self._homes: dict[int, asyncio.Task[Home]] = {}
         self._leaving: set[asyncio.Task[None]] = set()
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -169,6 +173,8 @@ class Moving:
             home.said = batch.position
             for value in parcels(reading, before):
                 await self._publish(shard.partition, value)
+            if self._lessons is not None:
+                await self._lessons.say(shard.examples())
             try:
                 await home.table.commit(batch)
             except Lost:
@@ -182,7 +188,8 @@ class Moving:
         beginning = await self._tables.beginning(partition)
         table = await self._tables.open(partition)
         try:
-            shard = Shard(partition, self._policy_of, table.shelf(), table.position)
+            reader = self._lessons.learner if self._lessons is not None else None
+            shard = Shard(partition, self._policy_of, table.shelf(), table.position, reader)
             shard.load()
             for value in parcels(shard.base(), shard.position):
                 await self._publish(partition, value)

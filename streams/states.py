@@ -27,6 +27,9 @@ CREATE TABLE IF NOT EXISTS outbox (
 );
 CREATE TABLE IF NOT EXISTS quarantine (partition INTEGER, pos INTEGER, reason TEXT, PRIMARY KEY (partition, pos));
 CREATE INDEX IF NOT EXISTS outbox_order ON outbox (partition, pos);
+CREATE TABLE IF NOT EXISTS examples (n INTEGER PRIMARY KEY AUTOINCREMENT, value BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS models (tenant TEXT PRIMARY KEY, value BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS learned (one INTEGER PRIMARY KEY CHECK (one = 1), n INTEGER NOT NULL);
 """
 
 
@@ -37,6 +40,8 @@ class Batch(NamedTuple):
     position: int
     changes: Sequence[Changed]
     readings: Sequence[bytes]
+    examples: Sequence[bytes] = ()
+    """What people said conversations were about (`streams.labels.Example`)."""
 
 
 class Files:
@@ -87,6 +92,7 @@ class Files:
             "INSERT INTO outbox (partition, pos, value) VALUES (?, ?, ?)",
             [(part, batch.position, value) for value in batch.readings],
         )
+        self._db.executemany("INSERT INTO examples (value) VALUES (?)", [(value,) for value in batch.examples])
         self._db.execute("INSERT OR REPLACE INTO applied VALUES (?, ?)", (part, batch.position))
 
     def position(self, partition: int) -> int:
@@ -99,6 +105,37 @@ class Files:
         query = "SELECT value FROM outbox WHERE partition = ? AND pos > ? ORDER BY n"
         for (value,) in self._db.execute(query, (partition, after)):
             yield value
+
+    def examples(self, after: int) -> list[tuple[int, bytes]]:
+        """The examples beyond a number, in order, each with its own."""
+        return list(self._reader.execute("SELECT n, value FROM examples WHERE n > ? ORDER BY n", (after,)))
+
+    def models(self) -> list[tuple[str, bytes]]:
+        """Tenant → what its model of topics has learned."""
+        return list(self._reader.execute("SELECT tenant, value FROM models ORDER BY tenant"))
+
+    def learned(self) -> int:
+        """The last example that the models have learned, 0 before the first."""
+        row = self._reader.execute("SELECT n FROM learned").fetchone()
+        return 0 if row is None else int(row[0])
+
+    def keep_models(self, models: Mapping[str, bytes], learned: int) -> None:
+        """Keep models that have learned up to an example; those up to it are dropped. Not while `commit` runs.
+
+        Raises:
+            sqlite3.OperationalError: the disk is full; nothing was kept.
+        """
+        db = self._db
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            db.executemany("INSERT OR REPLACE INTO models VALUES (?, ?)", list(models.items()))
+            db.execute("INSERT OR REPLACE INTO learned VALUES (1, ?)", (learned,))
+            db.execute("DELETE FROM examples WHERE n <= ?", (learned,))
+            db.execute("COMMIT")
+        except BaseException:
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+            raise
 
     def quarantine(self, partition: int, position: int, reason: str) -> None:
         """Note a record that is never to be applied."""

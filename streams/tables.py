@@ -35,6 +35,7 @@ from config.settings import Kafka
 from streams.events import EVENTS, READINGS
 from streams.shard import Changed
 from streams.states import Batch, Files, Shelf
+from streams.topics import LABELS
 
 log = structlog.get_logger()
 
@@ -217,8 +218,13 @@ async def ensure_topics(kafka: Kafka) -> None:
             log.warning("broker_not_ready", error=type(error).__name__)
         await asyncio.sleep(0.5)
     for topic, partitions in found.items():
-        if partitions != kafka.partitions:
-            raise RuntimeError(f"{topic} has {partitions} partitions, the settings say {kafka.partitions}")
+        wanted = _partitions(topic, kafka)
+        if partitions != wanted:
+            raise RuntimeError(f"{topic} has {partitions} partitions, the settings say {wanted}")
+
+
+def _partitions(topic: str, kafka: Kafka) -> int:
+    return 1 if topic == LABELS else kafka.partitions
 
 
 async def _topics(kafka: Kafka) -> Mapping[str, int]:
@@ -226,13 +232,14 @@ async def _topics(kafka: Kafka) -> Mapping[str, int]:
         EVENTS: {"max.message.bytes": str(4 << 20)},
         READINGS: {"max.message.bytes": str(4 << 20)},
         STATE: {"cleanup.policy": "compact", "max.message.bytes": str(MAX_ROW + (1 << 16))},
+        LABELS: {"retention.ms": "-1", "retention.bytes": str(1 << 30)},  # some 3 million examples
     }
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap, request_timeout_ms=5_000)
     try:
         await admin.start()
         there = set(await admin.list_topics())
         wanted = [
-            NewTopic(topic, kafka.partitions, kafka.replication, topic_configs=config)
+            NewTopic(topic, _partitions(topic, kafka), kafka.replication, topic_configs=config)
             for topic, config in configs.items()
             if topic not in there
         ]

@@ -44,7 +44,8 @@ pytestmark = pytest.mark.slow
 START = 1_772_445_600_000
 VIEWS = {
     "events", "episodes", "minutes", "alerts", "agent_status", "dead_letters", "audit", "late", "clocks",
-    "outcomes_by_day", "agents_by_hour", "frt_by_hour", "service_level_by_day", "backlog_now", "surges", "grades",
+    "outcomes_by_day", "agents_by_hour", "frt_by_hour", "service_level_by_day", "topics_by_hour", "backlog_now",
+    "surges", "grades",
 }  # fmt: skip
 
 
@@ -269,3 +270,35 @@ def test_rows_that_can_never_be_stored_are_refused_without_their_words(base: Bas
         base.write({EVENTS: [tuple(bad)]})
     assert "订单" not in str(error.value)
     assert base.rows("events") == []
+
+
+def test_topics_are_there_per_hour_with_their_share_and_a_later_version_stands(base: Base) -> None:
+    def pane(partition: int, minute: int, version: int, n: int, **topics: int) -> None:
+        row = PaneRow("t", "q", "web", START + minute * 60_000, version, {"customer_messages": n}, topics=topics)
+        base.write({MINUTES: [pane_row(row, partition)]})
+
+    pane(0, 0, 1, 9, refund=9)
+    pane(0, 0, 2, 4, refund=2, parcel=1)
+    pane(1, 59, 1, 4, refund=1)
+    pane(0, 60, 1, 1)
+    rows = base.rows("topics_by_hour")
+    assert sorted((row["topic"], row["customer_messages"], row["share"]) for row in rows) == [
+        ("parcel", 1, 0.125),
+        ("refund", 3, 0.375),
+    ]
+
+
+def test_the_sum_of_sentiments_is_shown_in_its_own_unit(base: Base) -> None:
+    counts = {"sentiment_sum": -1_250, "negative": 3, "sentiment_n": 5}
+    base.write({MINUTES: [pane_row(PaneRow("t", "q", "web", START, 1, counts), 0)]})
+    base.write({MINUTES: [pane_row(PaneRow("t", "q", "web", START, 1, {"sentiment_sum": 250}), 1)]})
+    (row,) = base.rows("minutes")
+    assert (row["sentiment_sum"], row["negative"], row["sentiment_n"]) == (-1.0, 3, 5)
+
+
+def test_a_table_of_the_release_before_gets_the_columns_that_came_since(base: Base) -> None:
+    for column in ("topics", "sentiment_n"):
+        base.client.command(f"ALTER TABLE minutes_base DROP COLUMN {column}")
+    base.wait(base.history.prepare())
+    base.write({MINUTES: [pane_row(PaneRow("t", "q", "web", START, 1, {"sentiment_n": 2}, topics={"a": 1}), 0)]})
+    assert base.rows("minutes")[0]["sentiment_n"] == 2
