@@ -6,7 +6,8 @@ const SVG = "http://www.w3.org/2000/svg";
 function flat(kids, into = []) {
   for (const kid of kids) {
     if (Array.isArray(kid)) flat(kid, into);
-    else if (kid !== null && kid !== undefined && kid !== false && kid !== true) into.push(typeof kid === "object" ? kid : String(kid));
+    else if (kid !== null && kid !== undefined && kid !== false && kid !== true)
+      into.push(typeof kid === "object" ? kid : String(kid));
   }
   return into;
 }
@@ -17,7 +18,13 @@ const plain = (x) => x !== null && typeof x === "object" && !Array.isArray(x) &&
 export function h(spec, ...kids) {
   const [tag, ...classes] = spec.split(".");
   const attrs = kids.length && plain(kids[0]) ? kids.shift() : {};
-  return { tag: tag || "div", ns: null, key: attrs.key ?? null, attrs: classes.length ? { class: classes.join(" "), ...attrs } : attrs, kids: flat(kids) };
+  return {
+    tag: tag || "div",
+    ns: null,
+    key: attrs.key ?? null,
+    attrs: classes.length ? { class: classes.join(" "), ...attrs } : attrs,
+    kids: flat(kids),
+  };
 }
 
 /** The same for SVG; numbers are cut to two digits. */
@@ -25,7 +32,8 @@ export function s(tag, attrs, ...kids) {
   return { tag, ns: SVG, key: attrs?.key ?? null, attrs: attrs ?? {}, kids: flat(kids) };
 }
 
-const text = (value) => (typeof value === "number" ? String(Math.round(value * 100) / 100) : value === true ? "" : String(value));
+const text = (value) =>
+  typeof value === "number" ? String(Math.round(value * 100) / 100) : value === true ? "" : String(value);
 
 function make(v) {
   if (typeof v === "string") return document.createTextNode(v);
@@ -48,7 +56,8 @@ function set(node, name, value) {
   else if (node.getAttribute(name) !== text(value)) node.setAttribute(name, text(value));
 }
 
-const same = (a, b) => (typeof a === "string" ? typeof b === "string" : typeof b !== "string" && a.tag === b.tag && a.key === b.key);
+const same = (a, b) =>
+  typeof a === "string" ? typeof b === "string" : typeof b !== "string" && a.tag === b.tag && a.key === b.key;
 
 function update(node, was, now) {
   if (was === now) return;
@@ -71,8 +80,14 @@ function children(node, was, now) {
     }
     return;
   }
-  const nodes = [...node.childNodes], keyed = new Map(), loose = [];
-  was.forEach((kid, i) => (kid.key !== null && kid.key !== undefined && typeof kid !== "string" ? keyed.set(kid.tag + "\u0000" + kid.key, i) : loose.push(i)));
+  const nodes = [...node.childNodes],
+    keyed = new Map(),
+    loose = [];
+  was.forEach((kid, i) =>
+    kid.key !== null && kid.key !== undefined && typeof kid !== "string"
+      ? keyed.set(kid.tag + "\u0000" + kid.key, i)
+      : loose.push(i),
+  );
   const used = new Set();
   let place = node.firstChild;
   for (const kid of now) {
@@ -96,7 +111,14 @@ const shown = new WeakMap();
 
 /** Make `host` hold exactly these children. */
 export function show(host, ...kids) {
-  const now = flat(kids), was = shown.get(host) ?? [];
+  const now = flat(kids),
+    was = shown.get(host) ?? [];
   children(host, was, now);
   shown.set(host, now);
+}
+
+/** Take everything out of `host`, whatever state it is in; the next `show` begins anew. */
+export function wipe(host) {
+  host.replaceChildren();
+  shown.delete(host);
 }

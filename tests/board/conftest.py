@@ -18,6 +18,7 @@ from selenium import webdriver
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 
+from tests.board.answers import ANSWERS
 from tests.board.scenes import Present, surge
 from tests.board.stage import Claims, Feeder, Stage, running_redis, until
 from tests.conftest import require
@@ -32,6 +33,12 @@ _FLAGS = (
 _TWO_FRAMES = """
   const done = arguments[0];
   requestAnimationFrame(() => requestAnimationFrame(() => done()));
+"""
+
+
+_DRESSED = """
+  const root = document.documentElement;
+  return arguments[0] === 'lang' ? root.lang.slice(0, 2) : root.dataset.theme;
 """
 
 
@@ -90,6 +97,7 @@ class Theatre:
         """From now on this is played (None: nothing is written any more), to somebody with these claims."""
         self.stage.claims, self.stage.refuse = Claims(**claims), False
         self.stage.orders.clear()
+        self.stage.answers = dict(ANSWERS)
         self._scene, seen = scene, self._played
         while scene is not None and self._played < seen + 2:
             time.sleep(0.02)
@@ -119,6 +127,20 @@ class Page:
         self.driver.get(self.theatre.address(query))
         self.wait("return !document.querySelector('[aria-busy]') && !!document.querySelector('main')")
         self.settle()
+
+    def resize(self, width: int, height: int = 1000) -> None:
+        """Another size, without loading anything anew."""
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        self.wait("return innerWidth === arguments[0]", width)
+        self.settle()
+
+    def dress(self, lang: str, theme: str) -> None:
+        """Another language and theme, by the page's own keys."""
+        for name, key, now in (("lang", "e", lang), ("theme", "d", theme)):
+            if self.do(_DRESSED, name) != now:
+                self.do("dispatchEvent(new KeyboardEvent('keydown', {key: arguments[0]}))", key)
+        assert (self.do(_DRESSED, "lang"), self.do(_DRESSED, "theme")) == (lang, theme)
 
     def settle(self) -> None:
         """Let drawings take the room they found."""

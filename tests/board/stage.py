@@ -17,18 +17,20 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import redis.asyncio
 from pydantic import SecretStr
 from redis.exceptions import RedisError
 from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
 from config.settings import Redis, Settings
 from gateway.live import Mirror, serve_live
 from gateway.pages import http
+from tests.board.answers import ANSWERS
 from tests.board.scenes import SCENES, Present
 
 
@@ -125,7 +127,7 @@ def _field(key: dict[str, str]) -> str:
 
 
 class Stage:
-    """A small gateway: the page, and the feed. `?as=ROLE` on the page decides who looks; `none`: nobody."""
+    """A small gateway: the page, the feed, made-up answers. `?as=ROLE` on the page decides who looks; `none`: nobody."""
 
     def __init__(self, url: str) -> None:
         self.settings = Settings(redis=Redis(url=SecretStr(url)))
@@ -133,6 +135,9 @@ class Stage:
         self.claims: Claims | None = Claims()
         self.orders: list[dict[str, object]] = []
         self.refuse = False
+        self.answers = dict(ANSWERS)
+        """What `/v1/…` says; an answer with `error` is a 503."""
+        self.asked: list[tuple[str, dict[str, str]]] = []
 
     async def start(self, port: int = 0) -> Server:
         """Listen; the port is in the server's sockets."""
@@ -146,8 +151,17 @@ class Stage:
         if "as" in parse_qs(parts.query):
             role = parse_qs(parts.query)["as"][0]
             self.claims = None if role == "none" else Claims(roles=(role,))
+        if parts.path in self.answers:
+            return self._asked(parts.path, dict(parse_qsl(parts.query, keep_blank_values=True)))
         answer = http(parts.path, parts.query, request.headers, self.claims, self.mirror)
         return answer or connection.respond(404, "there is no such page\n")
+
+    def _asked(self, path: str, ask: dict[str, str]) -> Response:
+        self.asked.append((path, ask))
+        answer = self.answers[path](time.time_ns() // 1_000_000, ask)
+        status = 503 if "error" in answer else 200
+        body = json.dumps(answer, ensure_ascii=False).encode()
+        return Response(status, "", Headers({"Content-Type": "application/json", "Content-Length": str(len(body))}), body)
 
     async def _live(self, connection: ServerConnection) -> None:
         if self.claims is None:

@@ -1,0 +1,320 @@
+// Alerts: the card that answers what, how bad, since when, why and what to do; folded; resolved; on the wall.
+
+import { h } from "./dom.js";
+import * as d from "./draw.js";
+import * as f from "./forms.js";
+import * as m from "./model.js";
+import { answered } from "./asked.js";
+import { clock, dur, given, inUnit, label, lasted, opens } from "./say.js";
+
+const title = (c, a) =>
+  m.volumeKind(a)
+    ? [
+        c.t(m.volumeKind(a)),
+        a.queue === "*" && a.channel !== "*" ? null : label(c, "queue", a.queue),
+        a.channel === "*" ? null : label(c, "channel", a.channel),
+      ]
+        .filter(Boolean)
+        .join(" · ")
+    : a.summary?.[c.lang] || `${a.rule} · ${label(c, "queue", a.queue)}`;
+const safe = (url) => (/^https?:\/\//i.test(url ?? "") ? url : null);
+
+/** An alert as the page shows it: what was just asked for counts at once, until the gateway says otherwise. */
+const seen = (c, a) =>
+  c.pending.has(a.alert) && a.state === "firing" ? { ...a, state: "acknowledged", acknowledged_by: c.t("mine") } : a;
+
+export function alertsPanel(c, o = {}) {
+  const all = m.alertsOf(c.state, c.tenant).map((a) => seen(c, a)),
+    open = all.filter((a) => a.state !== "resolved"),
+    most = o.all ? Infinity : 5,
+    quiet = (a) => Number(m.silenceOf(c.state, a, c.at ?? 0) !== null),
+    own = (o.all ? [...open] : open.filter((a) => !a.inhibited_by)).sort((a, b) => quiet(a) - quiet(b)),
+    cards = own.slice(0, most),
+    rest = open.filter((a) => !cards.includes(a)),
+    same = rest.length > 0 && rest.every((a) => a.inhibited_by || (a.group && a.group === cards[0]?.group));
+  return [
+    h(
+      "div.phead",
+      h("h2", c.t("alerts")),
+      h("span.gap"),
+      h("small.sub", c.t("alerts_sub", open.length, all.length - open.length)),
+    ),
+    !all.length ? h("p.sub", c.t("no_alerts")) : null,
+    cards.map((a) => card(c, a)),
+    rest.length
+      ? h(
+          "p.sub.folded",
+          { key: "rest" },
+          h(
+            "a",
+            { href: c.link({ page: "alerts" }), onclick: c.follow({ page: "alerts" }) },
+            c.t(same ? "more_same" : "more", rest.length),
+          ),
+        )
+      : null,
+    (c.view === "phone" && !o.all ? [] : all.filter((a) => a.state === "resolved").slice(0, most)).map((a) =>
+      card(c, a),
+    ),
+  ];
+}
+
+/** Whether a card is folded to two lines: somebody has it, it is over, it is silenced, or it is no more than news. */
+function isFolded(c, a, silence) {
+  const folded = a.state !== "firing" || !!silence || a.severity === "info";
+  return c.opened.has(a.alert) ? !folded : folded;
+}
+
+/** Who has it: nobody, somebody, or a silence until when and by whom. */
+function stateOf(c, a, silence) {
+  if (silence) {
+    const who = silence.reason ? `${silence.by ?? ""}${c.zh ? "：" : ": "}${silence.reason}` : (silence.by ?? "");
+    return c.t("silenced", silence.until ? clock(c, m.time(silence.until)) : f.NONE, who);
+  }
+  if (a.state === "acknowledged") return `${c.t("acknowledged")} · ${a.acknowledged_by ?? ""}`;
+  return a.state === "firing" ? c.t("firing") : "";
+}
+
+function card(c, a) {
+  const over = a.state === "resolved", silence = over ? null : m.silenceOf(c.state, a, c.at ?? 0), folded = isFolded(c, a, silence);
+  const until = over ? `–${clock(c, Date.parse(a.resolved_at ?? a.at))}` : "", times = `${clock(c, Date.parse(a.since))}${until} · ${dur(c, lasted(c, a))}`;
+  const head = h("div.ahead", d.mark(over ? "ok" : silence ? "silenced" : a.severity, over ? c.t("resolved") : c.t(a.severity)), h("span.astate", stateOf(c, a, silence)), h("span.gap"), h("time", { datetime: a.since }, times));
+  const names = [over || silence ? "sev-quiet" : "sev-" + a.severity, folded ? "quietcard" : "", c.selected === a.alert ? "chosen" : ""].filter(Boolean);
+  return h(["article", "alert", ...names].join("."), { key: a.alert, "data-alert": a.alert, tabindex: "0", "aria-label": `${c.t(over ? "resolved" : a.severity)} ${title(c, a)}`, onfocus: () => c.do.select(a.alert) },
+    head, folded ? foldedCard(c, a) : wholeCard(c, a), folded || over ? grade(c, a) : null, silence?.id && c.can("silence") ? ending(c, silence) : null);
+}
+
+const ending = (c, silence) => h("div.abtns", h("button", { type: "button", onclick: () => c.do.order({ unsilence: silence.id }) }, c.t("unsilence")));
+
+function foldedCard(c, a) {
+  return h("p.asum", h("button.fold", { type: "button", "aria-expanded": "false", onclick: () => c.do.unfold(a.alert) }, short(c, a)));
+}
+
+function short(c, a) {
+  const worst =
+    given(a.peak) && a.peak !== a.value
+      ? ` · ${c.t(given(a.low) && !given(a.high) ? "lowest" : "peak")} ${inUnit(c, a.unit, a.peak)}`
+      : "";
+  const said = !m.volumeKind(a) && a.summary?.[c.lang] ? "" : ` · ${inUnit(c, a.unit, a.value)}`;
+  const cause =
+    a.state === "resolved"
+      ? (a.drivers ?? [])
+          .filter((x) => x.dimension === "topic" && x.value !== "other")
+          .slice(0, 1)
+          .map((x) => ` · ${label(c, "topic", x.value)}`)
+      : [];
+  return [title(c, a), said, worst, cause];
+}
+
+const DIMENSIONS = ["topic", "queue", "segment", "channel"];
+const dimensions = (a) => DIMENSIONS.filter((x) => (a.drivers ?? []).some((y) => y.dimension === x));
+
+/** How bad: value, times usual, usual, normal range. */
+function badness(c, a) {
+  const comma = c.zh ? "，" : ", ";
+  if (!m.volumeKind(a)) return h("p.afig", h("b", inUnit(c, a.unit, a.value)), given(a.peak) ? h("span.afaint", `${c.t("peak")} ${inUnit(c, a.unit, a.peak)}`) : null);
+  const ratio = a.expected ? comma + f.times(a.value / a.expected, c.zh) : "", range = given(a.low) ? `${comma}${c.t("range")} ${f.rate(a.low)}–${f.rate(a.high)}` : "";
+  return h("p.afig", h("b", f.rate(a.value)), h("span", ` ${c.t("per_min")}${ratio}`), given(a.expected) ? h("span.afaint", `${c.t("usual")} ${f.rate(a.expected)}${range}`) : null);
+}
+
+/** Why: one dimension at a time with a switch, and the channels in one line where they are not the ones shown. */
+function why(c, a) {
+  const all = dimensions(a), chosen = c.dimension.get(a.alert), now = all.includes(chosen) ? chosen : (all.find((x) => x !== "channel") ?? all[0]);
+  if (!now) return null;
+  const tabs = all.length > 1 ? h("span.dims", { role: "group", "aria-label": c.t("why") }, all.map((x) => h("button.plain", { key: x, type: "button", "aria-pressed": String(x === now), onclick: () => c.do.dimension(a.alert, x) }, c.t("by_" + x)))) : null;
+  const line = now === "channel" ? [] : a.drivers.filter((x) => x.dimension === "channel");
+  return [h("h4.whyhead", h("span", c.t("why")), tabs), drivers(c, a, now), line.length ? h("p.achan", line.map((x) => h("span", { key: x.value }, `${label(c, "channel", x.value)} ${f.signed(Math.round(x.excess))}`))) : null];
+}
+
+function impact(c, i) {
+  const facts = [[c.t("backlog"), f.count(i.backlog)], [c.t("oldest"), dur(c, i.oldest_ms)], [c.t("frt90"), dur(c, i.frt_p90_ms)]];
+  return [h("h4", c.t("impact")), h("dl.impact", facts.map(([k, x]) => h("div", { key: k }, h("dt", k), h("dd", x))))];
+}
+
+function wholeCard(c, a) {
+  const words = c.view === "phone" ? [] : (a.keywords ?? []).slice(0, 8);
+  return [
+    h("h3", title(c, a)), badness(c, a), why(c, a),
+    words.length ? h("p.akeys", words.map((x) => h("span.chip", { key: x }, x))) : null,
+    (a.samples ?? []).length ? h("blockquote", `“${a.samples[0]}”`) : null,
+    impact(c, a.impact ?? {}), advice(c, a.impact ?? {}), buttons(c, a),
+  ];
+}
+
+function drivers(c, a, dimension) {
+  const list = a.drivers.filter((x) => x.dimension === dimension),
+    rows = [...list.filter((x) => x.value !== "other"), ...list.filter((x) => x.value === "other")],
+    most = Math.max(1e-9, ...list.map((x) => Math.abs(x.excess)));
+  const sums = m.addUp(rows.map((x) => x.excess));
+  return h(
+    "ul.drivers",
+    rows.map((x, i) =>
+      h(
+        "li",
+        { key: x.value },
+        h(
+          "span.dname",
+          { title: label(c, dimension, x.value) },
+          x.value === "other" ? c.t("other") : label(c, dimension, x.value),
+        ),
+        d.bar(Math.abs(x.excess) / most, true),
+        h("span.dnum", f.signed(sums.parts[i])),
+        h("span.dshare", f.percent(x.share, 0)),
+      ),
+    ),
+    h(
+      "li.total",
+      { key: "\u0000total" },
+      h("span.dname", c.t("total_excess")),
+      h("span.dbar"),
+      h("span.dnum", f.signed(sums.total)),
+      h("span.dshare", c.t("per_min")),
+    ),
+  );
+}
+
+/** How many people it takes, and what happens with and without them, in one sentence. */
+function advice(c, i) {
+  if (i.agents_needed === null || i.agents_needed === undefined) return null;
+  if (!i.agents_needed) return [h("h4", c.t("todo")), h("p.ado", h("b", c.t("need_none")), c.t("stop"))];
+  const plus = Object.entries(i.drain_plus ?? {})
+      .filter(([, sec]) => sec !== null)
+      .sort((a, b) => a[0] - b[0])[0],
+    alone =
+      i.drain_s === null || i.drain_s === undefined
+        ? i.drain_plus
+          ? c.t("with_none")
+          : ""
+        : c.t("alone", f.about(i.drain_s * 1000, c.zh));
+  return [
+    h("h4", c.t("todo")),
+    h(
+      "p.ado",
+      h("b", c.t("need", f.count(i.agents_needed))),
+      c.t("back_on"),
+      plus ? c.t("with_n", plus[0], f.about(plus[1] * 1000, c.zh)) : "",
+      alone,
+      c.t("stop"),
+    ),
+  ];
+}
+
+/** What an alert is about, as the list of conversations calls it. */
+const measured = (a) => (m.volumeKind(a) ? "customer_messages" : (a.metric ?? "backlog"));
+
+function buttons(c, a) {
+  const url = safe(a.runbook), to = { page: "behind", of: measured(a), at: a.queue ?? "*", channel: a.channel ?? "*" };
+  if (!c.can("ack") && !c.can("silence") && !url && !opens(c)) return null;
+  const button = (key, act, words, primary) => h("button" + (primary ? ".primary" : ""), { key, type: "button", "data-do": key, onclick: act }, words);
+  return h("div.abtns",
+    c.can("ack") && a.state === "firing" ? button("ack", () => c.do.ack(a.alert), c.t("ack"), true) : null,
+    c.can("silence") && a.state !== "resolved" ? button("silence", () => c.do.silence(a), c.t("silence")) : null,
+    opens(c) ? h("a.button", { key: "see", href: c.link(to), onclick: c.follow(to) }, c.t("see")) : null,
+    url ? h("a", { key: "run", href: url, rel: "noreferrer noopener", target: "_blank" }, c.t("runbook")) : null,
+    c.opened.has(a.alert) ? h("button.plain", { key: "fold", type: "button", "aria-expanded": "true", onclick: () => c.do.unfold(a.alert) }, c.t("fold")) : null);
+}
+
+function grade(c, a) {
+  if (!c.can("ack") || a.state !== "resolved") return null;
+  if (a.grade) return h("p.sub", `${c.t("graded")} · ${c.t(a.grade)}`);
+  return h(
+    "p.sub.grade",
+    c.t("was_it"),
+    ["useful", "noise"].map((as) =>
+      h("button.plain", { key: as, type: "button", onclick: () => c.do.order({ grade: a.alert, as }) }, c.t(as)),
+    ),
+  );
+}
+
+/** The one strip of the TV: the worst that is open; or, quietly, what was last. */
+export function tvStrip(c) {
+  const all = m.alertsOf(c.state, c.tenant).map((a) => seen(c, a)),
+    open = all.filter(
+      (a) => a.state !== "resolved" && a.severity !== "info" && !a.inhibited_by && !m.silenceOf(c.state, a, c.at ?? 0),
+    ),
+    a = open[0],
+    sep = c.zh ? "，" : ", ";
+  if (!a) {
+    const last = all.find((x) => x.state === "resolved");
+    return h(
+      "div.tvquiet",
+      { key: "quiet" },
+      d.icon("ok"),
+      h("span", c.t("no_alerts")),
+      last
+        ? h(
+            "span.faint",
+            `${c.t("last_alert")}${c.zh ? "：" : ": "}${title(c, last)} ${clock(c, Date.parse(last.since))}–${clock(c, Date.parse(last.resolved_at ?? last.at))}`,
+          )
+        : null,
+    );
+  }
+  const volume = m.volumeKind(a),
+    first = dimensions(a)[0],
+    causes = (a.drivers ?? []).filter((x) => x.dimension === first).map((x) => `${label(c, x.dimension, x.value)} ${f.signed(Math.round(x.excess))}`),
+    need = a.impact?.agents_needed;
+  return h(
+    "div.tvalert.tv-" + a.severity,
+    { key: a.alert, role: "group" },
+    h(
+      "div.tva1",
+      d.icon(a.severity),
+      h("b", volume ? `${c.t(a.severity)} · ${c.t(volume)}` : c.t(a.severity)),
+      h("b.tvq", volume ? label(c, "queue", a.queue) : title(c, a)),
+      h(
+        "span.tvv",
+        volume
+          ? `${f.rate(a.value)} ${c.t("per_min")}${a.expected ? sep + f.times(a.value / a.expected, c.zh) : ""}`
+          : "",
+      ),
+      h("span.gap"),
+      h("span", `${c.t("lasting")} ${dur(c, lasted(c, a))}`),
+    ),
+    h(
+      "div.tva2",
+      h(
+        "span.tvv",
+        causes.length
+          ? `${c.t("cause")}${c.zh ? "：" : ": "}${causes.join(sep)}`
+          : open.length > 1
+            ? c.t("more", open.length - 1)
+            : "",
+      ),
+      h("span.gap"),
+      h(
+        "span",
+        [
+          need ? c.t("need", need) : null,
+          a.state === "firing" ? c.t("firing") : `${c.t("acknowledged")} ${a.acknowledged_by ?? ""}`,
+        ]
+          .filter(Boolean)
+          .join(" · "),
+      ),
+    ),
+  );
+}
+
+
+/* ── the page of alerts ──────────────────────────────────────────────────────────────────────────────────────── */
+
+/** What is open, what was, and what people thought of each rule. */
+export function alertsPage(c) {
+  const from = new Date((Math.floor((c.today ?? Date.now()) / 36e5) - 7 * 24) * 36e5).toISOString(), url = `/v1/alerts?${new URLSearchParams({ tenant: c.tenant, from, limit: 200 })}`;
+  const past = c.ask(url, 60e3), known = new Set(m.alertsOf(c.state, c.tenant).map((a) => a.alert));
+  return h("main.desk.alertspage", { id: "main", key: "alerts", tabindex: "-1" },
+    h("div.apcols", { key: "cols" }, h("section.panel.alertsp", { key: "now" }, alertsPanel(c, { all: true })),
+      h("div.apright", { key: "past" },
+        h("section.panel", { key: "rules" }, h("div.phead", h("h2", c.t("by_rule")), h("span.gap"), h("small.sub", c.t("days", 7))), answered(c, past, url, (data) => rules(c, data.rules ?? []))),
+        h("section.panel", { key: "old" }, h("div.phead", h("h2", c.t("past_alerts")), h("span.gap"), h("small.sub", c.t("days", 7))), answered(c, past, url, (data) => older(c, (data.items ?? []).filter((a) => a.state === "resolved" && !known.has(a.alert))))))));
+}
+
+function rules(c, list) {
+  if (!list.length) return h("p.sub", c.t("none_yet"));
+  const heads = ["rule", "fired", "useful", "noise", "useful_share", "median"].map((x, i) => h("th" + (i ? ".num" : ""), { scope: "col" }, c.t("ar_" + x)));
+  const row = (r) => h("tr", { key: r.rule }, h("th", { scope: "row" }, r.rule), h("td.num", f.count(r.fired)), h("td.num", f.count(r.useful)), h("td.num", f.count(r.noise)), h("td.num", given(r.useful_share) ? [f.percent(r.useful_share, 0), h("small", ` n ${f.count(r.graded)}`)] : [f.NONE, h("small", " n 0")]), h("td.num", dur(c, given(r.median_s) ? r.median_s * 1000 : null)));
+  return h("div.scrollx", { tabindex: "0", role: "region", "aria-label": c.t("by_rule") }, h("table.plaintable", h("thead", h("tr", heads)), h("tbody", list.map(row))));
+}
+
+function older(c, list) {
+  if (!list.length) return h("p.sub", c.t("none_yet"));
+  return h("ul.older", list.slice(0, 100).map((a) => h("li", { key: a.alert }, d.mark("ok", c.t(a.severity)), h("span.otitle", title(c, a)), h("time", { datetime: a.since }, `${clock(c, Date.parse(a.since))} · ${dur(c, lasted(c, a))}`), grade(c, a))));
+}

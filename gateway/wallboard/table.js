@@ -1,0 +1,180 @@
+// The queues: the table with its levels, the square map of very many, the list on a phone.
+
+import { h, s } from "./dom.js";
+import * as d from "./draw.js";
+import * as f from "./forms.js";
+import * as m from "./model.js";
+import { LEVEL, aging, dur, given, label, number, opens, tone, volumeMark } from "./say.js";
+import { little } from "./tides.js";
+
+const cls = (...names) => names.filter(Boolean).join(" ");
+const FEW = 20;
+
+/** One figure of a queue. `o.n`: the cases it rests on; with few of them it has no colour, and says how few. */
+function cell(c, k, metric, raw, text, o = {}) {
+  const lv = m.level(k, metric, raw, o.n ?? null), thin = given(o.n) && given(raw) && o.n < FEW;
+  const inner = [o.before ?? null, lv > 1 ? [d.icon(LEVEL[lv]), h("span.quiet", c.t(LEVEL[lv]))] : null, h("span", text)];
+  return h("td.num" + (lv ? ".heat" + lv : ""), figure(c, k, o.of ?? metric, raw, inner), o.after ?? (thin ? h("small", "n " + f.count(o.n)) : null));
+}
+
+/** A number of a row: a link, reached from its row with the arrow keys so that Tab goes from row to row. */
+function figure(c, k, of, raw, inner) {
+  return given(raw) ? number(c, { of, at: k.queue }, ".cell", { tabindex: opens(c) ? "-1" : null, "data-cell": of }, inner) : h("span.cell", inner);
+}
+
+function rate(c, k) {
+  const v = k.volume ?? {}, odd = v.surge || v.lull;
+  const inner = [odd ? [d.icon(v.surge ? "critical" : "warning"), h("span.quiet", c.t(v.surge ? "surge" : "lull"))] : null, h("span", f.rate(v.rate_per_min))];
+  return h("td.num" + (v.surge ? ".heat3" : v.lull ? ".heat2" : ""), figure(c, k, "customer_messages", v.rate_per_min, inner), h("small", f.rate(given(v.expected) ? Math.round(v.expected) : null)));
+}
+
+function row(c, k, o, i) {
+  const w = k.windows?.[c.ui.window], oldest = aging(c, k.oldest_ms), km = w?.frt_p90_km_ms, name = label(c, "queue", k.queue);
+  const reply = given(km) ? (w.frt_p90_km_censored ? ">" : "") + dur(c, km) : f.NONE, sure = w?.provisional && w.service_level !== null ? d.icon("provisional") : null;
+  return h("tr", { key: k.id, tabindex: "0", "data-row": k.queue, class: cls(k.volume?.surge && "hotrow", c.ui.queue === k.queue && "chosen"), "aria-rowindex": o.from + i + 2, onclick: (event) => event.target.closest("a") || c.do.queue(k.queue), onkeydown: walk },
+    h("th.name", { scope: "row" }, h("span.nametext", { title: name }, name), volumeMark(c, k.volume, true)),
+    h("td.sp", little(c, k, 112, 30)),
+    rate(c, k),
+    cell(c, k, "backlog", k.backlog, f.count(k.backlog)),
+    cell(c, k, "oldest_ms", oldest, dur(c, oldest)),
+    cell(c, k, "unassigned", k.unassigned, f.count(k.unassigned)),
+    cell(c, k, "frt_p90_km_ms", km, reply, { n: w?.frt_km_n }),
+    cell(c, k, "service_level", w?.service_level, f.percent(w?.service_level), { n: m.judged(w), after: h("small", "n " + f.count(m.judged(w))), before: sure }),
+    cell(c, k, "abandon_rate", w?.abandon_rate, f.percent(w?.abandon_rate), { n: m.left(w) }),
+    cell(c, k, "sentiment", k.sentiment, f.mood(k.sentiment), { n: k.sentiment_n }));
+}
+
+/** Left and right go through the numbers of a row. */
+function walk(event) {
+  const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key], cells = [...event.currentTarget.querySelectorAll("[data-cell]")];
+  if (!step || !cells.length) return;
+  const at = cells.indexOf(document.activeElement) + step;
+  event.preventDefault();
+  (at < 0 ? event.currentTarget : cells[Math.min(at, cells.length - 1)]).focus();
+}
+
+const COLUMNS = [
+  ["name", "queue", null, ".name"],
+  [null, "trend", null, ".sp"],
+  ["rate", "rate", "usual"],
+  ["backlog", "backlog"],
+  ["oldest", "oldest"],
+  ["unassigned", "unassigned"],
+  ["frt", "frt90_short"],
+  ["sl", "sl", "n"],
+  ["abandon", "abandon_short"],
+  ["sentiment", "sentiment"],
+];
+
+export function table(c, ids, o) {
+  const sort = c.ui.sort.replace("-", ""),
+    back = c.ui.sort.startsWith("-");
+  const head = COLUMNS.map(([id, word, sub, spec]) => {
+    const on = id && sort === id,
+      text = [
+        h("span", c.t(word), on ? d.icon(back ? "up" : "down") : null),
+        sub ? h("small", sub === "n" ? "n" : c.t(sub)) : null,
+      ];
+    return h(
+      "th" + (spec ?? ".num"),
+      {
+        key: word,
+        scope: "col",
+        "aria-sort": on
+          ? back !== (id === "sl" || id === "sentiment" || id === "name")
+            ? "ascending"
+            : "descending"
+          : null,
+      },
+      id
+        ? h(
+            "button.sort",
+            { type: "button", title: id === "sentiment" ? c.t("mood_scale") : null, onclick: () => c.do.sort(id) },
+            text,
+          )
+        : text,
+    );
+  });
+  const gap = (n, key) =>
+    n > 0
+      ? h(
+          "tr.spacer",
+          { key, "aria-hidden": "true" },
+          h("td", { colspan: 10 }, s("svg", { width: 1, height: n * o.high })),
+        )
+      : null;
+  return h(
+    "table.queues",
+    {
+      "aria-rowcount": o.total + 1,
+      "data-table": "",
+      onpointerenter: () => c.do.hold(true),
+      onpointerleave: () => c.do.hold(false),
+    },
+    h("caption.quiet", c.t("queue")),
+    h("thead", h("tr", head)),
+    h(
+      "tbody",
+      { "data-rows": "" },
+      gap(o.from, "\u0000above"),
+      ids.slice(o.from, o.to).map((id, i) => (c.state.keys.has(id) ? row(c, c.state.keys.get(id), o, i) : null)),
+      gap(ids.length - o.to, "\u0000below"),
+    ),
+  );
+}
+
+export function map(c, rows) {
+  const sorted = m.sorted(rows, "worst", c.ui.window, (k) => k.queue),
+    squares = sorted.map((k) => [m.worstLevel(k), label(c, "queue", k.queue)]),
+    width = c.size("map").width,
+    many = (n) => rows.filter((k) => m.worstLevel(k) === n).length,
+    tally = c.t("tally", many(3), many(2), many(1), many(0));
+  return h(
+    "section.panel",
+    { key: "map" },
+    h("div.phead", h("h2", c.t("squares")), h("span.gap"), h("small.sub", tally)),
+    h(
+      "div.draw",
+      { key: "map", "data-measure": "map" },
+      c.kept("map", JSON.stringify([squares, width, c.U, c.lang]), () =>
+        d.squares(squares, { U: c.U, width, label: `${c.t("squares")}: ${tally}`, open: (i) => c.do.queue(sorted[i].queue) }),
+      ),
+    ),
+  );
+}
+
+export function phoneList(c, ids, button) {
+  return h(
+    "section.panel.qlist",
+    h(
+      "div.phead",
+      h("h2", c.t("queue")),
+      h("small.sub", c.t("worst")),
+      h("span.gap"),
+      h("small.sub", `${c.t("backlog")} · ${c.t("oldest")}`),
+      button,
+    ),
+    h(
+      "ul",
+      ids.slice(0, 60).map((id) => {
+        const k = c.state.keys.get(id);
+        if (!k) return null;
+        const n = m.worstLevel(k);
+        return h(
+          "li" + (n > 1 ? "." + tone(n) : ""),
+          { key: id },
+          h(
+            "span.qname",
+            n > 1 ? [d.icon(LEVEL[n]), h("span.quiet", c.t(LEVEL[n]))] : null,
+            h("span.qlabel", label(c, "queue", k.queue)),
+            k.volume?.learning ? d.mark("learning", c.t("learning")) : null,
+          ),
+          little(c, k, 84, 26),
+          number(c, { of: "backlog", at: k.queue }, ".qnum", { "aria-label": `${label(c, "queue", k.queue)} ${c.t("backlog")} ${f.count(k.backlog)}` }, h("b", f.count(k.backlog))),
+          number(c, { of: "oldest_ms", at: k.queue }, ".qold", { "aria-label": `${label(c, "queue", k.queue)} ${c.t("oldest")} ${dur(c, aging(c, k.oldest_ms))}` }, dur(c, aging(c, k.oldest_ms))),
+        );
+      }),
+    ),
+    ids.length > 60 ? h("p.sub", c.t("more", ids.length - 60)) : null,
+  );
+}

@@ -1,0 +1,222 @@
+"""From a number to its receipt, the past, the alerts, the boards: every page as a reader meets it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+
+from gateway.routes import ROUTES
+from tests.board import answers
+from tests.board.conftest import Page
+from tests.board.looks import WIDTHS, fits, legible
+from tests.board.scenes import surge
+
+pytestmark = pytest.mark.slow
+
+LIST = "page=behind&of=frt_p90_km_ms&at=returns"
+TALK = LIST + "&conversation=c-81&episode=1"
+PAGES = (LIST, TALK, TALK + "&receipt=frt_ms", "page=history", "page=alerts", "page=boards")
+ENTER, ESCAPE, RIGHT = "\ue007", "\ue00c", "\ue014"
+
+
+@pytest.mark.parametrize("query", PAGES)
+def test_every_page_fits_every_width_in_both_languages_and_themes(page: Page, query: str) -> None:
+    page.theatre.play(surge, roles=("admin",))
+    page.open("lang=zh&theme=dark&" + query)
+    ready(page)
+    for lang in ("zh", "en"):
+        for theme in ("dark", "light"):
+            page.dress(lang, theme)
+            for width in WIDTHS:
+                page.resize(width)
+                ready(page)
+                fits(page, width, query, lang, theme)
+        legible(page, query, lang)
+
+
+def ready(page: Page) -> None:
+    """All that the page asked for has been answered."""
+    page.wait("return !document.querySelector('main [role=status]') && !document.querySelector('[aria-busy]')")
+    page.settle()
+
+
+def shape(schema: Any, value: Any, where: str) -> None:
+    """Raise where a made-up answer has other fields than the route says."""
+    if isinstance(schema, Mapping):
+        assert set(value) == set(schema), (where, set(value) ^ set(schema))
+        for name, part in schema.items():
+            shape(part, value[name], f"{where}.{name}")
+    elif isinstance(schema, list):
+        for one in value:
+            shape(schema[0], one, where)
+    elif value is None:
+        assert schema.partition(": ")[0].endswith("?"), where
+
+
+@pytest.mark.parametrize("path", [path for path in answers.ANSWERS if path.count("/") == 2])
+def test_the_made_up_answers_have_the_shape_that_the_gateway_promises(path: str) -> None:
+    ask = {"metric": "service_level,customer_messages" if path == "/v1/history" else "backlog", "conversation": "c-81",
+           "episode": "1", "from": "2026-11-14T00:00:00Z", "to": "2026-11-21T00:00:00Z", "step": "3600"}  # fmt: skip
+    route = next(one for one in ROUTES if one.path == path)
+    shape(route.answer, answers.ANSWERS[path](1_795_226_400_000, ask), path)
+
+
+def test_any_number_opens_what_is_behind_it_down_to_the_receipt_and_back(page: Page) -> None:
+    for lang, words in (("en", ("Behind this number", "Receipt")), ("zh", ("这个数字背后的会话", "凭据"))):
+        page.open(f"lang={lang}&theme=light")
+        page.do("document.querySelector('[data-of=backlog] a').focus()")
+        page.press(ENTER)
+        page.wait("return document.querySelectorAll('[data-item]').length === 12")
+        assert "of=backlog" in page.do("return location.search")
+        assert words[0] in page.text("main")
+        page.press("j")
+        page.wait("return document.activeElement.dataset.item === 'c-81'")
+        page.press(ENTER)
+        page.wait("return document.querySelector('.talk ol')?.children.length === 11")
+        page.wait("return document.querySelector('.receipt .rcheck')")
+        assert words[1] in page.text(".receipt")
+        sent = page.do("return location.search")
+        for place in ("page=behind", ""):
+            page.press(ESCAPE)
+            page.wait("return (location.search.match(/page=behind/) ?? [''])[0] === arguments[0]", place)
+        page.open(sent.lstrip("?"))
+        page.wait("return document.querySelector('.talk ol')?.children.length === 11")
+        assert page.complaints() == []
+
+
+def test_the_browsers_back_goes_back_and_the_board_is_as_it_was(page: Page) -> None:
+    page.open("lang=en&filter=tech")
+    page.do("document.querySelector('[data-of=sl] a').click()")
+    page.wait("return location.search.includes('of=service_level')")
+    page.driver.back()
+    page.wait("return document.querySelectorAll('[data-row]').length === 1")
+    assert "filter=tech" in page.do("return location.search")
+
+
+def test_a_row_is_walked_with_the_arrow_keys_and_each_cell_opens(page: Page) -> None:
+    page.open("lang=en")
+    page.do("document.querySelector('[data-row=\"returns\"]').focus()")
+    page.press(RIGHT * 3)
+    page.wait("return document.activeElement.dataset.cell === 'oldest_ms'")
+    page.press(ENTER)
+    page.wait("return location.search.includes('of=oldest_ms') && location.search.includes('at=returns')")
+    page.wait("return document.querySelector('.crumbs')?.innerText.includes('Returns')")
+    (path, ask) = next(one for one in reversed(page.theatre.stage.asked) if one[0] == "/v1/conversations")
+    assert (ask["metric"], ask["queue"], "window" in ask) == ("oldest_ms", "returns", False)
+
+
+def test_who_may_not_see_conversations_has_numbers_without_links(page: Page) -> None:
+    page.theatre.play(surge, roles=("viewer",))
+    page.theatre.play(surge, roles=("supervisor",))
+    page.open("lang=en")
+    assert page.do("return document.querySelectorAll('a.open').length") > 20
+    page.open("lang=en&view=tv", 1920, 1080)
+    assert page.do("return document.querySelectorAll('main a').length") == 0
+
+
+def test_the_list_draws_each_wait_against_the_target_and_the_waiting_last(page: Page) -> None:
+    page.open("lang=en&" + LIST)
+    page.wait("return document.querySelectorAll('[data-item]').length === 12")
+    assert page.do("return document.querySelectorAll('.clist .dbar .target').length") == 12
+    text = page.text(".clist ul").splitlines()
+    assert "c-81" in text[1] or "c-81" in text[0]
+    assert text[-1] == "still waiting"
+    page.do("[...document.querySelectorAll('.clist .tool')].find((x) => x.innerText === 'Show more').click()")
+    page.wait("return document.querySelectorAll('[data-item]').length === 24")
+
+
+def test_the_waits_of_a_conversation_are_drawn_to_scale(page: Page) -> None:
+    page.open("lang=en&" + TALK)
+    page.wait("return document.querySelectorAll('.waits .w').length === 5")
+    width = "return +document.querySelector('.waits .w.' + arguments[0]).getAttribute('width')"
+    first, queue = page.do(width, "wait-first"), page.do(width, "wait-queue")
+    assert first / queue == pytest.approx(271.1 / 258, rel=0.01)
+    assert page.do("return document.querySelectorAll('.talk .f-wait').length") == 4
+    assert "Text is masked" in page.text("main")
+
+
+def test_a_receipt_that_does_not_agree_says_by_how_much(page: Page) -> None:
+    page.theatre.stage.answers["/v1/receipt"] = answers.off
+    page.open("lang=zh&" + TALK)
+    page.wait("return document.querySelector('.rcheck.bad')?.innerText.includes('差 3,000 毫秒')")
+    assert "两处不一致" in page.text(".receipt .phead")
+
+
+def test_a_question_that_failed_stands_in_its_place_with_the_cause_and_the_next_try(page: Page) -> None:
+    def away(now: int, ask: Mapping[str, str]) -> dict[str, Any]:
+        return {"error": "", "mend": ""}
+
+    page.theatre.stage.answers["/v1/receipt"] = away
+    page.open("lang=en&" + TALK)
+    page.wait("return document.querySelector('.receipt .failure')?.innerText.includes('ClickHouse does not answer')")
+    page.wait(r"return /Retrying in \d+ s/.test(document.querySelector('.receipt .failure').innerText)")
+    assert page.do("return document.querySelectorAll('.talk ol li').length") == 11
+    page.theatre.stage.answers["/v1/receipt"] = answers.receipt
+    page.do("document.querySelector('.receipt .failure button').click()")
+    page.wait("return document.querySelector('.receipt .rcheck') && !document.querySelector('.failure')")
+
+
+@pytest.mark.parametrize("query", PAGES)
+def test_nothing_that_was_written_becomes_code(page: Page, query: str) -> None:
+    def bad(make: Callable[[int, Mapping[str, str]], Any]) -> Callable[[int, Mapping[str, str]], Any]:
+        return lambda now, ask: answers.hostile(make(now, ask))
+
+    page.theatre.play(surge, roles=("admin",))
+    page.theatre.stage.answers = {path: bad(make) for path, make in answers.ANSWERS.items()}
+    page.open("lang=en&" + query)
+    ready(page)
+    assert page.do("return document.querySelectorAll('#app img, #app script, #app iframe').length") == 0
+    assert "Tidewatch" in page.do("return document.title")
+    assert page.complaints() == []
+    assert page.do("return document.documentElement.scrollWidth") <= 1440
+
+
+def test_the_hours_of_a_week_are_sums_and_no_mean_of_means(page: Page) -> None:
+    page.open("lang=en&page=history")
+    page.wait("return document.querySelectorAll('.hours tbody tr').length === 7")
+    titles = page.do("return [...document.querySelectorAll('.hours td')].map((td) => td.title)")
+    assert titles.count("nothing to judge yet") == 7 * 6
+    grid = next(ask for path, ask in reversed(page.theatre.stage.asked) if "offered,answered" in ask.get("metric", ""))
+    made = answers.history(0, grid)
+    met, offered = made["series"][1]["values"], made["series"][0]["values"]
+    assert sum(int(title.rpartition("n ")[2].replace(",", "")) for title in titles if "n " in title) == sum(offered)
+    assert 0 < sum(met) < sum(offered)
+    page.do("document.querySelector('[aria-pressed]').click()")
+    page.wait("return document.querySelectorAll('.panes tbody tr').length > 100")
+
+
+def test_the_page_of_alerts_has_the_old_ones_and_what_people_thought_of_each_rule(page: Page) -> None:
+    page.open("lang=en")
+    page.press("ga")
+    page.wait("return document.querySelectorAll('.older li').length === 6")
+    assert "surge 7 5 1 83% n 6 9m 00s" in " ".join(page.text(".plaintable").split())
+    page.do("[...document.querySelectorAll('.older button')].find((x) => x.innerText === 'Noise').click()")
+    end = time.monotonic() + 5
+    while not page.theatre.stage.orders and time.monotonic() < end:
+        time.sleep(0.02)
+
+
+def test_a_board_has_its_own_tiles_queues_and_limits(page: Page) -> None:
+    page.open("lang=en&board=returns-team")
+    page.wait("return document.querySelectorAll('.kpis .tile').length === 4")
+    page.wait("return document.querySelectorAll('[data-row]').length === 2")
+    page.wait("return !document.querySelector('.tile.tone-critical [data-of=backlog]')")
+    page.open("lang=en")
+    page.wait("return !!document.querySelector('.tile.tone-critical [data-of=backlog]')")
+
+
+def test_only_an_admin_changes_boards(page: Page) -> None:
+    page.open("lang=en&page=boards")
+    ready(page)
+    assert page.do("return document.querySelectorAll('main button').length") == 0
+    page.theatre.play(surge, roles=("admin",))
+    page.open("lang=en&page=boards")
+    ready(page)
+    page.do("[...document.querySelectorAll('.bcard button')].find((x) => x.innerText === 'Edit').click()")
+    page.wait("return !!document.querySelector('dialog[open]')")
+    page.do("document.querySelector('dialog textarea').value = 'backlog * nonsense x'")
+    page.do("document.querySelector('dialog form').requestSubmit()")
+    page.wait("return document.querySelector('.formerror').textContent.includes('not understood')")
