@@ -350,8 +350,9 @@ class Store:
         return found
 
     def _last_deed(self) -> tuple[int, str]:
-        last = self._db.execute("SELECT n, digest FROM audit ORDER BY n DESC LIMIT 1").fetchone()
-        return (int(last[0]), str(last[1])) if last else (0, "")
+        last = self._db.execute("SELECT digest FROM audit ORDER BY n DESC LIMIT 1").fetchone()
+        ever = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'audit'").fetchone()
+        return int(ever[0]) if ever else 0, str(last[0]) if last else ""
 
     def _audit(self, deed: Deed) -> None:
         number, previous = self._last_deed()
@@ -363,9 +364,7 @@ class Store:
 
     def audit(self) -> list[dict[str, Any]]:
         """Every deed, oldest first."""
-        names = ("n", "at", "who", "tenant", "what", "detail", "result", "previous", "digest")
-        rows = self._db.execute(f"SELECT {', '.join(names)} FROM audit ORDER BY n")  # noqa: S608  # names of our own
-        return [dict(zip(names, row, strict=True)) for row in rows]
+        return _deeds(self._db)
 
 
 async def _at_once() -> None:
@@ -380,12 +379,32 @@ def _judged(db: sqlite3.Connection) -> dict[str, int]:
 def chain_broken_at(deeds: Iterable[Mapping[str, Any]]) -> int | None:
     """The number of the first deed that was edited, or that follows one which was removed; None: the chain is whole."""
     previous = ""
-    for deed in deeds:
+    for number, deed in enumerate(deeds, 1):
         row = tuple(deed[name] for name in ("at", "who", "tenant", "what", "detail", "result"))
-        if deed["previous"] != previous or deed["digest"] != _digest(previous, row):
+        if deed["n"] != number or deed["previous"] != previous or deed["digest"] != _digest(previous, row):
             return int(deed["n"])
         previous = str(deed["digest"])
     return None
+
+
+def deeds_in(path: Path) -> tuple[list[dict[str, Any]], int]:
+    """Every deed of a file that another may use, oldest first; and the greatest number it ever gave.
+
+    Raises:
+        StoreError: it cannot be read.
+    """
+    try:
+        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5)) as db:
+            ever = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'audit'").fetchone()
+            return _deeds(db), int(ever[0]) if ever else 0
+    except sqlite3.Error as error:
+        raise StoreError(f"{path}: {error}") from None
+
+
+def _deeds(db: sqlite3.Connection) -> list[dict[str, Any]]:
+    names = ("n", "at", "who", "tenant", "what", "detail", "result", "previous", "digest")
+    rows = db.execute(f"SELECT {', '.join(names)} FROM audit ORDER BY n")  # noqa: S608  # names of our own
+    return [dict(zip(names, row, strict=True)) for row in rows]
 
 
 def _told(deed: Deed) -> tuple[Any, ...]:

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import socket
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
@@ -22,9 +22,9 @@ from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 from config.settings import Settings
-from gateway.frames import RIGHTS, Scope, Shared
+from gateway.frames import RIGHTS, Scope, Shared, rights
 from gateway.mirror import Mirror
-from gateway.orders import Refused, Watch, decide, parse
+from gateway.orders import Order, Refused, Watch, decide, parse, refused
 
 __all__ = ["Mirror", "serve_live"]
 
@@ -48,8 +48,8 @@ _ORDERS = 20
 _ORDERS_S = 10.0
 """So many orders in so many seconds; a person needs fewer."""
 
-Send = Callable[[dict[str, Any]], Awaitable[None]]
-"""Hands an order to the notifier; returns once it is stored, raises where it cannot be."""
+Send = Callable[[dict[str, Any]], Awaitable[Mapping[str, Any] | None]]
+"""Has an order carried out; returns once it is stored, with what the reply says beside that; raises where it cannot."""
 
 
 class Claims(Protocol):
@@ -103,9 +103,9 @@ async def serve_live(
     """Serve one viewer until either side ends it. Closes with 4403 without a right, with 4401 once the token ends."""
     roles = frozenset(role for role in claims.roles if role in RIGHTS)
     if not roles:
-        await connection.close(4403, "this needs the role supervisor, analyst or admin")
+        await connection.close(4403, "this needs the role supervisor, analyst, admin or viewer")
         return
-    scope = Scope(claims.tenant)
+    scope = Scope(claims.tenant, reads="drill" in rights(roles))
     viewer = _Viewer(connection, mirror, scope, mirror.feed(scope), claims.sub, roles, commands)
     _narrow(connection)
     mirror.viewers.add(viewer)
@@ -172,19 +172,37 @@ async def _ping(viewer: _Viewer) -> None:
 
 
 async def _answer(viewer: _Viewer, message: str | bytes) -> dict[str, Any]:
+    told: Mapping[str, Any] = {}
     try:
-        wish = decide(parse(message), viewer.scope, viewer.sub, viewer.roles, viewer.mirror.held)
+        frame = parse(message)
+        wish = await _decided(viewer, frame)
         if isinstance(wish, Watch):
             viewer.scope, viewer.feed, viewer.rewatched = wish.scope, viewer.mirror.feed(wish.scope), True
             viewer.mirror.wake()
         else:
-            await _order(viewer, wish.value)
+            told = await _order(viewer, wish.value) or {}
     except Refused as refusal:
         return {"kind": "reply", "ok": False, "error": str(refusal)}
-    return {"kind": "reply", "ok": True}
+    return {"kind": "reply", "ok": True, **told}
 
 
-async def _order(viewer: _Viewer, order: dict[str, Any]) -> None:
+async def _decided(viewer: _Viewer, frame: dict[str, Any]) -> Watch | Order:
+    """What a frame comes to. An order refused here is told to the audit before its viewer hears of it.
+
+    Raises:
+        Refused: the viewer may not have it.
+    """
+    try:
+        return decide(frame, viewer.scope, viewer.sub, viewer.roles, viewer.mirror.held)
+    except Refused as refusal:
+        told = refused(frame, viewer.scope, viewer.sub, str(refusal))
+        if told is not None and viewer.send is not None:
+            with contextlib.suppress(Refused):  # the notifier says the same again, once it has written it down
+                await _order(viewer, told.value)
+        raise
+
+
+async def _order(viewer: _Viewer, order: dict[str, Any]) -> Mapping[str, Any] | None:
     now = time.monotonic()
     viewer.ordered = [at for at in viewer.ordered if now - at < _ORDERS_S] + [now]
     if len(viewer.ordered) > _ORDERS:
@@ -192,7 +210,7 @@ async def _order(viewer: _Viewer, order: dict[str, Any]) -> None:
     if viewer.send is None:
         raise Refused("this gateway cannot carry out orders")
     try:
-        await viewer.send({**order, "from": _address(viewer.connection)})
+        return await viewer.send({**order, "from": _address(viewer.connection)})
     except Refused:
         raise
     except Exception as error:

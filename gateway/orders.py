@@ -1,25 +1,29 @@
 """What a viewer may ask for over its socket: to watch other keys, or that something be done. Pure.
 
 An order that may be carried out becomes one flat JSON object for the notifier, with who asked:
-`{"do": "ack" | "silence" | "unsilence" | "grade", "tenant", "by", …}`.
+`{"do": "ack" | "silence" | "unsilence" | "grade", "tenant", "by", …}`; those in `OWN` the gateway carries out itself.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gateway.frames import EVERY, Scope, rights
 from gateway.held import Held
 
 MOST_BYTES = 64 * 1024
+MOST_ASKED = 200
+"""Characters that the audit keeps of an order refused here."""
 _MOST_NAMES = 2_000
 _MOST_MINUTES = 7 * 24 * 60
 _MOST_LABELS = 16
 _MOST_REASON = 500
-_NEEDS = {"ack": "ack", "grade": "ack", "silence": "silence", "unsilence": "silence"}
+OWN = frozenset({"board", "link", "unlink"})
+"""Orders about boards and TV links (`gateway.doings`)."""
+_NEEDS = {"ack": "ack", "grade": "ack", "silence": "silence", "unsilence": "silence"} | dict.fromkeys(OWN, "admin")
 """Order → the right it needs."""
 
 
@@ -60,17 +64,26 @@ def decide(frame: Mapping[str, Any], scope: Scope, sub: str, roles: Iterable[str
         return Watch(_watch(frame["watch"], scope))
     name = next((name for name in _NEEDS if name in frame), None)
     if name is None:
-        raise Refused("unknown: one of watch, ack, silence, unsilence, grade is expected")
+        raise Refused(f"unknown: one of watch, {', '.join(sorted(_NEEDS))} is expected")
     if _NEEDS[name] not in rights(roles):
         raise Refused(f"{name}: your role does not allow it")
-    value = {"ack": _ack, "grade": _grade, "silence": _silence, "unsilence": _unsilence}[name](frame, scope, held)
+    value = _READS[name](frame, scope, held)
     return Order({"do": name, "by": sub} | value)
+
+
+def refused(frame: Mapping[str, Any], scope: Scope, sub: str, reason: str) -> Order | None:
+    """What the audit is told of an order that was refused here; None: the frame was no order."""
+    name = next((name for name in _NEEDS if name in frame), None)
+    if name is None:
+        return None
+    asked = json.dumps(frame[name], ensure_ascii=False)[:MOST_ASKED]
+    return Order({"do": name, "by": sub, "tenant": scope.tenant, "asked": asked, "refused": reason})
 
 
 def _watch(wish: Any, scope: Scope) -> Scope:
     if not isinstance(wish, dict):
         raise Refused("watch: an object with queues or channels is expected")
-    return Scope(scope.tenant, _names(wish, "queues"), _names(wish, "channels"))
+    return replace(scope, queues=_names(wish, "queues"), channels=_names(wish, "channels"))
 
 
 def _names(wish: Mapping[str, Any], name: str) -> frozenset[str] | None:
@@ -117,6 +130,30 @@ def _silence(frame: Mapping[str, Any], scope: Scope, held: Held) -> dict[str, An
     if not isinstance(reason, str) or not reason.strip() or len(reason) > _MOST_REASON:
         raise Refused(f"silence.reason: 1 to {_MOST_REASON} characters are expected")
     return {"tenant": _whose(match, scope, held), "match": match, "minutes": minutes, "reason": reason.strip()}
+
+
+def _board(frame: Mapping[str, Any], scope: Scope, _held: Held) -> dict[str, Any]:
+    if not isinstance(frame["board"], dict):
+        raise Refused("board: an object with a name is expected")
+    return {"tenant": scope.tenant, "board": frame["board"]}
+
+
+def _link(frame: Mapping[str, Any], scope: Scope, _held: Held) -> dict[str, Any]:
+    if not isinstance(frame["link"], dict):
+        raise Refused("link: an object with a name is expected")
+    return {"tenant": scope.tenant, "link": frame["link"]}
+
+
+def _unlink(frame: Mapping[str, Any], scope: Scope, _held: Held) -> dict[str, Any]:
+    if not isinstance(frame["unlink"], str) or not 0 < len(frame["unlink"]) <= 64:
+        raise Refused("unlink: the id of a link is expected")
+    return {"tenant": scope.tenant, "id": frame["unlink"]}
+
+
+_READS = {
+    "ack": _ack, "grade": _grade, "silence": _silence, "unsilence": _unsilence, "board": _board, "link": _link,
+    "unlink": _unlink,
+}  # fmt: skip
 
 
 def _pattern(value: Any) -> bool:

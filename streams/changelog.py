@@ -65,6 +65,15 @@ class Changelog:
                 log.warning("changelog_not_read", reason=type(error).__name__)
                 await asyncio.sleep(1)
 
+    async def read(self) -> None:
+        """Read what stands, and no more.
+
+        Raises:
+            KafkaError: it cannot be had.
+        """
+        await self._ensure()
+        await self._read(to_the_end=True)
+
     async def lead(self) -> None:
         """Shut out whoever led before, and read what it wrote to the end. From here on the store's commits are kept."""
         while True:

@@ -24,7 +24,7 @@ from typer.exceptions import TyperException
 from config import crash
 from config.logs import configure, printable
 from config.settings import load
-from tidewatch import alerting, auditing, planning
+from tidewatch import alerting, auditing, deeds, planning
 
 app = typer.Typer(
     name="tidewatch",
@@ -36,6 +36,7 @@ app = typer.Typer(
 
 app.add_typer(alerting.rules, name="rules")
 app.add_typer(alerting.alert, name="alert")
+app.add_typer(deeds.audit, name="audit")
 app.add_typer(planning.event, name="event")
 auditing.add(app)
 

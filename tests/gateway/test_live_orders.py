@@ -6,7 +6,7 @@ import pytest
 
 from gateway.frames import Scope
 from gateway.held import Held
-from gateway.orders import Order, Refused, Watch, decide, parse
+from gateway.orders import MOST_ASKED, Order, Refused, Watch, decide, parse, refused
 from tests.board.scenes import surge
 from tests.gateway.test_live_frames import NOW, held_of
 
@@ -85,3 +85,13 @@ def test_another_tenants_alert_is_as_unknown_as_none(held: Held) -> None:
 def test_what_is_no_object_is_refused(text: str | bytes) -> None:
     with pytest.raises(Refused):
         parse(text)
+
+
+def test_an_order_that_is_refused_here_is_told_to_the_audit_in_few_words_and_nothing_else_is() -> None:
+    told = refused({"silence": {"reason": "x" * 500}}, Scope("demo"), "li", "silence: your role does not allow it")
+    assert told is not None
+    assert (told.value["do"], told.value["by"], told.value["tenant"]) == ("silence", "li", "demo")
+    assert told.value["refused"] == "silence: your role does not allow it"
+    assert len(told.value["asked"]) == MOST_ASKED
+    for frame in ({"watch": {"queues": 7}}, {"hello": 1}, {}):
+        assert refused(frame, Scope("demo"), "li", "x") is None
