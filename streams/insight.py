@@ -36,7 +36,7 @@ SLICE_S = 0.02
 ROWS = 5_000
 """Rows said at once."""
 BATCH = 20
-"""Keys between two looks at the clock."""
+"""Keys packed between two breaths."""
 SAVE_EVERY_S = 1.0
 """A fast replay closes minutes more often than there is reason to keep them."""
 TENANT, KEY = "tenant/", "key/"
@@ -59,6 +59,7 @@ class Insight:
         self._policy_of, self._days_of = policy_of, days_of
         self._lookouts: dict[str, Lookout] = {}
         self._saved_at: dict[str, float] = {}
+        self._rested_at = 0.0
         self.limit = LIMIT
         self.save_every_s = SAVE_EVERY_S
         self._load()
@@ -126,11 +127,10 @@ class Insight:
             lookout.usual.limit += largest.usual.make_room(min(wanted, fair - own), minute)
 
     async def _sliced(self, steps: Iterator[None]) -> None:
-        began = time.monotonic()
-        while any(True for _ in islice(steps, BATCH)):
-            if time.monotonic() - began > SLICE_S:
+        for _ in steps:
+            if time.monotonic() - self._rested_at > SLICE_S:
                 await asyncio.sleep(0)
-                began = time.monotonic()
+                self._rested_at = time.monotonic()
 
     def _stir(self, lookout: Lookout, first: int | None) -> None:
         """Have the keys shown and judged anew of which the models may say something else now."""
