@@ -95,7 +95,7 @@ def _file_tree(file: Path, origin: _Origin) -> Tree:
         raise SettingsError(f"{file}:{line}: not UTF-8") from None
     tree = _parsed(text, file)
     origin.lines = key_lines(text.replace("\r\n", "\n"))
-    for key in ("rules", "events", "data"):
+    for key in ("rules", "events", "boards", "data"):
         if isinstance(tree.get(key), str):
             tree[key] = str(file.absolute().parent / tree[key])
     return tree

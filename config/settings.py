@@ -176,9 +176,7 @@ class Channel(_Part):
     """Where alerts go. Which keys a type needs is checked in `alerts.notifiers`."""
 
     name: Annotated[str, Field(min_length=1, max_length=64)]
-    type: Literal[
-        "console", "webhook", "slack", "email", "pagerduty", "wecom", "dingtalk", "feishu", "alertmanager"
-    ]
+    type: Literal["console", "webhook", "slack", "email", "pagerduty", "wecom", "dingtalk", "feishu", "alertmanager"]
     url: str | None = None
     secret: SecretStr | None = None
     app_token: SecretStr | None = None
@@ -245,6 +243,8 @@ class Settings(_Part):
     """None: every alert to every channel."""
     heartbeat: Heartbeat = Heartbeat()
     callbacks: Callbacks = Callbacks()
+    boards: Path | None = None
+    """The directory of the teams' boards, relative to the settings file; None: `DIR/boards` of the embedded stack."""
     board_base: str = ""
     """What links to the board begin with, in alerts; empty: the gateway's own address."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"

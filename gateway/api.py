@@ -21,10 +21,12 @@ from gateway import asked, openapi
 from gateway.alarms import alarms
 from gateway.asked import Asked, Wrong
 from gateway.auth import Claims
+from gateway.boards import METRICS, RIBBONS, TILES, Boards
 from gateway.catalogue import keys, shown
 from gateway.dialogue import conversation
 from gateway.drill import conversations
 from gateway.frames import Scope, rights
+from gateway.links import Links
 from gateway.mirror import Mirror
 from gateway.past import history
 from gateway.questions import Away, Questions, TooMuch
@@ -62,9 +64,11 @@ Answers = Callable[[Asked, Asker], Awaitable[Mapping[str, Any] | bytes]]
 class Api:
     """Answers questions. `routes` says which; the table in `gateway.routes` says which there must be."""
 
-    def __init__(self, settings: Settings, mirror: Mirror) -> None:
+    def __init__(self, settings: Settings, mirror: Mirror, boards: Boards, links: Links) -> None:
         self.questions = Questions(settings)
         self._mirror = mirror
+        self._boards = boards
+        self._links = links
         self._policies = Policies(settings)
         self.routes: dict[str, Answers] = {
             "/v1/openapi.json": self._document,
@@ -74,6 +78,9 @@ class Api:
             "/v1/conversation": self._conversation,
             "/v1/history": self._history,
             "/v1/receipt": self._receipt,
+            "/v1/boards": self._all_boards,
+            "/v1/boards/{name}": self._board,
+            "/v1/links": self._all_links,
             "/v1/alerts": self._alerts,
         }
 
@@ -111,7 +118,7 @@ class Api:
         return openapi.served()
 
     async def _snapshot(self, _question: Asked, asker: Asker) -> bytes:
-        feed = self._mirror.feed(Scope(asker.tenant))
+        feed = self._mirror.feed(Scope(asker.tenant, reads=asker.drills))
         return feed.snapshot(self._mirror.held, self._mirror.now(), "", ())
 
     async def _conversations(self, question: Asked, asker: Asker) -> Mapping[str, Any]:
@@ -138,6 +145,20 @@ class Api:
     async def _alerts(self, question: Asked, asker: Asker) -> Mapping[str, Any]:
         now = time.time_ns() // 1_000_000
         return await alarms(self.questions, question, asker.tenant, now, asker.drills)
+
+    async def _all_boards(self, _question: Asked, asker: Asker) -> Mapping[str, Any]:
+        boards, problems = self._boards.all_of(asker.tenant)
+        told = {"boards": [board.told() for board in boards], "problems": problems}
+        return told | {"tiles": TILES, "metrics": METRICS, "ribbons": RIBBONS}
+
+    async def _board(self, question: Asked, asker: Asker) -> Mapping[str, Any]:
+        board = self._boards.one(question.part, asker.tenant)
+        if board is None:
+            raise Wrong("there is no such board", "/v1/boards lists those there are", 404)
+        return board.told()
+
+    async def _all_links(self, _question: Asked, asker: Asker) -> Mapping[str, Any]:
+        return {"links": [link.told() for link in self._links.of(asker.tenant)]}
 
     async def _keys(self, _question: Asked, asker: Asker) -> Mapping[str, Any]:
         return keys(self._mirror.held, asker.tenant)

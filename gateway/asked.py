@@ -10,7 +10,7 @@ from gateway.instants import END_MS, FIRST_MS, instant
 from gateway.routes import Parameter, Route
 
 _MOST_QUERY = 8_192
-_MOST_NAMES = 40
+_MOST_NAMES = 120
 """Names that an error lists."""
 
 
@@ -81,7 +81,7 @@ def read(route: Route, part: str, query: str) -> Asked:
     values = {name: _value(one, said[name]) for name, one in known.items() if name in said}
     for one in route.parameters:
         if one.name not in values and one.required:
-            raise Wrong(f"{one.name}: missing", one.says)
+            raise Wrong(f"{one.name}: missing", f"say {one.name}=…: {one.says}")
         if one.name not in values and one.default is not None:
             values[one.name] = one.default
     return Asked(route, part, values)

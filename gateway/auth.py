@@ -47,6 +47,8 @@ class Claims:
     """Seconds since the epoch."""
     run: str = ""
     """Of a ticket: the run of the stack it belongs to; empty: any."""
+    link: str = ""
+    """The TV link that it belongs to, and ends with; empty: none."""
 
 
 def sign_token(secret: str, sub: str, tenant: str, roles: Iterable[str], ttl_s: float, now: float) -> str:
@@ -55,19 +57,21 @@ def sign_token(secret: str, sub: str, tenant: str, roles: Iterable[str], ttl_s: 
 
 
 def sign_ticket(
-    secret: str, sub: str, tenant: str, roles: Iterable[str], ttl_s: float, now: float, run: str = ""
+    secret: str, sub: str, tenant: str, roles: Iterable[str], ttl_s: float, now: float, run: str = "", link: str = ""
 ) -> str:
     """A ticket for a link to the board, `/?ticket=…`: it opens sessions and does nothing else.
 
-    It ends after `ttl_s` seconds; with `run` also with that run of the stack.
+    It ends after `ttl_s` seconds; with `run` also with that run of the stack. With `link` it opens one session, once,
+    which ends with that TV link.
     """
-    return _sign(secret, TICKET, Claims(sub, tenant, frozenset(roles), now + ttl_s, run))
+    return _sign(secret, TICKET, Claims(sub, tenant, frozenset(roles), now + ttl_s, run, link))
 
 
 def _sign(secret: str, audience: str, claims: Claims) -> str:
     roles = sorted(claims.roles)
     body = {"sub": claims.sub, "tenant": claims.tenant, "roles": roles, "exp": int(claims.exp), "aud": audience}
-    return jwt.encode(body | ({"run": claims.run} if claims.run else {}), secret, algorithm="HS256")
+    more = {name: value for name, value in (("run", claims.run), ("link", claims.link)) if value}
+    return jwt.encode(body | more, secret, algorithm="HS256")
 
 
 def check(token: str, secret: str, now: float, audience: str = TOKEN) -> Claims:
@@ -107,7 +111,7 @@ def _claims(body: Mapping[str, Any], now: float) -> Claims:
         raise Denied("no subject or no tenant")
     if not isinstance(roles, list) or not all(isinstance(role, str) for role in roles):
         raise Denied("no roles")
-    return Claims(sub, tenant, frozenset(roles), float(exp), str(body.get("run", "")))
+    return Claims(sub, tenant, frozenset(roles), float(exp), str(body.get("run", "")), str(body.get("link", "")))
 
 
 def _is_time(value: Any) -> bool:
@@ -244,8 +248,15 @@ def open_session(ticket: str, secret: str, now: float, run: str = "") -> tuple[C
     claims = check(ticket, secret, now, TICKET)
     if claims.run not in {"", run}:
         raise Denied("of another run")
+    if claims.link:
+        raise Denied("of a TV link, which opens otherwise")
     session = Claims(claims.sub, claims.tenant, claims.roles & VIEWERS, min(claims.exp, now + SESSION_S))
-    return session, _sign(secret, SESSION, session)
+    return session, sign_session(secret, session)
+
+
+def sign_session(secret: str, session: Claims) -> str:
+    """The signed form of a session, for a cookie."""
+    return _sign(secret, SESSION, session)
 
 
 def set_cookie(asking: Asking, session: str, lasts_s: float, secure: bool) -> str:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from http import HTTPStatus
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, parse_qsl, urlencode
 
 import structlog
 from websockets.asyncio.server import ServerConnection
@@ -52,6 +52,15 @@ class Plain:
     claims: auth.Claims | None
 
 
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """A TV link is being opened; whether it may be is for Redis to say."""
+
+    ticket: auth.Claims
+    headers: Headers
+    query: str
+
+
 Page = Callable[[str, str, Mapping[str, str], auth.Claims | None], Response | None]
 """The board: path, query, headers, who reads → the answer, or None where the path is none of its own."""
 Checks = Callable[[], tuple[bool, dict[str, str]]]
@@ -66,6 +75,8 @@ class Rules:
     origins: frozenset[str]
     run: Callable[[], str]
     """The run of the stack that goes on."""
+    lives: Callable[[str, float], bool] = lambda _link, _now: False
+    """Whether a TV link still opens anything."""
 
 
 def asking(headers: Headers) -> auth.Asking:
@@ -111,8 +122,8 @@ class Entrance:
         self.room: Callable[[str, str], bool] = lambda _address, _path: True
         """Whether one more connection from this address may open at this path."""
 
-    def judge(self, request: Request, address: str) -> auth.Verdict | Response | Plain:
-        """The answer to a request; or for a socket whether it opens; or the question that is to be answered."""
+    def judge(self, request: Request, address: str) -> auth.Verdict | Response | Plain | Opening:
+        """The answer to a request; or for a socket whether it opens; or what is to be asked before there is one."""
         path, _, query = request.path.partition("?")
         if request.method != "GET":
             return refuse(405)
@@ -127,7 +138,7 @@ class Entrance:
             door = auth.door_of(path, query)
             if door is None:
                 return self._get(path, query, request.headers)
-            verdict = auth.judge(asking(request.headers), door, self._rules.secret, time.time(), self._rules.origins)
+            verdict = self._verdict(request.headers, door)
         except (ValueError, MultipleValuesError):
             return refuse(400)
         if verdict.status:
@@ -143,7 +154,7 @@ class Entrance:
         if not plain.route.roles:
             return plain
         door = auth.Door(plain.route.roles, cookies=True, socket=False)
-        verdict = auth.judge(asking(headers), door, self._rules.secret, time.time(), self._rules.origins)
+        verdict = self._verdict(headers, door)
         if verdict.claims is None:
             self._metrics.denied.labels(status=str(verdict.status)).inc()
             path = plain.route.path
@@ -151,7 +162,40 @@ class Entrance:
             return api.refusal(verdict.status, *_REFUSED[verdict.status])
         return replace(plain, claims=verdict.claims)
 
-    def _get(self, path: str, query: str, headers: Headers) -> Response:
+    def _verdict(self, headers: Headers, door: auth.Door) -> auth.Verdict:
+        now = time.time()
+        verdict = auth.judge(asking(headers), door, self._rules.secret, now, self._rules.origins)
+        if verdict.claims is not None and verdict.claims.link and not self._rules.lives(verdict.claims.link, now):
+            return auth.Verdict(None, verdict.way, 401, "the TV link has ended")
+        return verdict
+
+    def _tv_ticket(self, query: str) -> auth.Claims | None:
+        """The ticket of a TV link that a request brings."""
+        tickets = parse_qs(query).get("ticket", [])
+        try:
+            found = auth.check(tickets[0], self._rules.secret, time.time(), auth.TICKET) if tickets else None
+        except auth.Denied:
+            return None
+        return found if found is not None and found.link else None
+
+    def opened(self, opening: Opening, claims: auth.Claims | None) -> Response:
+        """The answer to an opening. With `claims`: the session, and the page under an address without the ticket.
+
+        Without: whoever has a session of before goes on with it; others see a page that says they are not signed in.
+        """
+        if claims is None:
+            return self._board("/", "", opening.headers)
+        rest = urlencode([pair for pair in parse_qsl(opening.query) if pair[0] != "ticket"])
+        session = auth.sign_session(self._rules.secret, claims)
+        secure = opening.headers.get("X-Forwarded-Proto") == "https"
+        cookie = auth.set_cookie(asking(opening.headers), session, claims.exp - time.time(), secure)
+        more = {**SAFE, "Location": f"/?{rest}" if rest else "/", "Set-Cookie": cookie}
+        return answer(303, "See Other\n", more=more)
+
+    def _get(self, path: str, query: str, headers: Headers) -> Response | Opening:
+        ticket = self._tv_ticket(query) if path == "/" else None
+        if ticket is not None:
+            return Opening(ticket, headers, query)
         match path:
             case "/healthz":
                 return answer(200, "ok\n")
@@ -190,7 +234,9 @@ class Entrance:
             if asked.authorization:
                 return auth.check(auth.credential(asked, _ANY)[1], self._rules.secret, now), ""
             found = auth.session_cookie(asked)
-            return (auth.check(found, self._rules.secret, now, auth.SESSION) if found else None), ""
+            held = auth.check(found, self._rules.secret, now, auth.SESSION) if found else None
+            ended = held is not None and held.link and not self._rules.lives(held.link, now)
+            return None if ended else held, ""
         except auth.Denied as denied:
             self._metrics.denied.labels(status="401").inc()
             self._said.warning("session_denied", reason=str(denied))

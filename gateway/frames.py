@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.held import LISTS, Held, KeyHead, KeyId, Lists, completed, minute_of, since
+from gateway.held import LISTS, Held, KeyHead, KeyId, Lists, completed, decode_object, minute_of, since
 
 EVERY = "*"
 """As a tenant: all of them."""
@@ -47,6 +47,8 @@ class Scope:
     tenant: str
     queues: frozenset[str] | None = None
     channels: frozenset[str] | None = None
+    reads: bool = True
+    """Whether samples of what customers wrote are shown."""
 
     @property
     def asked(self) -> bool:
@@ -73,6 +75,11 @@ def rights(roles: Iterable[str]) -> list[str]:
     """What these roles may do, in the contract's order."""
     may = {right for role in roles for right in RIGHTS.get(role, ())}
     return [right for right in RIGHTS["admin"] if right in may]
+
+
+def unread(raw: bytes) -> bytes:
+    """A key object without what customers wrote."""
+    return _encode(decode_object(raw) | {"samples": []}) if b'"samples"' in raw else raw
 
 
 def instant(ms: int) -> str:
@@ -148,7 +155,8 @@ class Feed:
                 continue
             panes = self._panes(held, id_, panes_version)
             if key.version > version or panes is not None:
-                yield key.raw[:-1] + b',"series":' + (_encode(panes) if panes else b"null") + b"}"
+                raw = key.raw if self._scope.reads else unread(key.raw)
+                yield raw[:-1] + b',"series":' + (_encode(panes) if panes else b"null") + b"}"
 
     def _panes(self, held: Held, key: KeyId, version: int) -> dict[str, Any] | None:
         watched, series = self._watched.get(key), held.series.get(key)
@@ -171,7 +179,8 @@ class Feed:
         return any(lists.versions[name] > version for lists in self._lists(held))
 
     def _list(self, held: Held, name: str) -> list[dict[str, Any]]:
-        return [item for lists in self._lists(held) for item in lists.values[name]]
+        found = [item for lists in self._lists(held) for item in lists.values[name]]
+        return found if self._scope.reads else [item | {"samples": []} if "samples" in item else item for item in found]
 
     def _head(self, held: Held, now: Now) -> list[bytes]:
         meta, tenant = held.meta, self._scope.tenant

@@ -21,6 +21,8 @@ from streams.windows import DAY, MINUTE, SECOND, pane_of
 
 STEPS = 180
 """Steps that a span is cut into where none is asked for, at most."""
+CLOSING = 65 * SECOND
+"""A minute has closed everywhere so long after its end: the watermark's lateness, and what a quiet partition waits."""
 _MOST_SPREAD = 500_000
 """Waits that may be laid over steps."""
 _KM = {"frt_p50_km_ms": 0.5, "frt_p90_km_ms": 0.9}
@@ -85,7 +87,7 @@ class Steps:
 
     def values(self, tenant: str, question: Asked) -> dict[str, Value]:
         """What the statements need."""
-        closed = self.until if self.now is None else min(self.until, pane_of(self.now))
+        closed = self.until if self.now is None else min(self.until, pane_of(self.now - CLOSING))
         return {
             "tenant": tenant, "queue": question.text("queue"), "channel": question.text("channel"),
             "since": self.since, "until": self.until, "step": self.step, "closed": closed,

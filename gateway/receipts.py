@@ -32,7 +32,7 @@ Shown = Callable[[str | None], tuple[float | None, str | None]]
 
 FACT_WORDS: Mapping[str, tuple[str, str, str]] = {
     "frt_ms": ("首次响应时长", "first response time", "first public human message after d, minus d"),
-    "frt_customer_ms": ("首次响应时长（客户）", "first response to the customer", "that message minus the customer's first"),
+    "frt_customer_ms": ("首次响应时长（客户）", "first response to the customer", "it minus the customer's first"),
     "frt_any_ms": ("首次任意响应", "first response by anyone", "first bot or human message minus the customer's first"),
     "greeting_ms": ("接入后首句时长", "greeting", "first human message minus the last assignment before it"),
     "handle_ms": ("处理时长", "handle time", "first assignment or human message to the close"),
@@ -45,7 +45,8 @@ FACT_WORDS: Mapping[str, tuple[str, str, str]] = {
 _STANDING_NOW = """
 SELECT sum(b.open) AS open, sum(b.with_bot) AS with_bot, sum(b.awaiting_first) AS awaiting_first,
     sum(b.awaiting_reply) AS awaiting_reply, sum(b.waiting_on_customer) AS waiting_on_customer,
-    sum(b.backlog) AS backlog, sum(b.unassigned) AS unassigned, sum(b.over_target) AS over_target, max(b.oldest_ms) AS oldest_ms
+    sum(b.backlog) AS backlog, sum(b.unassigned) AS unassigned, sum(b.over_target) AS over_target,
+    max(b.oldest_ms) AS oldest_ms
 FROM backlog_now AS b
 WHERE tenant = {tenant:String} AND ({queue:String} = '*' OR queue = {queue:String})
     AND ({channel:String} = '*' OR channel = {channel:String})"""

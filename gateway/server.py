@@ -29,12 +29,15 @@ from config.settings import Settings, SettingsError
 from gateway import live, pages, ticker
 from gateway.api import Api
 from gateway.auth import MIN_SECRET, Claims, Verdict, is_replay
+from gateway.boards import Boards
 from gateway.direct import DirectStore
-from gateway.entrance import Entrance, Plain, Rules, answer, choose_subprotocol
+from gateway.doings import Doings
+from gateway.entrance import Entrance, Opening, Plain, Rules, answer, choose_subprotocol
 from gateway.feeder import Feeder
 from gateway.handover import Handover
 from gateway.ingest import RESTARTING, Ingest, Store
 from gateway.kafka import Broker
+from gateway.links import Impossible, Links
 from gateway.metrics import Metrics
 from gateway.mirror import Mirror
 from gateway.session import Session
@@ -95,7 +98,10 @@ class Gateway:
         self._backing = backing
         self._broker = broker
         self.handover = Handover(settings.redis.url.get_secret_value())
-        self.api = Api(settings, self.mirror)
+        self.links = Links(settings.redis.url.get_secret_value())
+        boards = Boards(boards_of(settings))
+        self.api = Api(settings, self.mirror, boards, self.links)
+        self.doings = Doings(self.handover, boards, self.links, settings.secret.get_secret_value())
         self._addresses: Counter[str] = Counter()
         self._open: dict[ServerConnection, Claims] = {}
         self._ingests: set[Ingest] = set()
@@ -103,7 +109,8 @@ class Gateway:
         self._idle.set()
         self._stopping = False
         self._latches = {"broker": _Latch(lambda: broker.trouble), "live": _Latch(self._live_trouble)}
-        rules = Rules(settings.secret.get_secret_value(), frozenset(settings.gateway.origins), lambda: _run(settings))
+        origins = frozenset(settings.gateway.origins)
+        rules = Rules(settings.secret.get_secret_value(), origins, lambda: _run(settings), self.links.lives)
         self._entrance = Entrance(rules, self._page, self._checked, self.metrics)
         self._entrance.room = self._has_room
 
@@ -140,6 +147,8 @@ class Gateway:
         except Exception as error:
             log.exception("request_failed", error=type(error).__name__)
             verdict = answer(500, "Internal Server Error\n")
+        if isinstance(verdict, Opening):
+            verdict = self._entrance.opened(verdict, await self._opened(verdict.ticket))
         if isinstance(verdict, Plain):
             verdict = await self.api.answer(verdict.route, verdict.part, verdict.query, verdict.claims)
         if isinstance(verdict, Response):
@@ -150,6 +159,15 @@ class Gateway:
         if not _is_ingest(connection):
             connection.protocol.max_message_size = LIVE_BYTES
         return None
+
+    async def _opened(self, ticket: Claims) -> Claims | None:
+        try:
+            claims = await self.links.open(ticket)
+        except Impossible as error:
+            log.warning("link_not_opened", reason=str(error))
+            return None
+        log.info("link_opened" if claims else "link_refused", link=ticket.link)
+        return claims
 
     async def serve_one(self, connection: ServerConnection) -> None:
         """Serve a socket that was let in, or close it if it only may know why it was not."""
@@ -170,7 +188,7 @@ class Gateway:
 
     async def _serve(self, connection: ServerConnection, claims: Claims, door: str, query: str) -> None:
         if door == "live":
-            await live.serve_live(connection, claims, self.mirror, self._settings, self.handover.hand_in)
+            await live.serve_live(connection, claims, self.mirror, self._settings, self.doings.carry_out)
             return
         session = Session(claims, is_replay(query), self._settings.gateway.events_per_s)
         ingest = Ingest(connection, session, self._backing.store, self.metrics)
@@ -198,6 +216,10 @@ class Gateway:
 
     # Order
 
+    def chores(self) -> tuple[Coroutine[Any, Any, None], ...]:
+        """What runs as long as it serves."""
+        return self.mirror.run(), self.links.run(), self.sweep()
+
     async def sweep(self) -> None:
         """Cut who does not read, and close who is no longer allowed, until cancelled."""
         closing: set[asyncio.Task[None]] = set()
@@ -208,7 +230,7 @@ class Gateway:
                 if _is_abusive(connection):
                     self.metrics.cut.inc()
                     connection.transport.abort()
-                elif claims.exp <= now:
+                elif claims.exp <= now or (claims.link and not self.links.lives(claims.link, now)):
                     task = asyncio.create_task(connection.close(4401, "the token has ended"))
                     closing.add(task)
                     task.add_done_callback(closing.discard)
@@ -271,7 +293,10 @@ async def serve_until(settings: Settings, stop: asyncio.Event, ready: asyncio.Fu
     broker = Broker(settings.kafka.bootstrap, embedded=settings.data is not None)
     backing = _embedded(settings.data, settings, broker) if settings.data else _production(settings, broker)
     gateway = Gateway(settings, backing, broker)
-    chores = [asyncio.create_task(chore) for chore in (*backing.chores, gateway.mirror.run(), gateway.sweep())]
+    chores = [
+        asyncio.create_task(chore)
+        for chore in (*backing.chores, gateway.mirror.run(), gateway.links.run(), gateway.sweep())
+    ]
     try:
         async with _listening(gateway, settings) as server:
             port = int(next(iter(server.sockets)).getsockname()[1])
@@ -292,6 +317,7 @@ async def serve_until(settings: Settings, stop: asyncio.Event, ready: asyncio.Fu
         await asyncio.gather(*chores, return_exceptions=True)
         await gateway.handover.close()
         await gateway.api.close()
+        await gateway.links.close()
         await broker.close()
 
 
@@ -357,6 +383,11 @@ def _tell_port(data: Path | None, port: int) -> None:
     draft = ports / f".gateway.{os.getpid()}"
     draft.write_text(f"{port}\n")
     draft.replace(ports / "gateway")
+
+
+def boards_of(settings: Settings) -> Path | None:
+    """Where the boards lie; None: nowhere."""
+    return settings.boards or (settings.data / "boards" if settings.data else None)
 
 
 def _run(settings: Settings) -> str:
