@@ -19,6 +19,7 @@ from typing import Any
 from zlib import crc32
 
 from tidewatch.datasets import MINUTE, Mapped, Shift, Thread, moved, shift_events, shifts, thread_events
+from tidewatch.tags import topic_of
 
 Item = Thread | Shift
 
@@ -58,9 +59,10 @@ def fit_for_a_desk(thread: Thread) -> bool:
 
 
 def closed(thread: Thread) -> Thread:
-    """The thread with the closing a desk would give it."""
+    """The thread with the closing a desk would give it, and what a desk would file it under."""
     if thread.closed_by != "system":
         return thread
+    thread = replace(thread, topic=thread.topic or topic_of(thread))
     return replace(thread, closed_at=thread.said[-1].at + (LINGER_MS if thread.answered else GIVES_UP_MS))
 
 
