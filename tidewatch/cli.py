@@ -24,7 +24,7 @@ from typer.exceptions import TyperException
 from config import crash
 from config.logs import configure, printable
 from config.settings import load
-from tidewatch import alerting, auditing, deeds, planning
+from tidewatch import alerting, auditing, deeds, planning, screens
 
 app = typer.Typer(
     name="tidewatch",
@@ -38,10 +38,12 @@ app.add_typer(alerting.rules, name="rules")
 app.add_typer(alerting.alert, name="alert")
 app.add_typer(deeds.audit, name="audit")
 app.add_typer(planning.event, name="event")
+app.add_typer(screens.tv, name="tv")
 auditing.add(app)
 
 DATA = Path("tidewatch-data")
-KNOWN_ROLES = ("ingest", "replay", "supervisor", "analyst", "admin")
+_THERE: dict[str, Any] = {"exists": True, "dir_okay": False, "readable": True}
+KNOWN_ROLES = ("ingest", "replay", "viewer", "supervisor", "analyst", "admin")
 
 Config = Annotated[Path | None, typer.Option("--config", help="The settings file (tidewatch.toml).", metavar="FILE")]
 Data = Annotated[Path, typer.Option("--data", help="The directory that holds everything.", metavar="DIR")]
@@ -215,6 +217,54 @@ def replay(
     from tidewatch.replay import command
 
     raise typer.Exit(command(files, speed, live, url, key))
+
+
+@app.command()
+def backtest(
+    rules: Annotated[Path | None, typer.Option(metavar="FILE", help="Default: those in force.", **_THERE)] = None,
+    from_: Annotated[
+        str, typer.Option("--from", metavar="INSTANT", help="Judge from here on; or 14d before --to.")
+    ] = "",
+    to: Annotated[str, typer.Option("--to", metavar="INSTANT", help="The end; default: that of the history.")] = "",
+    file: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE", help="Events, or a known data set; may be repeated.", **_THERE)
+    ] = None,
+    clickhouse: Annotated[
+        str, typer.Option(metavar="URL", help="With user and password in it, or those of --config.")
+    ] = "",
+    data: Annotated[Path | None, typer.Option("--data", metavar="DIR", help="The stack whose history is used.")] = None,
+    config: Config = None,
+    tenant: Annotated[str, typer.Option(help="One tenant, or * for all.")] = "*",
+    incidents: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="What was really wrong; default: alerts graded useful.", **_THERE),
+    ] = None,
+    events: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Planned events; default: those in force.")
+    ] = None,
+    every: Annotated[str, typer.Option(help="From tick to tick, 1s to 30s.")] = "10s",
+    learn: Annotated[str, typer.Option(help="ClickHouse: so much before --from only teaches the models.")] = "28d",
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write a page, a picture and the numbers there.")
+    ] = None,
+) -> None:
+    """Try rules on a history before they are armed: how often they fire, at night, with what lead over incidents.
+
+    \b
+    Examples:
+      tidewatch backtest --rules rules.yaml --from 2026-11-01 --to 2026-11-15 --out backtest
+      tidewatch backtest --from 7d --to 2026-11-15 --clickhouse http://bi:PASSWORD@history:8123
+      tidewatch backtest --rules rules.yaml --file chat.jsonl.gz --incidents incidents.toml
+    """
+    from tidewatch import backtest as trial
+
+    asked = trial.Asked(
+        rules, from_, to, file or (), clickhouse, data, config, tenant, incidents, events, every, learn, out
+    )
+    try:
+        raise typer.Exit(trial.command(asked))
+    except trial.Wrong as wrong:
+        raise typer.BadParameter(str(wrong)) from None
 
 
 @app.command()

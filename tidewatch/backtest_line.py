@@ -1,0 +1,279 @@
+"""History through the very code of the live path, in one process: fold → align → models → judge → who would be told.
+
+    events, ticks ─► Shard ─► Aligner ─► Present ─► Insight ─► judge ─► plan
+                     worker   └────────────── notifier ──────────────┘
+
+What is left out is what only moves bytes: broker, database, Redis. Time is event time: a tick of the real clock stands
+behind every `every_ms` of it, so rules see what they would have seen live, had every event come at once. Where nothing
+at all was recorded for hours, nobody was there: time jumps, and the models learn nothing of it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from alerts import policy, rules
+from alerts.facts import Siblings
+from alerts.judging import judge, samples
+from alerts.notices import plan
+from alerts.readings import Place, Readings
+from alerts.rule import Ruleset
+from alerts.state import FIRING, OPEN, RESOLVED, Alert, Change, State
+from config.settings import Settings
+from streams.align import Aligner, Cut
+from streams.events import REAL, Event, Record, Tick
+from streams.insight import Insight
+from streams.learner import Learner
+from streams.notifier import Judged
+from streams.planned import Plan
+from streams.policy import Policies
+from streams.present import Present
+from streams.saying import Saying
+from streams.shard import Changed, Shard
+from streams.shelf import Memory
+from streams.usual_row import UsualRow
+from streams.windows import HOUR, pane_of
+from tidewatch.backtest_result import Minutes, Panel
+from tidewatch.backtest_score import Fire
+
+UNRECORDED = 6 * HOUR
+"""Silence of everybody at once for so long is no silence: nothing was recorded."""
+AFTER = HOUR
+"""So far the clock goes on after the last event before such a gap, so that what was open then has its end."""
+KEEP_EVERY = 5_000
+"""Events between two looks at what has to be kept, and what can be let go."""
+MOST_LINES = 2_000
+"""Rules in places whose values are drawn."""
+FLAGGED = frozenset({Place.FLAG, Place.VOLUME})
+
+
+class _Kept:
+    """What the fold lets go of and may ask for again, in a file that ends with the process."""
+
+    def __init__(self) -> None:
+        self._db = sqlite3.connect("", isolation_level=None)
+        self._db.execute(
+            "CREATE TABLE kept (kind TEXT, tenant TEXT, key TEXT, value BLOB, PRIMARY KEY (kind, tenant, key))"
+        )
+
+    def keep(self, changes: Iterable[Changed]) -> None:
+        rows = [(row.kind, row.tenant, row.key, row.value) for row in changes if row.kind == "conversation"]
+        self._db.execute("BEGIN")
+        self._db.executemany("INSERT OR REPLACE INTO kept VALUES (?, ?, ?, ?)", rows)
+        self._db.execute("COMMIT")
+
+    def find(self, kind: str, tenant: str, key: str, at: int = 0) -> bytes | None:
+        """One row, or None."""
+        sql = "SELECT value FROM kept WHERE kind = ? AND tenant = ? AND key = ?"
+        found = self._db.execute(sql, (kind, tenant, key)).fetchone()
+        return None if found is None or at else found[0]
+
+    def live(self, kind: str) -> Iterator[bytes]:  # noqa: ARG002 - as the protocol has it
+        """Nothing: a backtest begins with nothing open."""
+        return iter(())
+
+    def panes(self, tenant: str, since: int) -> Iterator[bytes]:  # noqa: ARG002 - as the protocol has it
+        """The same."""
+        return iter(())
+
+
+class _Heard(Saying):
+    """What the models say of closed minutes, kept for the picture in place of being sent."""
+
+    def __init__(self, present: Present, since: int) -> None:  # it needs no broker
+        self._present, self._since = present, since
+        self.lines: dict[tuple[str, str, str], tuple[Minutes, ...]] = {}
+        """(tenant, queue, channel) → seen, expected, low, high."""
+
+    def recall(self) -> Iterator[UsualRow]:
+        """Nothing was said before."""
+        return iter(())
+
+    async def say(self, rows: Sequence[UsualRow]) -> None:
+        """Note them."""
+        for row in rows:
+            if row.minute >= self._since:
+                self._note(row)
+
+    def _note(self, row: UsualRow) -> None:
+        place = (row.tenant, row.queue, row.channel)
+        lines = self.lines.get(place)
+        if lines is None:
+            lines = self.lines[place] = tuple(Minutes(pane_of(self._since)) for _ in range(4))
+        pane = self._present.views[row.tenant].keys[row.queue, row.channel].panes.get(row.minute)
+        seen = pane.window.counts.get("customer_messages", 0) if pane else 0
+        for minutes, value in zip(lines, (seen, row.expected, row.low, row.high), strict=True):
+            minutes.put(row.minute, value)
+
+
+class Line:
+    """One run. `since`: rules are judged from then on (ms); what lies before only teaches the models."""
+
+    def __init__(
+        self, settings: Settings, rules_file: Path | None, events_file: Path | None, since: int, every_ms: int
+    ) -> None:
+        policy_of = Policies(settings)
+        self.rules: Ruleset = rules.load(rules_file)
+        self.ticks = self.events = self.judged_ms = 0
+        self.fires: list[Fire] = []
+        self.since, self.until = since, since
+        self.first: int | None = None
+        """The first event."""
+        self._told_by = policy.load(rules_file, settings.channels, settings.routes)
+        self._kept = _Kept()
+        self._learner = Learner()
+        self._shard = Shard(0, policy_of, self._kept, reader=self._learner)
+        self._aligner = Aligner(1)
+        self._present = Present(1, policy_of)
+        self._judged = Judged(self._present)
+        self._heard = _Heard(self._present, since)
+        days = Plan(events_file, policy_of).days
+        self._insight = Insight(self._present, Present(1, policy_of), Memory(), self._heard, policy_of, days)
+        self._every = every_ms
+        self._state = State()
+        self._open: dict[str, Fire] = {}
+        self._values: dict[tuple[str, str, str, str, str], Minutes] = {}
+        self._position = 0
+        self._clock: int | None = None
+        self._drawn = -1
+
+    async def take(self, event: Event) -> None:
+        """One event; those before it in time have been taken."""
+        if self._clock is None:
+            self._clock, self.first = self._floor(event.at), event.at
+        await self._pass(event.at)
+        self.events += 1
+        self._step(Record(events=[event]))
+        if self.events % KEEP_EVERY == 0:
+            self._kept.keep(self._shard.changes())
+
+    async def end(self, until: int) -> None:
+        """The history ends here (ms); what fires then fired until now."""
+        if self._clock is not None:
+            await self._pass(min(until, self._clock + UNRECORDED), whole=True)
+        self.until = max(self.since, min(until, self._clock or until))
+        self.fires += [replace(fire, until=max(self.until, fire.since)) for fire in self._open.values()]
+        self._open.clear()
+        self.fires.sort(key=lambda fire: (fire.since, fire.rule, fire.tenant, fire.queue, fire.channel, fire.topic))
+
+    async def _pass(self, at: int, *, whole: bool = False) -> None:
+        """Let time pass up to an instant; `whole`: including it."""
+        assert self._clock is not None  # noqa: S101 - set by the first event
+        gap = at - self._clock > UNRECORDED and not whole
+        stop = self._clock + AFTER if gap else at
+        while self._clock + self._every <= stop - (not whole):
+            self._clock += self._every
+            await self._tick(self._clock)
+        if gap:
+            self._clock = self._floor(at)
+
+    def _floor(self, at: int) -> int:
+        return at // self._every * self._every
+
+    def _step(self, record: Record) -> None:
+        self._position += 1
+        self._shard.step(self._position, record)
+
+    async def _tick(self, at: int) -> None:
+        self.ticks += 1
+        self._step(Record(tick=Tick(at)))
+        for example in self._shard.examples():
+            self._learner.learn(example)
+        reading = self._shard.reading()
+        for cut in self._aligner.feed(reading) if reading is not None else ():
+            await self._apply(cut)
+
+    async def _apply(self, cut: Cut) -> None:
+        """As `streams.notifier` does it."""
+        for partition, segment in cut.segments:
+            self._present.take(partition, segment)
+        if cut.tick is None:
+            return
+        await self._insight.ticked(cut.clock, cut.tick)
+        if cut.tick >= self.since:
+            self._judge(cut.tick)
+        if cut.tick % HOUR < self._every:
+            self._forget(cut.tick)
+
+    def _judge(self, tick: int) -> None:
+        self.judged_ms += self._every
+        readings = self._judged.readings(REAL, tick)
+        state, changes = judge(self._state, self.rules, REAL, tick, readings)
+        self._state, notices = plan(state, self._told_by, tick)
+        told = {notice.alert.id for notice in notices if notice.alert.state is FIRING}
+        for change in changes:
+            self._note(change)
+        for id_, fire in self._open.items():
+            self._open[id_] = replace(fire, firing_ms=fire.firing_ms + self._every)
+        for id_ in told & self._open.keys():
+            self._open[id_] = replace(self._open[id_], told=True)
+        if pane_of(tick) != self._drawn:
+            self._drawn = pane_of(tick)
+            self._draw(tick, readings)
+            self._refresh()
+
+    def _note(self, change: Change) -> None:
+        alert = change.alert
+        if alert.state is FIRING:
+            self._open[alert.id] = _fire(alert)
+        elif alert.state is RESOLVED and (fire := self._open.pop(alert.id, None)) is not None:
+            end = max(alert.resolved_at or alert.at, fire.since)
+            self.fires.append(replace(_with_facts(fire, alert), until=end))
+
+    def _refresh(self) -> None:
+        """Keep what an open alert knows by now."""
+        for alert in self._state.alerts.values():
+            if alert.state in OPEN and alert.id in self._open:
+                self._open[alert.id] = _with_facts(self._open[alert.id], alert)
+
+    def _draw(self, tick: int, readings: Readings) -> None:
+        siblings = Siblings(readings.keys, readings.agents)
+        for sample in samples(self.rules, self._state.counters, REAL, tick, readings, siblings):
+            if sample.rule.metric.place in FLAGGED:
+                continue
+            place = (sample.rule.name, *sample.slot[1:])
+            if place not in self._values and len(self._values) < MOST_LINES:
+                self._values[place] = Minutes(pane_of(self.since))
+            if place in self._values:
+                self._values[place].put(pane_of(tick), sample.value)
+
+    def _forget(self, tick: int) -> None:
+        for view in self._present.views.values():
+            view.forget(min(tick, self._insight.learned(view.name)))
+
+    def panels(self) -> list[Panel]:
+        """What to draw: every rule in every place where it fired, most fires first."""
+        found: dict[tuple[str, str, str, str, str], Panel] = {}
+        for fire in self.fires:
+            place = (fire.rule, fire.tenant, fire.queue, fire.channel, fire.topic)
+            if place not in found:
+                found[place] = self._panel(*place)
+            found[place].fires.append(fire)
+        return sorted(found.values(), key=lambda panel: (-len(panel.fires), panel.rule, panel.where))
+
+    def _panel(self, name: str, tenant: str, queue: str, channel: str, topic: str) -> Panel:
+        rule = self.rules.by_name[name]
+        empty = Minutes(pane_of(self.since))
+        if rule.metric.place not in FLAGGED:
+            seen = self._values.get((name, tenant, queue, channel, topic), empty)
+            return Panel(name, tenant, queue, channel, rule.metric.name, rule.metric.unit, seen, bound=rule.fire.value)
+        seen, expected, low, high = self._heard.lines.get((tenant, queue, channel), (empty, empty, empty, empty))
+        unit = "messages a minute"
+        return Panel(name, tenant, queue, channel, rule.metric.name, unit, seen, expected, low, high)
+
+
+def _fire(alert: Alert) -> Fire:
+    at = alert.fired_at or alert.at
+    return _with_facts(Fire(*alert.slot[:4], at, at, told=False, topic=alert.slot.topic), alert)
+
+
+def _with_facts(fire: Fire, alert: Alert) -> Fire:
+    """What it was said to be about when people heard of it; what was not known then, as soon as it was."""
+    facts = alert.facts
+    drivers: tuple[Mapping[str, object], ...] = fire.drivers or tuple(facts.drivers)
+    words = fire.keywords or tuple(facts.keywords)
+    expected = facts.expected if fire.expected is None else fire.expected
+    return replace(fire, peak=alert.peak, expected=expected, drivers=drivers, keywords=words)
