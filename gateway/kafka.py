@@ -9,6 +9,8 @@ import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, UnknownError
 
+from streams.suspicion import MARK
+
 log = structlog.get_logger()
 
 MAX_RECORD = 4 << 20
@@ -38,7 +40,7 @@ class Broker:
         """
         producer = await self._connected()
         try:
-            stored = await producer.send_and_wait(topic, value, partition=partition)
+            stored = await producer.send_and_wait(topic, value, partition=partition, headers=[MARK])
         except (KafkaError, OSError, TimeoutError, AssertionError) as error:
             await self._lost(producer, error)
             raise Unavailable(type(error).__name__) from error

@@ -19,10 +19,11 @@ import msgspec
 import structlog
 
 from config import crash
-from streams.events import DeadLetter, Event, Reading, Record, decode_record, encode
+from streams.events import DeadLetter, Event, Record, decode_record, encode
 from streams.lessons import Lessons
 from streams.parcels import parcels
 from streams.policy import Policy
+from streams.said import Told
 from streams.shard import Shard
 from streams.states import Batch, Files, inserted
 
@@ -158,7 +159,7 @@ class Follow:
 
     def _batch(self, shard: Shard) -> Batch:
         before, self._said[shard.partition] = self._said[shard.partition], shard.position
-        reading = shard.reading() or Reading(shard.partition, shard.position)
+        reading = shard.told() or Told(shard.partition, shard.position, [])
         examples = [encode(example) for example in shard.examples()]
         return Batch(shard.partition, shard.position, shard.changes(), list(parcels(reading, before)), examples)
 

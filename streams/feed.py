@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from typing import Any
-from urllib.parse import urlsplit
 
 import faust
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
@@ -41,7 +40,7 @@ def make_app(name: str, bootstrap: str, embedded: bool) -> Any:
     """
     app = faust.App(
         name,
-        broker=f"kafka://{bootstrap}",
+        broker=";".join(str(url) for url in _urls(bootstrap)),
         store="memory://",
         web_enabled=False,
         topic_disable_leader=True,
@@ -56,15 +55,15 @@ def make_app(name: str, bootstrap: str, embedded: bool) -> Any:
         broker_session_timeout=6.0 if embedded else 10.0,
         broker_heartbeat_interval=1.0 if embedded else 3.0,
     )
-    app.transport = _Transport([_url(bootstrap)], app=app, loop=app.loop)
+    app.transport = _Transport(_urls(bootstrap), app=app, loop=app.loop)
     return app
 
 
-def _url(bootstrap: str) -> Any:
+def _urls(bootstrap: str) -> list[Any]:
+    """Every server of the list: whichever answers first tells of the others."""
     from yarl import URL  # Faust's own dependency, only needed to speak to its transport
 
-    host = urlsplit(f"kafka://{bootstrap.split(',', maxsplit=1)[0]}")
-    return URL(f"kafka://{host.netloc}")
+    return [URL(f"kafka://{server.strip()}") for server in bootstrap.split(",") if server.strip()]
 
 
 def raw_topic(app: Any, name: str, partitions: int) -> Any:

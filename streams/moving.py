@@ -15,10 +15,11 @@ import msgspec
 import structlog
 
 from streams.agents import COMMIT_EVERY_S, MOST_UNCOMMITTED, dead_letter, read_record
-from streams.events import Reading, Record
+from streams.events import Record
 from streams.lessons import Lessons
 from streams.parcels import parcels
 from streams.policy import Policy
+from streams.said import Told
 from streams.shard import Changed, Shard
 from streams.tables import Lost, Table, Tables
 
@@ -168,7 +169,7 @@ class Moving:
         shard, before = home.shard, home.said
         unacked, home.unacked = home.unacked, []
         if shard.stirred:
-            reading = shard.reading() or Reading(shard.partition, shard.position)
+            reading = shard.told() or Told(shard.partition, shard.position, [])
             batch = home.table.stage(shard.position, shard.changes())
             home.said = batch.position
             for value in parcels(reading, before):

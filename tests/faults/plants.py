@@ -160,7 +160,10 @@ def acks_before_the_disk() -> None:
     """A frame that could not be written is acknowledged."""
     from gateway.journal import Journal
 
-    Journal._fail = lambda self, group, _: self._settle(group, 0)  # type: ignore[method-assign]
+    def settled(self: Journal, group: Any, error: OSError) -> None:
+        self._settle(group, 0)
+
+    Journal._fail = settled  # type: ignore[method-assign]
 
 
 def position_before_the_rows() -> None:
