@@ -16,18 +16,22 @@ import json
 import time
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
+from typing import Any
 
 import structlog
 
 from models.base import Corrupt
 from models.moments import Days
 from models.usual import LIMIT, Key
-from streams.events import REAL
+from streams.align import Cut
+from streams.events import REAL, Segment
 from streams.lookout import Lookout
 from streams.policy import Policy
-from streams.present import Present, View
+from streams.present import ALL, Present, View
+from streams.reasons import Reasons
 from streams.saying import Saying
 from streams.shelf import Shelf
+from streams.windows import MINUTE, pane_of
 
 log = structlog.get_logger()
 
@@ -39,7 +43,9 @@ BATCH = 20
 """Keys packed between two breaths."""
 SAVE_EVERY_S = 1.0
 """A fast replay closes minutes more often than there is reason to keep them."""
-TENANT, KEY = "tenant/", "key/"
+WHY_EVERY_S = 120.0
+"""Words are many; those that came since are heard again after a restart."""
+TENANT, KEY, WHY = "tenant/", "key/", "why/"
 
 
 class Insight:
@@ -58,6 +64,7 @@ class Insight:
         self._shelf, self._saying = shelf, saying
         self._policy_of, self._days_of = policy_of, days_of
         self._lookouts: dict[str, Lookout] = {}
+        self._reasons: dict[str, Reasons] = {}
         self._saved_at: dict[str, float] = {}
         self._rested_at = 0.0
         self.limit = LIMIT
@@ -69,6 +76,33 @@ class Insight:
     def __len__(self) -> int:
         return sum(len(lookout.usual) for lookout in self._lookouts.values())
 
+    def take(self, cut: Cut, segment: Segment) -> None:
+        """Count the words and the work of what one partition says; what was counted before a restart, not again."""
+        for tenant in {row.event.tenant for row in segment.events} | {row.tenant for row in segment.episodes}:
+            reasons = self._reasons_of(tenant)
+            lookout = self._lookouts.get(tenant)
+            before = cut.tick is not None and cut.tick <= reasons.tick
+            left = cut.clock == tenant and lookout is not None and lookout.live
+            reasons.take(tenant, segment, again=before or left)
+
+    def explain(self, view: View, obj: dict[str, Any], now: int) -> dict[str, Any]:
+        """A key's object with what stands behind it, for the rules: drivers, messages to quote, what the work takes."""
+        lookout, reasons = self._lookouts.get(view.name), self._reasons.get(view.name)
+        if lookout is None or reasons is None:
+            return obj
+        reasons.explain(obj, view, lookout, now)
+        work = reasons.work.of(obj["queue"]) or reasons.work.of(ALL)
+        if work is not None:
+            passed = 4 + (now - pane_of(now)) / MINUTE
+            obj["work"] = {**work, "arrivals_per_min": obj["windows"]["5m"]["arrivals"] / passed}
+        return obj
+
+    def _reasons_of(self, tenant: str) -> Reasons:
+        reasons = self._reasons.get(tenant)
+        if reasons is None:
+            reasons = self._reasons[tenant] = Reasons()
+        return reasons
+
     def learned(self, tenant: str) -> int:
         """Up to which minute (ms) a tenant's panes are needed no more; 0: all are."""
         lookout = self._lookouts.get(tenant)
@@ -79,8 +113,11 @@ class Insight:
         for view in self._views(clock):
             lookout = self._lookout(view)
             due = lookout.due(tick, real=clock == REAL)
+            reasons = self._reasons_of(view.name)
             if due is None:
+                reasons.tick = max(reasons.tick, tick)
                 continue
+            reasons.tick = tick
             first = await self._close(lookout, due)
             await self._sliced(lookout.look())
             self._stir(lookout, first)
@@ -94,6 +131,7 @@ class Insight:
         lookout = self._lookouts.get(view.name)
         if lookout is None:
             lookout = self._lookouts[view.name] = Lookout(view, self._days_of(view.name))
+        lookout.keywords = self._reasons_of(view.name).keywords
         lookout.view = view  # the aligned one, where it was only taken up from the shelf
         return lookout
 
@@ -153,6 +191,9 @@ class Insight:
         lookout.flipped = False
         self._saved_at[name] = time.monotonic()
         rows: dict[str, bytes | None] = {TENANT + name: lookout.saved()}
+        if time.monotonic() - self._saved_at.get(WHY + name, 0.0) >= WHY_EVERY_S:
+            self._saved_at[WHY + name] = time.monotonic()
+            rows[WHY + name] = self._reasons_of(name).to_bytes()
         keys = lookout.saved_keys()
         while batch := list(islice(keys, BATCH)):
             rows |= {_name(name, key): value for key, value in batch}
@@ -169,6 +210,12 @@ class Insight:
                 log.error("usual_not_readable", tenant=tenant, reason=str(error))
                 continue
             self._lookouts[tenant] = lookout
+            lookout.keywords = self._reasons_of(tenant).keywords
+        for name, value in self._shelf.kept(WHY):
+            try:
+                self._reasons_of(name.removeprefix(WHY)).load(value)
+            except Corrupt as error:
+                log.error("words_not_readable", tenant=name.removeprefix(WHY), reason=str(error))
         for name, value in self._shelf.kept(KEY):
             self._load_key(name, value)
         for row in self._saying.recall():

@@ -11,7 +11,7 @@ no such minutes: whatever lies between its ticks is history.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 from zlib import crc32
 
@@ -21,7 +21,7 @@ from models.base import Corrupt
 from models.moments import Days
 from models.usual import DAY_MS, Key, Usual
 from models.watch import STEP_MS
-from streams.present import ALL, View
+from streams.present import ALL, LeafKey, View
 from streams.shapes import Shape
 from streams.track import Said, Track, rounded, total
 from streams.usual_row import UsualRow
@@ -70,6 +70,8 @@ class Lookout:
         self.flipped = False
         """A surge or lull began or ended since this was last set back."""
         self.tick: int | None = None
+        self.keywords: Callable[[LeafKey, int], list[str]] = _no_words
+        """(key, now) → the words that rose in it; whoever reads words sets it."""
         self._real = False
         self._next: int | None = None
         self._heard = 0
@@ -79,6 +81,11 @@ class Lookout:
         self._topics: dict[str, set[str]] = {}
         self._before: int | None = None
         self._dropped: set[Key] = set()
+
+    @property
+    def live(self) -> bool:
+        """Whether it is on the real clock."""
+        return self._real
 
     @property
     def learned(self) -> int:
@@ -338,6 +345,10 @@ class Lookout:
         """Take up what was said of a minute."""
         said = Said(row.expected, row.low, row.high, row.surge)
         self._tracks.setdefault((row.queue, row.channel), Track()).put(row.minute, said)
+
+
+def _no_words(_: LeafKey, __: int) -> list[str]:
+    return []
 
 
 def _largest(counts: Sequence[int]) -> int:

@@ -54,6 +54,9 @@ class Outlook(Protocol):
     def today(self, key: LeafKey, first: int, end: int) -> Said | None:
         """The same for the day that begins at `first`."""
 
+    def keywords(self, key: LeafKey, now: int, /) -> list[str]:
+        """The words that rose in a key."""
+
     def change(self, queue: str, topic: str, n: int, first: int, now: int) -> float | None:
         """How many times the usual `n` messages of a topic are since `first`."""
 
@@ -239,7 +242,7 @@ class View:
                 if item["minute"] >= first_pane("today", now, policy.zone)
             ],
             "topics": self._topics(queue, lately, now),
-            "keywords": [],
+            "keywords": [] if (outlook := self._outlook_of(self.name)) is None else outlook.keywords(key, now),
             "sentiment": sentiment(half_hour),
             "sentiment_n": half_hour.get("sentiment_n", 0),
         }
@@ -440,14 +443,14 @@ class Present:
         """Clock → partition → the last tick it has applied."""
         self.dead_letters: dict[str, int] = {}
         self.outlook_of: OutlookOf = lambda _: None
-        """Tenant → what its models say; whoever has models sets it, before anything is taken."""
+        """Tenant → what its models say; whoever has models sets it."""
         self._policy_of = policy_of
 
     def view(self, tenant: str) -> View:
         """One tenant; made on first sight."""
         view = self.views.get(tenant)
         if view is None:
-            view = self.views[tenant] = View(tenant, self._policy_of(tenant), self.outlook_of)
+            view = self.views[tenant] = View(tenant, self._policy_of(tenant), self._outlook)
         return view
 
     def take(self, partition: int, segment: Segment) -> None:
@@ -479,6 +482,9 @@ class Present:
         if segment.clock == tenant:
             view.replaying = segment.live is None
         return view
+
+    def _outlook(self, tenant: str) -> Outlook | None:
+        return self.outlook_of(tenant)
 
     def as_of(self, tenant: str | None) -> int | None:
         """The clock of a tenant (None: the real one): the oldest tick that all partitions have applied."""
