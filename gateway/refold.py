@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from streams.conversation import Conversation, Fold, entry, row
+from streams.conversation import Conversation, Fold
+from streams.entries import entry
+from streams.episode_row import row
 from streams.events import EpisodeRow, Event
 from streams.policy import Policy
 

@@ -26,6 +26,7 @@ from streams.policy import Policy
 from streams.said import Told
 from streams.shard import Shard
 from streams.states import Batch, Files, inserted
+from streams.suspicion import Suspicion
 
 log = structlog.get_logger()
 
@@ -66,6 +67,7 @@ class Follow:
         self._room.set()
         self._busy = asyncio.Lock()
         self._ending = False
+        self._suspicion = Suspicion()
         self._trimmed_at = 0.0
 
     def load(self) -> None:
@@ -100,6 +102,7 @@ class Follow:
         shard = self._shards[message.partition]
         record = read_record(message.value)
         if isinstance(record, str):
+            await self._suspicion.note(message, record)
             shard.dead(dead_letter(message, record))
         elif (reason := self._files.quarantined(shard.partition, record.pos)) is not None:
             shard.dead(dead_letter(message, reason))

@@ -12,282 +12,67 @@ So the outcome depends on the set of events and the clock alone, never on the or
 inverse.
 
 What is additive (messages, openings, moves …) is *marked* as it happens and goes out as deltas; what can still change
-(outcome, wait, state) is the episode's `Standing`, computed whole from the episode and the tick and withdrawn whole
-when it changes.
+(outcome, wait, state) is the episode's `Standing`, reckoned from the episode and the tick (`streams.standing`).
+
+This is the definition of what events do. The plain cases of an open episode also have a short way (`streams.quick`).
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
 from struct import iter_unpack
-from typing import NamedTuple
 
 import msgspec
 
-from streams.calendars import business_ms
-from streams.events import EpisodeRow, Event, Hold
-from streams.labels import hashed
-from streams.metrics import NEGATIVE, bucket
+from streams.entries import GAIN, Entry, Log
+from streams.episode import GONE, NUMBER, TOPIC, Episode, Hints, Mark, Memory
+from streams.events import Hold
+from streams.metrics import NEGATIVE
 from streams.policy import Policy
+from streams.standing import Stance, Standing
 from streams.windows import DAY, MINUTE, pane_of
 
-GONE = 15 * MINUTE
-"""Who left is gone for good after this long. Source: METRICS §5."""
 GOODBYE = 10 * MINUTE
 REOPEN = 7 * DAY
 FORGET = 90 * DAY
 """So long after its last closing a conversation is known whole. Source: METRICS §2."""
-AGES = (MINUTE, 5 * MINUTE, 15 * MINUTE, 60 * MINUTE, DAY)
-"""Where the next age band begins."""
 
 SPOKEN = frozenset({"customer", "agent", "bot", "system", "opened"})
 """What may say who the customer is."""
 
-Key = tuple[str, str, int]
-"""(queue, channel, minute)."""
-
-TOPIC = ":"
-"""A marked field that begins so counts a topic, by its number in the partition."""
-GAIN = "<HH"
-"""How an entry keeps what a model says of it: topic number, thousandths of log-probability above the other topics'."""
+Place = tuple[str, str, int, int]
+"""Queue, channel, minute, number of a mark's field."""
 
 
-class Entry(msgspec.Struct, array_like=True):
-    """What the fold needs of an event. It holds no text."""
-
-    at: int
-    seq: int
-    id: str
-    what: str
-    """`customer` `agent` `bot` `system` (their public messages), `note`, or the kind of any other event."""
-    who: str | None = None
-    """The author, or the agent that the event names."""
-    queue: str | None = None
-    channel: str | None = None
-    customer: str | None = None
-    by: str | None = None
-    resolved: bool | None = None
-    topic: str | None = None
-    score: int = 0
-    goodbye: bool = False
-    episode: int | None = None
-    """Where the fold put it."""
-    sentiment: int | None = None
-    """Of a customer's text, in thousandths."""
-    words: bytes = b""
-    """Its keywords, hashed: four bytes each (`streams.labels`)."""
-    topics: bytes = b""
-    """What it may be about, the likeliest first, as pairs of `GAIN`; a topic that is not named gains nothing."""
-
-    def place(self) -> tuple[int, int, str]:
-        """Its place in the order of the conversation."""
-        return self.at, self.seq, self.id
-
-
-def entry(event: Event, policy: Policy) -> Entry:
-    """An event as the fold keeps it."""
-    message = event.kind == "message"
-    what = (("note" if event.private else event.author) if message else event.kind) or "note"
-    return Entry(
-        at=event.at,
-        seq=event.seq,
-        id=event.id,
-        what=what,
-        who=event.author_id if message else event.agent,
-        queue=event.queue,
-        channel=event.channel,
-        customer=event.customer,
-        by=event.by,
-        resolved=event.resolved,
-        topic=event.topic,
-        score=event.score or 0,
-        goodbye=what == "customer" and policy.goodbye(event.text),
-        sentiment=None if event.sentiment is None or what != "customer" else round(1_000 * event.sentiment),
-        words=hashed(event.keywords) if what == "customer" else b"",
-    )
-
-
-class Memory(msgspec.Struct, array_like=True):
-    """What a conversation remembers outside its episodes."""
-
-    queue: str = "default"
-    channel: str = "web"
-    customer: str | None = None
-
-    def copy(self) -> Memory:
-        """The same, to be changed apart."""
-        return Memory(self.queue, self.channel, self.customer)
-
-
-class Hints(msgspec.Struct, array_like=True):
-    """What a later event said about the earlier ones of an episode."""
-
-    stayed: list[str] = []
-    engages: bool = False
-    unasked: bool = False
-
-
-class Episode(msgspec.Struct, array_like=True):
-    """One episode so far. Instants and spans in ms."""
-
-    number: int
-    start: int
-    """Index of the event that opened it."""
-    before: Memory
-    hints: Hints
-    channel: str
-    queue: str
-    opened_at: int
-    reopen: bool
-    outbound: bool
-    customer: str | None = None
-    held: str | None = None
-    holds: list[Hold] = []
-    assigned_at: int | None = None
-    handled_from: int | None = None
-    first_customer_at: int | None = None
-    engaged: bool = False
-    asked: bool = False
-    """A person was asked for: a bot that speaks now engages nothing."""
-    spoken: bool = False
-    """A person has written."""
-    demand_at: int | None = None
-    demand_queue: str = ""
-    target_ms: int | None = None
-    short_ms: int | None = None
-    reply_at: int | None = None
-    reply_agent: str | None = None
-    credit_queue: str | None = None
-    frt_customer_ms: int | None = None
-    frt_any_ms: int | None = None
-    greeting_ms: int | None = None
-    unanswered_since: int | None = None
-    replies: list[int] = []
-    stay: tuple[str, int] | None = None
-    stays: list[tuple[str, int]] = []
-    left_ms: int | None = None
-    gone_at: int | None = None
-    leavings: list[str] = []
-    away_at: int | None = None
-    """Left after the first human reply, and not back yet."""
-    away_mark: tuple[str, int] | None = None
-    closed_at: int | None = None
-    by_clock: bool = False
-    resolved: bool | None = None
-    score: int | None = None
-    rated_at: int = 0
-    rated_queue: str = ""
-    agent_topic: str | None = None
-    customer_messages: int = 0
-    agent_messages: int = 0
-    bot_messages: int = 0
-    transfers: int = 0
-    last_at: int = 0
-    marks: dict[tuple[str, int, str], int] = {}
-    """(queue, minute, field) → n: what has happened and stays so."""
-    sentiment_n: int = 0
-    sentiment_sum: int = 0
-    """Over its customer messages that have one, in thousandths."""
-    gains: dict[int, int] = {}
-    """Topic number → the sum of its gains over the customer messages."""
-
-    @property
-    def open(self) -> bool:
-        """Whether it is."""
-        return self.closed_at is None
-
-    @property
-    def gone(self) -> bool:
-        """Whether the customer has given up."""
-        return self.gone_at is not None
-
-    @property
-    def state(self) -> str:
-        """METRICS §4."""
-        if self.closed_at is not None:
-            return "closed"
-        if self.demand_at is None:
-            return "with_bot" if self.engaged else "waiting_on_customer"
-        if self.reply_at is None:
-            return "waiting_on_customer" if self.gone else "awaiting_first"
-        return "waiting_on_customer" if self.unanswered_since is None else "awaiting_reply"
-
-    @property
-    def outcome(self) -> str | None:
-        """CONTRACT §4."""
-        if self.demand_at is None:
-            return None if not self.engaged else ("with_bot" if self.open else "bot_only")
-        if self.reply_at is not None:
-            return "answered"
-        if self.gone:
-            return "abandoned"
-        return "waiting" if self.open else "closed_unanswered"
-
-    @property
-    def waiting_since(self) -> int | None:
-        """Where the turn that waits now began; None outside the backlog."""
-        if self.state not in ("awaiting_first", "awaiting_reply"):
-            return None
-        return self.turn_start()
-
-    def turn_start(self) -> int:
-        """max(`d`, first customer message not yet answered by a person); `d` where nothing was typed."""
-        demand = self.demand_at or 0
-        return demand if self.unanswered_since is None else max(demand, self.unanswered_since)
-
-    def due(self, policy: Policy) -> int:
-        """When the clock closes it, if nothing happens."""
-        silence = policy.expire_backlog if self.state in ("awaiting_first", "awaiting_reply") else policy.expire
-        expires = self.last_at + silence
-        return expires if self.gone_at is None else min(expires, self.gone_at + GONE)
-
-
-class Stance(NamedTuple):
-    """What an open episode is in the gauges as of a tick."""
-
-    queue: str
-    channel: str
-    state: str
-    agent: str | None
-    since: int | None
-    """`waiting_since`, in backlog."""
-    band: int
-    over: bool
-    waits_from: int | None
-    """`d`, where its first response is awaited and counts in the headline."""
-    opened: int = 0
-
-
-class Standing(NamedTuple):
-    """What an episode is in the numbers as of a tick; withdrawn whole when it changes."""
-
-    counts: tuple[tuple[Key, str, int], ...]
-    frt: tuple[Key, int] | None
-    """The pane of `d` and the first response, ms (not of the reopened)."""
-    wait: tuple[Key, int, bool] | None
-    """The pane in which its wait ended, the wait, and whether by an answer (not of the reopened)."""
-    stance: Stance | None
-
-
-NOTHING = Standing((), None, None, None)
-
-
-class Conversation(msgspec.Struct, array_like=True):
-    """One conversation: its events in order, and what they come to. `deltas` and `touched` are for whoever called."""
+class Head(msgspec.Struct, array_like=True):
+    """How a kept conversation begins: as much of it as a start needs."""
 
     tenant: str
     id: str
+    stance: Stance | None = None
+    wake: int = -1
+
+
+class Conversation(msgspec.Struct, array_like=True):
+    """One conversation: its events in order, and what they come to."""
+
+    tenant: str
+    id: str
+    stance: Stance | None = None
+    """What the gauges hold of it."""
+    wake: int = -1
+    """When the clock is to look at it; −1: never."""
     number: int = 0
     """Episodes begun, the forgotten ones included."""
     memory: Memory = msgspec.field(default_factory=Memory)
     base: Memory = msgspec.field(default_factory=Memory)
     """The memory before the first event that is still known."""
-    entries: list[Entry] = []
-    ids: set[str] = set()
+    log: Log = msgspec.field(default_factory=Log)
+    late: list[str] = []
+    """Ids of events that came too late to count."""
     episodes: list[Episode] = []
-    outside: dict[tuple[str, str, int, str], int] = {}
-    """(queue, channel, minute, field) → n: messages that belong to no episode."""
+    outside: dict[Place, int] = {}
+    """Messages that belong to no episode."""
     greatest_at: int = 0
     clock: int = -1
     """The latest tick it has seen."""
@@ -296,6 +81,8 @@ class Conversation(msgspec.Struct, array_like=True):
     standings: list[Standing] = []
     """What the numbers hold of each episode."""
     version: int = 0
+    round: int = 0
+    """In which round of its line it was last said to have changed."""
 
     @property
     def last(self) -> Episode | None:
@@ -308,6 +95,10 @@ class Conversation(msgspec.Struct, array_like=True):
         last = self.last
         return last if last is not None and last.closed_at is None else None
 
+    def knows(self, name: str) -> bool:
+        """Whether an event of this id has come before."""
+        return self.log.has(name) or name in self.late
+
 
 class Fold:
     """Folds events into one conversation.
@@ -318,7 +109,7 @@ class Fold:
     def __init__(self, conversation: Conversation, policy: Policy) -> None:
         self.conversation = conversation
         self.policy = policy
-        self.deltas: dict[tuple[str, str, int, str], int] = {}
+        self.deltas: dict[Place, int] = {}
         self.amended: list[tuple[str, int | None]] = []
         """Events that belong to another episode than was said of them."""
         self.refolded = False
@@ -329,59 +120,66 @@ class Fold:
 
     def insert(self, new: Entry) -> None:
         """Add one event that is neither a repeat nor late."""
-        conversation = self.conversation
-        conversation.ids.add(new.id)
+        conversation, log = self.conversation, self.conversation.log
         conversation.greatest_at = max(conversation.greatest_at, new.at)
-        entries = conversation.entries
-        if entries and new.place() < entries[-1].place():
-            entries.insert(bisect_left(entries, new.place(), key=Entry.place), new)
-            self.refold()
-            return
-        entries.append(new)
         last = conversation.last
-        if last is not None and last.by_clock and last.closed_at is not None and new.at < last.closed_at:
-            self.refold()
+        if not log.follows(new.at, new.seq, new.id):
+            entries = log.entries()
+            entries.insert(bisect_left(entries, new.place(), key=Entry.place), new)
+            self._refold(entries, new)
+        elif last is not None and last.by_clock and last.closed_at is not None and new.at < last.closed_at:
+            self._refold([*log.entries(), new], new)
         else:
-            self._run(len(entries) - 1)
+            again = self._step(log.n, new)
+            if again is None:
+                log.append(new)
+            else:
+                self._fold_again(again, [*log.entries(), new])
 
     def advance(self, tick: int) -> None:
         """Let the clock close what has come to its end."""
         self.conversation.clock = max(self.conversation.clock, tick)
         self._expire(self.conversation.clock)
 
-    def refold(self) -> None:
+    def _refold(self, entries: list[Entry], new: Entry) -> None:
         """Fold all events anew."""
         conversation = self.conversation
         self.refolded = True
-        for (queue, channel, minute, field), n in conversation.outside.items():
-            self._delta(queue, channel, minute, field, -n)
+        for place, n in conversation.outside.items():
+            self._delta(*place, -n)
         conversation.outside = {}
-        before = [old.episode for old in conversation.entries]
+        before = [one.episode for one in entries]
         while conversation.episodes:
             self._pop()
         conversation.number = conversation.forgotten
         conversation.memory = conversation.base.copy()
-        self._run(0)
+        self._run(entries, 0)
         self._expire(conversation.clock)
         self.amended += [
-            (now.id, now.episode) for now, old in zip(conversation.entries, before, strict=True) if now.episode != old
+            (now.id, now.episode)
+            for now, old in zip(entries, before, strict=True)
+            if now.episode != old and now is not new
         ]
+
+    def _fold_again(self, hints: Hints, entries: list[Entry]) -> None:
+        """Fold the last episode again, with what the last event said of it."""
+        self._run(entries, self._restart(hints))
 
     def forget(self) -> None:
         """Keep the number, queue, channel and customer only. What was counted stays counted."""
         conversation = self.conversation
         conversation.forgotten = conversation.number
         conversation.base = conversation.memory.copy()
-        conversation.entries, conversation.episodes, conversation.standings = [], [], []
-        conversation.ids, conversation.outside = set(), {}
+        conversation.log, conversation.late, conversation.outside = Log(), [], {}
+        conversation.episodes, conversation.standings = [], []
 
     # -- the loop ----------------------------------------------------------------------------------------------------
 
-    def _run(self, index: int) -> None:
-        entries = self.conversation.entries
+    def _run(self, entries: list[Entry], index: int) -> None:
         while index < len(entries):
             again = self._step(index, entries[index])
             index = index + 1 if again is None else self._restart(again)
+        self.conversation.log.replace(entries)
 
     def _restart(self, hints: Hints) -> int:
         """Fold the last episode again, knowing what is known now. Returns the index it begins at."""
@@ -392,8 +190,9 @@ class Fold:
     def _pop(self) -> Episode:
         conversation = self.conversation
         episode = conversation.episodes.pop()
-        for (queue, minute, field), n in episode.marks.items():
-            self._delta(queue, episode.channel, minute, field, -n)
+        for mark in episode.marks:
+            for number, n in mark.counts.items():
+                self._delta(mark.queue, episode.channel, mark.minute, number, -n)
         conversation.number = episode.number - 1
         conversation.memory = episode.before
         if episode.demand_at is not None:
@@ -479,7 +278,7 @@ class Fold:
         memory.queue = event.queue or memory.queue
         fields = ("messages", "bot_messages") if event.what == "bot" else ("messages",)
         for field in fields:
-            key = (memory.queue, memory.channel, pane_of(event.at), field)
+            key = (memory.queue, memory.channel, pane_of(event.at), NUMBER[field])
             self.conversation.outside[key] = self.conversation.outside.get(key, 0) + 1
             self._delta(*key, 1)
 
@@ -750,7 +549,7 @@ class Fold:
                     self._mark_in(episode, episode.queue, minute, "negative")
         if event.topics:
             gains = list(iter_unpack(GAIN, event.topics))
-            self._mark_in(episode, episode.queue, minute, f"{TOPIC}{gains[0][0]}")
+            self._mark_number(episode, episode.queue, minute, TOPIC + gains[0][0], 1)
             for topic, gain in gains:
                 episode.gains[topic] = episode.gains.get(topic, 0) + gain
 
@@ -758,12 +557,15 @@ class Fold:
         self._mark_in(episode, episode.queue, pane_of(at), field)
 
     def _mark_in(self, episode: Episode, queue: str, minute: int, field: str, n: int = 1) -> None:
-        key = (queue, minute, field)
-        episode.marks[key] = episode.marks.get(key, 0) + n
-        self._delta(queue, episode.channel, minute, field, n)
+        self._mark_number(episode, queue, minute, NUMBER[field], n)
 
-    def _delta(self, queue: str, channel: str, minute: int, field: str, n: int) -> None:
-        key = (queue, channel, minute, field)
+    def _mark_number(self, episode: Episode, queue: str, minute: int, number: int, n: int) -> None:
+        counts = marked(episode, queue, minute)
+        counts[number] = counts.get(number, 0) + n
+        self._delta(queue, episode.channel, minute, number, n)
+
+    def _delta(self, queue: str, channel: str, minute: int, number: int, n: int) -> None:
+        key = (queue, channel, minute, number)
         total = self.deltas.get(key, 0) + n
         if total:
             self.deltas[key] = total
@@ -771,167 +573,11 @@ class Fold:
             self.deltas.pop(key, None)
 
 
-# -- what an episode is in the numbers -------------------------------------------------------------------------------
-
-
-def standing(episode: Episode, tick: int) -> Standing:
-    """What an episode counts as of a tick. Source: METRICS §1 (cohort), §3–§7."""
-    counts: list[tuple[Key, str, int]] = []
-    channel = episode.channel
-    if episode.closed_at is not None:
-        pane = (episode.queue, channel, pane_of(episode.closed_at))
-        counts.append((pane, "closed", 1))
-        if episode.resolved:
-            counts.append((pane, "resolved", 1))
-    if episode.score is not None:
-        pane = (episode.rated_queue, channel, pane_of(episode.rated_at))
-        counts += [(pane, "ratings", 1), (pane, "score_sum", episode.score)]
-        if episode.score >= 4:
-            counts.append((pane, "csat_good", 1))
-    frt = wait = None
-    if episode.demand_at is not None:
-        cohort = (credit(episode), channel, pane_of(episode.demand_at))
-        counts.append(((episode.demand_queue, channel, cohort[2]), "arrivals", 1))
-        counts += _cohort(episode, cohort, tick)
-        if not episode.reopen:
-            wait = _ended_wait(episode)
-            if episode.reply_at is not None:
-                frt = (cohort, episode.reply_at - episode.demand_at)
-    return Standing(tuple(counts), frt, wait, stance(episode, tick) if episode.open else None)
-
-
-def credit(episode: Episode) -> str:
-    """The queue that every cohort number of the episode counts in. METRICS §3."""
-    return episode.credit_queue or episode.queue
-
-
-def _cohort(episode: Episode, pane: Key, tick: int) -> list[tuple[Key, str, int]]:
-    demand, target, short = episode.demand_at or 0, episode.target_ms or 0, episode.short_ms or 0
-    fields = ["offered"]
-    out: list[tuple[Key, str, int]] = []
-    if episode.left_ms is not None and episode.left_ms <= target:
-        fields.append("connected")
-    match episode.outcome:
-        case "answered":
-            frt = (episode.reply_at or 0) - demand
-            fields.append("answered")
-            if frt <= target:
-                fields.append("answered_in_target")
-            fields.append("reopen_frt_n" if episode.reopen else "frt_n")
-            out.append((pane, "reopen_frt_sum_ms" if episode.reopen else "frt_sum_ms", frt))
-        case "abandoned":
-            fields.append("abandoned")
-            if (episode.gone_at or 0) - demand <= short:
-                fields.append("short_abandoned")
-        case "waiting":
-            fields.append("waiting")
-            if max(0, tick - demand) < target:
-                fields.append("undecided")
-        case _:
-            fields.append("closed_unanswered")
-    return [(pane, field, 1) for field in fields] + out
-
-
-def _ended_wait(episode: Episode) -> tuple[Key, int, bool] | None:
-    """The wait for the first response, in the pane in which it ended; it touches all windows from there back to `d`."""
-    ends = [at for at in (episode.reply_at, episode.gone_at, episode.closed_at) if at is not None]
-    if not ends:
-        return None
-    end, demand = ends[0], episode.demand_at or 0
-    return (credit(episode), episode.channel, pane_of(end)), end - demand, episode.reply_at is not None
-
-
-def stance(episode: Episode, tick: int) -> Stance:
-    """What an open episode is in the gauges as of a tick."""
-    state, since = episode.state, episode.waiting_since
-    age = 0 if since is None else max(0, tick - since)
-    return Stance(
-        queue=episode.queue,
-        channel=episode.channel,
-        state=state,
-        agent=episode.held,
-        since=since,
-        band=sum(age >= bound for bound in AGES),
-        over=since is not None and age >= (episode.target_ms or 0),
-        waits_from=episode.demand_at if state == "awaiting_first" and not episode.reopen else None,
-        opened=episode.opened_at,
-    )
-
-
-def next_change(episode: Episode, tick: int, policy: Policy) -> int:
-    """The first instant after the tick at which the clock alone changes what an open episode is."""
-    due = episode.due(policy)
-    since = episode.waiting_since
-    if since is None or episode.demand_at is None:
-        return due
-    target = episode.target_ms or 0
-    edges = [since + target, episode.demand_at + target, *(since + bound for bound in AGES)]
-    return min([edge for edge in edges if edge > tick] + [due])
-
-
-def likeliest(gains: Mapping[int, int], names: Sequence[str]) -> str | None:
-    """The topic with the greatest summed log-probability, of equals the first by name; None where none has any."""
-    if not gains:
-        return None
-    return min((-gain, names[topic]) for topic, gain in gains.items())[1]
-
-
-def row(conversation: Conversation, episode: Episode, policy: Policy, names: Sequence[str] = ()) -> EpisodeRow:
-    """The episode as table `episodes` has it (CONTRACT §4). `names`: the topics by their number."""
-    demand, reply, gone, closed = episode.demand_at, episode.reply_at, episode.gone_at, episode.closed_at
-    outcome = episode.outcome
-    frt = None if reply is None or demand is None else reply - demand
-    calendar = policy.calendar(credit(episode))
-    return EpisodeRow(
-        tenant=conversation.tenant,
-        conversation=conversation.id,
-        episode=episode.number,
-        version=conversation.version,
-        channel=episode.channel,
-        queue=episode.queue,
-        credit_queue=credit(episode),
-        customer=episode.customer,
-        agent=episode.held or None,
-        opened_at=episode.opened_at,
-        demand_at=demand,
-        first_reply_at=reply,
-        first_reply_agent=episode.reply_agent,
-        closed_at=closed,
-        state=episode.state,
-        outcome=outcome,
-        reopen=episode.reopen,
-        outbound=episode.outbound,
-        frt_ms=frt,
-        frt_business_ms=business_ms(calendar, demand, reply)
-        if calendar and reply is not None and demand is not None
-        else None,
-        frt_customer_ms=episode.frt_customer_ms,
-        frt_any_ms=episode.frt_any_ms,
-        greeting_ms=episode.greeting_ms,
-        handle_ms=closed - episode.handled_from if closed is not None and episode.handled_from is not None else None,
-        abandon_wait_ms=gone - demand if outcome == "abandoned" and gone is not None and demand is not None else None,
-        censored_wait_ms=closed - demand
-        if outcome == "closed_unanswered" and closed is not None and demand is not None
-        else None,
-        reply_times_ms=list(episode.replies),
-        queue_waits=list(episode.stays),
-        queue_left_ms=episode.left_ms,
-        waiting_since=episode.waiting_since,
-        target_ms=episode.target_ms,
-        short_ms=episode.short_ms,
-        customer_messages=episode.customer_messages,
-        agent_messages=episode.agent_messages,
-        bot_messages=episode.bot_messages,
-        transfers=episode.transfers,
-        resolved=episode.resolved,
-        csat=episode.score,
-        topic=likeliest(episode.gains, names),
-        agent_topic=episode.agent_topic,
-        sentiment=episode.sentiment_sum / (1_000 * episode.sentiment_n) if episode.sentiment_n else None,
-        holds=[Hold(hold.agent, hold.since, hold.until) for hold in episode.holds if hold.agent],
-    )
-
-
-def frt_bucket(frt: tuple[Key, int]) -> int:
-    """The histogram bucket of a first response."""
-    return bucket(frt[1])
+def marked(episode: Episode, queue: str, minute: int) -> dict[int, int]:
+    """The marks of an episode in a queue and minute."""
+    for mark in reversed(episode.marks):
+        if mark.minute == minute and mark.queue == queue:
+            return mark.counts
+    mark = Mark(queue, minute, {})
+    episode.marks.append(mark)
+    return mark.counts

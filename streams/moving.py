@@ -21,6 +21,7 @@ from streams.parcels import parcels
 from streams.policy import Policy
 from streams.said import Told
 from streams.shard import Changed, Shard
+from streams.suspicion import Suspicion
 from streams.tables import Lost, Table, Tables
 
 log = structlog.get_logger()
@@ -68,6 +69,7 @@ class Moving:
         self._uncommitted = 0
         self._busy = asyncio.Lock()
         self._ending = False
+        self._suspicion = Suspicion()
 
     def assigned(self, partitions: Iterable[int]) -> None:
         """A new generation: these are ours, and no others."""
@@ -118,6 +120,8 @@ class Moving:
                 await self._set_aside(home, message.offset, f"could not be applied: {type(error).__name__}")
                 raise
         elif message.offset > shard.position:
+            if message.offset not in home.aside:
+                await self._suspicion.note(message, record)
             shard.dead(dead_letter(message, record))
             shard.step(message.offset, Record())
         home.unacked.append(event)

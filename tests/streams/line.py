@@ -102,7 +102,7 @@ class Line:
         shard = Shard(partition, lambda _: self.policy, shelf, self.shards[partition].position, self.reader)
         shard.load()
         self.shards[partition] = shard
-        self._read(shard.base())
+        self._read(shard.base().decoded())
 
     def _read(self, reading: Reading) -> None:
         for segment in reading.segments:

@@ -22,10 +22,10 @@ from tests.streams.test_agents import follow_on, message
 from streams.events import Record, Event, encode
 from streams.shard import Shard
 
-def broken(self, event):
+def broken(self, line, conversation, event):
     raise ZeroDivisionError("planted")
 
-Shard._event = broken
+Shard._fold = broken
 follow, files, said = follow_on(Path(sys.argv[1]))
 asyncio.run(follow.begin())
 asyncio.run(follow.take(message(encode(Record(pos=5, events=[Event(id="a", kind="message", at=1, conversation="c")])))))

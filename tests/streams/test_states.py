@@ -10,9 +10,12 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from streams.shard import Changed
+from config.settings import TenantSettings
+from streams.policy import Policy
+from streams.shard import Changed, Shard
 from streams.states import Batch, Files, inserted
 
 ROOT = Path(__file__).parents[2]
@@ -155,7 +158,9 @@ def test_the_sinks_positions_are_read_as_soon_as_it_has_any(tmp_path: Path) -> N
 CHILD = """
 import sys
 from pathlib import Path
-from streams.shard import Changed
+from config.settings import TenantSettings
+from streams.policy import Policy
+from streams.shard import Changed, Shard
 from streams.states import Batch, Files
 
 files = Files(Path(sys.argv[1]))
@@ -189,3 +194,10 @@ def test_a_kill_at_any_moment_leaves_whole_commits_and_none_that_was_told_is_los
             assert {*files.shelf(part).live("conversation")} == {str(position).encode()}
             assert list(files.outbox(part, -1)) == [str(n).encode() for n in range(position + 1)]
         files.close()
+
+
+def test_state_of_another_form_is_refused_with_a_word_on_what_to_do(files: Files) -> None:
+    row = Changed("tenant", "t", "", 0, True, msgspec.msgpack.encode({"name": "t", "form": 1}))
+    files.commit([Batch(0, 7, [row], [])])
+    with pytest.raises(RuntimeError, match="form 1, this release reads 2: rebuild it"):
+        Shard(0, lambda _: Policy(TenantSettings()), files.shelf(0), 7).load()

@@ -10,11 +10,13 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from streams.conversation import Conversation, Entry, Episode
+from streams.conversation import Conversation
+from streams.entries import Entry
+from streams.episode import Episode
 from streams.events import Event, PaneRow
 from streams.labels import hashed
+from streams.line import Tenant
 from streams.present import View
-from streams.shard import Tenant
 from tests.conformance.cases import Row
 from tests.reference.streams import START, Stream, story, streams
 from tests.reference.words import Says, worded

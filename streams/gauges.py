@@ -1,0 +1,160 @@
+"""What stands open of one queue and channel in one partition. No clock: ages are asked for as of a tick."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Iterator
+
+from streams.events import GaugeRow
+from streams.standing import Stance
+from streams.windows import DAY, MINUTE, pane_of
+
+AGES = (MINUTE, 5 * MINUTE, 15 * MINUTE, 60 * MINUTE, DAY)
+"""Where the next age band begins."""
+
+
+class Gauge:
+    """Open episodes by state, and since when those in the backlog wait."""
+
+    __slots__ = ("counts", "dues", "opened", "past", "since", "told", "unassigned", "waiting")
+
+    def __init__(self) -> None:
+        self.counts: dict[str, int] = {}
+        self.unassigned = 0
+        self.opened: dict[int, int] = {}
+        """Minute → how many of those that are open opened in it."""
+        self.since: list[int] = []
+        """Every `waiting_since`, in order."""
+        self.dues: list[int] = []
+        """When each of them is over target, in order."""
+        self.past: list[tuple[int, int | None]] = []
+        """Who went since the last pane that closed: when, and from when they had waited."""
+        self.waiting: dict[int, int] = {}
+        self.told: tuple[int, ...] = ()
+        """What depends on time alone, as it was said last."""
+
+    @property
+    def open(self) -> int:
+        """Open episodes."""
+        return sum(self.counts.values())
+
+    def add(self, stance: Stance) -> None:
+        """An episode as it stands."""
+        self._add(stance)
+        if stance.since is not None and stance.due is not None:
+            insort(self.since, stance.since)
+            insort(self.dues, stance.due)
+
+    def load(self, stance: Stance) -> None:
+        """The same for one of many, in any order: sort `since` and `dues` behind the last."""
+        self._add(stance)
+        if stance.since is not None and stance.due is not None:
+            self.since.append(stance.since)
+            self.dues.append(stance.due)
+
+    def _add(self, stance: Stance) -> None:
+        bump(self.counts, stance.state, 1)
+        bump(self.opened, pane_of(stance.opened), 1)
+        self.unassigned += stance.since is not None and stance.agent is None
+        if stance.waits_from is not None:
+            bump(self.waiting, stance.waits_from, 1)
+
+    def withdraw(self, stance: Stance) -> None:
+        """It stands so no more."""
+        bump(self.counts, stance.state, -1)
+        bump(self.opened, pane_of(stance.opened), -1)
+        if stance.since is not None and stance.due is not None:
+            del self.since[bisect_left(self.since, stance.since)]
+            del self.dues[bisect_left(self.dues, stance.due)]
+            self.unassigned -= stance.agent is None
+        if stance.waits_from is not None:
+            bump(self.waiting, stance.waits_from, -1)
+
+    def turn(self, stance: Stance, since: int, due: int) -> None:
+        """One that waited on the customer is in the backlog from now on."""
+        bump(self.counts, stance.state, -1)
+        bump(self.counts, "awaiting_reply", 1)
+        stance.state, stance.since, stance.due = "awaiting_reply", since, due
+        insort(self.since, since)
+        insort(self.dues, due)
+        self.unassigned += stance.agent is None
+
+    def rest(self, stance: Stance) -> None:
+        """One in the backlog waits on the customer from now on."""
+        bump(self.counts, stance.state, -1)
+        bump(self.counts, "waiting_on_customer", 1)
+        if stance.since is not None and stance.due is not None:
+            del self.since[bisect_left(self.since, stance.since)]
+            del self.dues[bisect_left(self.dues, stance.due)]
+            self.unassigned -= stance.agent is None
+        stance.state, stance.since, stance.due = "waiting_on_customer", None, None
+
+    def leave(self, at: int, since: int | None) -> None:
+        """Remember that an episode that waited from `since` (None: did not) was here until `at`."""
+        self.past.append((at, since))
+
+    def spans(self, first: int, until: int) -> Iterator[tuple[int, int, int, int | None]]:
+        """The panes of `[first, until)` in which anything was open, as (since, until, backlog, oldest since).
+
+        The backlog is that of a pane's end: who began to wait later is not in it, who went later still is.
+        """
+        begun = {pane_of(since) for since in self.since[bisect_left(self.since, first + MINUTE) :]}
+        begun |= {pane_of(since) for _, since in self.past if since is not None}
+        begun |= self.opened.keys()
+        ended = {edge for at, _ in self.past for edge in (pane_of(at), pane_of(at) + MINUTE)}
+        starts = [first, *sorted(edge for edge in begun | ended if first < edge < until)]
+        opened = min(self.opened, default=until)
+        went = max((at for at, _ in self.past), default=first)
+        for start, stop in zip(starts, [*starts[1:], until], strict=True):
+            if opened <= start or went > start:
+                yield start, stop, *self._at_end(start + MINUTE)
+
+    def _at_end(self, end: int) -> tuple[int, int | None]:
+        gone = [since for at, since in self.past if since is not None and since < end <= at]
+        waited = bisect_left(self.since, end)
+        oldest = gone if not waited else [*gone, self.since[0]]
+        return waited + len(gone), min(oldest, default=None)
+
+    def close(self, until: int) -> None:
+        """The panes that end by here are told."""
+        if self.past:
+            self.past = [one for one in self.past if one[0] > until]
+
+    def aged(self, now: int) -> tuple[int, ...]:
+        """What depends on time alone: how many are over target, and the age bands."""
+        since = self.since
+        if not since:
+            return ()
+        edges = [len(since), *(bisect_right(since, now - bound) for bound in AGES), 0]
+        return bisect_right(self.dues, now), *(edges[n] - edges[n + 1] for n in range(len(AGES) + 1))
+
+    def row(self, tenant: str, queue: str, channel: str, version: int, now: int) -> GaugeRow:
+        """As it goes out, as of a tick."""
+        get = self.counts.get
+        self.told = self.aged(now)
+        over, *ages = self.told or (0, 0, 0, 0, 0, 0, 0)
+        return GaugeRow(
+            tenant=tenant,
+            queue=queue,
+            channel=channel,
+            version=version,
+            open=self.open,
+            with_bot=get("with_bot", 0),
+            awaiting_first=get("awaiting_first", 0),
+            awaiting_reply=get("awaiting_reply", 0),
+            waiting_on_customer=get("waiting_on_customer", 0),
+            unassigned=self.unassigned,
+            over_target=over,
+            ages=ages,
+            oldest_since=self.since[0] if self.since else None,
+            waiting=self.waiting,
+        )
+
+
+def bump(counts: dict, key: object, n: int) -> None:  # type: ignore[type-arg]  # str or int keys alike
+    """Add to a count; one that comes to 0 is left out."""
+    total = counts.get(key, 0) + n
+    if total:
+        counts[key] = total
+    else:
+        counts.pop(key, None)

@@ -1,0 +1,444 @@
+"""All that one tenant has in one partition: its conversations, and the totals they come to.
+
+Conversations that nothing has happened to for a while are kept as bytes, closed ones only for a while. What the numbers
+hold of an episode is withdrawn and added as its standing changes.
+"""
+
+from __future__ import annotations
+
+from heapq import heapify, heappush
+from struct import iter_unpack, pack
+from typing import Protocol
+
+import msgspec
+
+from streams.agents_log import AgentLog
+from streams.conversation import Conversation, Fold
+from streams.entries import GAIN, Entry
+from streams.episode import MARKS, TOPIC, Episode
+from streams.events import AgentRow, Amendment, Event, PaneRow, Run, encode
+from streams.gauges import Gauge, bump
+from streams.labels import Reader
+from streams.metrics import bucket
+from streams.policy import Policy
+from streams.said import Changes
+from streams.standing import (
+    NOTHING,
+    Cohort,
+    Count,
+    Key,
+    Stance,
+    Standing,
+    closing_counts,
+    counts,
+    next_change,
+    rating_counts,
+    stance,
+    standing,
+)
+from streams.windows import HOUR, MINUTE, pane_of
+
+FORM = 2
+"""How conversations are kept. It rises when a release cannot read what the one before kept."""
+KEPT_PANES = 26 * HOUR
+"""Panes so young are kept in memory and said again at a start: `today` in any zone, and a little more."""
+KEPT_CLOSED = 2_000
+"""Closed conversations that stay in memory, the latest touched."""
+WARM = 4_000
+"""Conversations that stay in memory as they are; beyond them, those at rest become bytes."""
+MOST_MINUTES = 40 * 24 * 60
+"""A jump of the watermark says gauges of so many panes at most."""
+MOST_TOPICS = 2_000
+"""Topics that a partition tells apart for a tenant, ever; a model has 200 at a time."""
+MOST_NAMED, MOST_GAIN = 8, 65_535
+"""Topics of a message, and what one of them gains, at most, whoever says so."""
+
+
+class Finding(Protocol):
+    """Where rows that are not in memory are found."""
+
+    def find(self, kind: str, tenant: str, key: str, at: int = 0) -> bytes | None:
+        """One row, or None."""
+        ...
+
+
+class Tenant(msgspec.Struct):
+    """One tenant in this partition."""
+
+    name: str
+    replaying: bool = False
+    clock: int = -1
+    """Its last tick, while in replay."""
+    greatest_at: int = -1
+    active_at: int = -1
+    """When it was last heard of, by tick or event time."""
+    closed_until: int = -1
+    """Panes that end by here are closed."""
+    late: int = 0
+    topics: list[str] = []
+    """Topic by its number in this partition: entries and episodes keep numbers."""
+    form: int = 0
+    """`FORM` of its rows."""
+
+
+class Line:
+    """One tenant in one partition. `now` and `position` are set by the shard before anything is asked."""
+
+    def __init__(self, tenant: Tenant, policy: Policy, kept: Finding, reader: Reader | None = None) -> None:
+        self.tenant = tenant
+        self.policy = policy
+        self.name = tenant.name
+        self.now = -1
+        self.position = -1
+        self.round = 1
+        """Rises whenever what has changed was taken: a conversation is noted once in each."""
+        self.silence = min(policy.expire, policy.expire_backlog)
+        self.conversations: dict[str, Conversation] = {}
+        self.resting: dict[str, bytes] = {}
+        self.closed: dict[str, None] = {}
+        self.panes: dict[Key, PaneRow] = {}
+        self.hot: dict[Key, PaneRow] = {}
+        """Those that are noted as changed already."""
+        self.gauges: dict[tuple[str, str], Gauge] = {}
+        self.logs: dict[str, AgentLog] = {}
+        self.held: dict[str, dict[str, int]] = {}
+        self.deadlines: list[tuple[int, str]] = []
+        self.said = Changes()
+        self.episodes: dict[tuple[str, int], bytes | None] = {}
+        """Episodes to say; with the row where it cannot be made any more."""
+        self.changed: set[str] = set()
+        """Conversations to keep."""
+        self.changed_panes: set[Key] = set()
+        self.changed_agents: set[str] = set()
+        self.changed_tenant = True
+        self.horizon = -KEPT_PANES
+        self.numbers = {name: number for number, name in enumerate(tenant.topics)}
+        self._kept = kept
+        self._reader = reader
+        self._warm = WARM
+
+    def number(self, topic: str) -> int | None:
+        """The number of a topic, given at first sight; None where there are too many."""
+        number = self.numbers.get(topic)
+        if number is None and len(self.numbers) < MOST_TOPICS:
+            number = self.numbers[topic] = len(self.numbers)
+            self.tenant.topics.append(topic)
+            self.changed_tenant = True
+        return number
+
+    def read(self, new: Entry, event: Event) -> str | None:
+        """Let the model say what a customer's message is about, unless it has; what it says stays with the event."""
+        if not event.gains:
+            if self._reader is None or not new.words:
+                return None
+            event.gains = dict(self._reader.rank(self.name, new.words))
+        if new.what != "customer":
+            return None
+        ranked = sorted(event.gains.items(), key=lambda pair: (-pair[1], pair[0]))[:MOST_NAMED]
+        known = [(number, gain) for topic, gain in ranked if (number := self.number(topic)) is not None]
+        new.topics = b"".join(pack(GAIN, number, min(max(gain, 1), MOST_GAIN)) for number, gain in known)
+        return self.tenant.topics[known[0][0]] if known else None
+
+    # -- conversations -----------------------------------------------------------------------------------------------
+
+    def conversation(self, name: str) -> Conversation:
+        """One conversation, from wherever it is; a new one at first sight."""
+        found = self.conversations.get(name)
+        if found is None:
+            found = self.conversations[name] = self._found(name)
+            if found.open is None:
+                self.closed[name] = None
+        return found
+
+    def _found(self, name: str) -> Conversation:
+        packed = self.resting.pop(name, None)
+        if packed is None:
+            packed = self._kept.find("conversation", self.name, name)
+        if packed is None:
+            return Conversation(self.name, name)
+        found = _conversation_from(packed)
+        found.round = 0
+        return found
+
+    def touch(self, conversation: Conversation, number: int) -> None:
+        """Note that a conversation has changed, in this episode."""
+        self.episodes[conversation.id, number] = None
+        conversation.round = self.round
+        self.changed.add(conversation.id)
+
+    def rest(self) -> None:
+        """Let what is at rest become bytes, and closed conversations go. Only once all changes are taken."""
+        while len(self.closed) > KEPT_CLOSED:
+            name = next(iter(self.closed))
+            del self.closed[name]
+            if self.resting.pop(name, None) is None:
+                del self.conversations[name]
+        if len(self.conversations) > self._warm:
+            idle = [name for name, one in self.conversations.items() if one.round < self.round - 4]
+            for name in idle:
+                self.resting[name] = _packed(self.conversations.pop(name))
+            self._warm = max(WARM, len(self.conversations) * 5 // 4)
+        horizon = self.tenant.closed_until - KEPT_PANES
+        if horizon > self.horizon:
+            self.horizon = horizon
+            for key in [key for key in self.panes if key[2] < horizon]:
+                del self.panes[key]
+
+    # -- panes -------------------------------------------------------------------------------------------------------
+
+    def pane(self, key: Key, restating: bool = False) -> PaneRow:
+        """A pane that is about to change. `restating`: by an event that came after it had closed."""
+        pane = self.hot.get(key)
+        if pane is None:
+            pane = self.panes.get(key)
+            if pane is None:
+                pane = self.panes[key] = self._found_pane(key)
+            if restating and pane.version != self.position and key[2] < self.tenant.closed_until:
+                pane.restated += 1
+            pane.version = self.position
+            self.hot[key] = pane
+            self.said.panes.add(key)
+            self.changed_panes.add(key)
+        return pane
+
+    def _found_pane(self, key: Key) -> PaneRow:
+        packed = self._kept.find("pane", self.name, f"{key[0]}\x1f{key[1]}", key[2])
+        return PaneRow(self.name, *key, version=-1) if packed is None else pane_from(packed)
+
+    # -- from the fold to the totals -----------------------------------------------------------------------------------
+
+    def settle(self, fold: Fold, now: int, restating: bool) -> None:
+        """Let the numbers follow what was folded."""
+        conversation = fold.conversation
+        conversation.version = self.position
+        for (queue, channel, minute, number), n in fold.deltas.items():
+            self.mark(self.pane((queue, channel, minute), restating), number, n)
+        for name, episode in fold.amended:
+            row = Amendment(self.name, conversation.id, name, self.position, episode)
+            self.said.amendments.append(encode(row))
+        self._restand(fold, now, restating)
+        self._restance(conversation)
+        self.schedule(conversation, now)
+        self.changed.add(conversation.id)
+
+    def mark(self, pane: PaneRow, number: int, n: int) -> None:
+        """Add to what has happened in a pane."""
+        if number < TOPIC:
+            bump(pane.counts, MARKS[number], n)
+        else:
+            bump(pane.topics, self.tenant.topics[number - TOPIC], n)
+
+    def count_topics(self, pane: PaneRow, marks: dict[int, int], episode: Episode, new: Entry) -> None:
+        """What a model says of a message, in its pane and its episode."""
+        gains = list(iter_unpack(GAIN, new.topics))
+        number = TOPIC + gains[0][0]
+        marks[number] = marks.get(number, 0) + 1
+        self.mark(pane, number, 1)
+        for topic, gain in gains:
+            episode.gains[topic] = episode.gains.get(topic, 0) + gain
+
+    def _restand(self, fold: Fold, now: int, restating: bool) -> None:
+        conversation = fold.conversation
+        episodes, standings = conversation.episodes, conversation.standings
+        known, there = len(standings), len(episodes)
+        first = 0 if fold.refolded else max(0, min(known, there) - 2)
+        for index in range(first, max(known, there)):
+            new = standing(episodes[index], now) if index < there else NOTHING
+            old = standings[index] if index < known else NOTHING
+            if old != new:
+                self._apply(old, new, restating)
+                if index < known:
+                    standings[index] = new
+                else:
+                    standings.append(new)
+            elif index >= known:
+                standings.append(new)
+            if old != new or fold.refolded or index == there - 1:
+                self.touch(conversation, conversation.forgotten + index + 1)
+        del standings[there:]
+
+    def _apply(self, old: Standing, new: Standing, restating: bool) -> None:
+        moved = old.channel != new.channel
+        if moved or old.cohort != new.cohort:
+            was = [] if old.cohort is None else counts(old.cohort)
+            now = [] if new.cohort is None else counts(new.cohort)
+            self._recount(was, old.channel, now, new.channel, restating)
+            for one, channel, n in ((old.cohort, old.channel, -1), (new.cohort, new.channel, 1)):
+                if one is not None and one.ended is not None and not one.reopen:
+                    self._count_wait(one, channel, n, restating)
+        if moved or old.closing != new.closing:
+            was = [] if old.closing is None else closing_counts(*old.closing)
+            now = [] if new.closing is None else closing_counts(*new.closing)
+            self._recount(was, old.channel, now, new.channel, restating)
+        if moved or old.rating != new.rating:
+            was = [] if old.rating is None else rating_counts(*old.rating)
+            now = [] if new.rating is None else rating_counts(*new.rating)
+            self._recount(was, old.channel, now, new.channel, restating)
+
+    def _recount(self, was: list[Count], before: str, now: list[Count], channel: str, restating: bool) -> None:
+        """Take away what is no more and add what is new; what stays is not touched."""
+        same = set(was).intersection(now) if before == channel else ()
+        for queue, minute, field, n in was:
+            if (queue, minute, field, n) not in same:
+                bump(self.pane((queue, before, minute), restating).counts, field, -n)
+        for queue, minute, field, n in now:
+            if (queue, minute, field, n) not in same:
+                bump(self.pane((queue, channel, minute), restating).counts, field, n)
+
+    def _count_wait(self, one: Cohort, channel: str, n: int, restating: bool) -> None:
+        answered = one.outcome == "answered"
+        if answered:
+            bump(self.pane((one.credit, channel, one.minute), restating).frt_hist, bucket(one.ms), n)
+        pane = self.pane((one.credit, channel, one.ended or 0), restating)
+        bump(pane.answered_waits if answered else pane.censored_waits, one.ms, n)
+
+    # -- gauges --------------------------------------------------------------------------------------------------------
+
+    def _restance(self, conversation: Conversation) -> None:
+        last = conversation.last
+        old, new = conversation.stance, None if last is None else stance(last)
+        if old == new:
+            return
+        conversation.stance = new
+        if old is not None:
+            self.gauge(old).withdraw(old)
+            self._leave(conversation, old, new)
+        if new is not None:
+            self.gauge(new).add(new)
+        if old is None or new is None or (old.agent, old.queue) != (new.agent, new.queue):
+            for one, n in ((old, -1), (new, 1)):
+                if one is not None and one.agent:
+                    self.hold(one, n)
+
+    def gauge(self, what: Stance) -> Gauge:
+        """The gauge that a stance counts in, about to change."""
+        key = (what.queue, what.channel)
+        self.said.gauges.add(key)
+        gauge = self.gauges.get(key)
+        if gauge is None:
+            gauge = self.gauges[key] = Gauge()
+        return gauge
+
+    def stand(self, what: Stance) -> None:
+        """Take up the stance of a conversation that was kept. Call `stood` once all are."""
+        key = (what.queue, what.channel)
+        gauge = self.gauges.get(key)
+        if gauge is None:
+            gauge = self.gauges[key] = Gauge()
+        gauge.load(what)
+        if what.agent:
+            bump(self.held.setdefault(what.agent, {}), what.queue, 1)
+
+    def stood(self) -> None:
+        """All that was kept is taken up."""
+        heapify(self.deadlines)
+        for gauge in self.gauges.values():
+            gauge.since.sort()
+            gauge.dues.sort()
+
+    def hold(self, what: Stance, n: int) -> None:
+        """Let the agent who holds an episode hold one more, or one less."""
+        agent = what.agent or ""
+        queues = self.held.setdefault(agent, {})
+        bump(queues, what.queue, n)
+        if not queues:
+            del self.held[agent]
+        self.said.agents.add(agent)
+
+    def _leave(self, conversation: Conversation, old: Stance, new: Stance | None) -> None:
+        """Let the gauge remember what was there until now, for the panes that are not closed yet."""
+        index = old.episode - conversation.forgotten - 1
+        if not 0 <= index < len(conversation.episodes):
+            return
+        closed_at = conversation.episodes[index].closed_at
+        at = conversation.log.at if closed_at is None else closed_at
+        key = (old.queue, old.channel)
+        if new is not None and new.episode == old.episode and key == (new.queue, new.channel):
+            if old.since is None or (new.since is not None and new.since <= old.since):
+                return
+            at = at if new.since is None else min(at, new.since)
+        if at > self.tenant.closed_until:
+            self.gauges[key].leave(at, old.since)
+
+    # -- time ----------------------------------------------------------------------------------------------------------
+
+    def schedule(self, conversation: Conversation, now: int) -> None:
+        """See to it that the clock looks at a conversation when it has to."""
+        episode = conversation.open
+        self.closed.pop(conversation.id, None)
+        if episode is None:
+            conversation.wake = -1
+            self.closed[conversation.id] = None
+            return
+        at = next_change(episode, now, self.policy)
+        if conversation.wake < 0 or at < conversation.wake:
+            conversation.wake = at
+            heappush(self.deadlines, (at, conversation.id))
+
+    def wake(self, at: int, name: str, watermark: int) -> None:
+        """The clock has come to a deadline."""
+        if name not in self.conversations and name not in self.resting:
+            return
+        conversation = self.conversation(name)
+        if conversation.wake != at:
+            return
+        conversation.wake = -1
+        episode = conversation.open
+        if episode is not None and next_change(episode, at, self.policy) > at and not _undecided(conversation):
+            self.schedule(conversation, at)  # it lives on; nothing of it has changed
+            return
+        self.close_panes(min(at, watermark))
+        fold = Fold(conversation, self.policy)
+        fold.advance(at)  # not the tick: what closes it may come hours after this, and it is open until then
+        self.settle(fold, at, restating=False)
+
+    def hear(self, at: int) -> None:
+        """The watermark follows an event that counts. Panes it closes are told as known before it."""
+        tenant = self.tenant
+        active = at if tenant.replaying and at > self.now else self.now
+        tenant.active_at = max(active, tenant.active_at)
+        if at > tenant.greatest_at:
+            tenant.greatest_at = at
+            self.close_panes(at - self.policy.lateness)
+
+    def close_panes(self, watermark: int) -> None:
+        """Say the gauges of the panes that the watermark has passed."""
+        until = pane_of(watermark)
+        since = self.tenant.closed_until
+        if until <= since:
+            return
+        self.tenant.closed_until = until
+        self.changed_tenant = True
+        if since < 0:
+            return
+        first = max(since, until - MOST_MINUTES * MINUTE)
+        for (queue, channel), gauge in self.gauges.items():
+            if gauge.counts or gauge.past:
+                self.said.runs += [
+                    encode(Run(self.name, queue, channel, start, end, self.position, backlog, oldest))
+                    for start, end, backlog, oldest in gauge.spans(first, until)
+                ]
+                gauge.close(until)
+
+    def age(self) -> None:
+        """Note the gauges that time alone has changed since they were said."""
+        for key, gauge in self.gauges.items():
+            if gauge.since and key not in self.said.gauges and gauge.aged(self.now) != gauge.told:
+                self.said.gauges.add(key)
+
+    def agent_row(self, agent: str) -> AgentRow:
+        """One agent, as known here."""
+        queues = self.held.get(agent, {})
+        log = self.logs.get(agent)
+        status, capacity, since = (log.now() if log else None) or (None, None, None)
+        return AgentRow(self.name, agent, self.position, sum(queues.values()), queues, status, capacity, since)
+
+
+def _undecided(conversation: Conversation) -> bool:
+    cohort = conversation.standings[-1].cohort if conversation.standings else None
+    return cohort is not None and cohort.outcome == "waiting" and cohort.within
+
+
+_conversation_from = msgspec.msgpack.Decoder(Conversation).decode
+_packed = msgspec.msgpack.Encoder().encode
+pane_from = msgspec.msgpack.Decoder(PaneRow).decode

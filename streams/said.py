@@ -1,0 +1,100 @@
+"""What one partition has to say, as the bytes that go out: rows are encoded once, as of the tick they belong to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from streams.events import REAL, Reading, Segment, StatusRow, decode_reading, encode
+from streams.standing import Key
+
+LISTS = ("events", "amendments", "episodes", "panes", "runs", "gauges", "agents", "statuses", "dead_letters")
+"""The rows of a segment."""
+
+
+class Part:
+    """A segment with its rows encoded."""
+
+    __slots__ = ("base", "clock", "late", "live", "rows", "tick")
+
+    def __init__(self, clock: str = REAL, tick: int | None = None, live: str | None = None, base: bool = False) -> None:
+        self.clock, self.tick, self.live, self.base = clock, tick, live, base
+        self.rows: dict[str, list[bytes]] = {}
+        self.late: dict[str, int] = {}
+
+    def add(self, name: str, rows: list[bytes]) -> None:
+        """Further rows of one kind."""
+        if rows:
+            self.rows.setdefault(name, []).extend(rows)
+
+    def ends(self) -> bytes:
+        """The fields that end a segment, as they stand behind its rows."""
+        told = encode(Segment(clock=self.clock, late=self.late, tick=self.tick, live=self.live, base=self.base))
+        return told[1:]
+
+
+class Told:
+    """A reading with its rows encoded."""
+
+    __slots__ = ("base", "partition", "parts", "pos")
+
+    def __init__(self, partition: int, pos: int, parts: list[Part], base: bool = False) -> None:
+        self.partition, self.pos, self.parts, self.base = partition, pos, parts, base
+
+    def packed(self) -> bytes:
+        """As one record, however large."""
+        return pack(self, self.pos, [segment(part.rows, part) for part in self.parts])
+
+    def decoded(self) -> Reading:
+        """As its readers get it."""
+        return decode_reading(self.packed())
+
+
+def segment(rows: dict[str, list[bytes]], part: Part) -> bytes:
+    """These rows as a segment that ends as `part` does."""
+    lists = [b'"%b":[%b]' % (name.encode(), b",".join(some)) for name, some in rows.items()]
+    ends = part.ends()
+    if ends != b"}" and lists:
+        return b"{%b,%b" % (b",".join(lists), ends)
+    return b"{%b%b" % (b",".join(lists), ends)
+
+
+def pack(told: Told, position: int, segments: list[bytes]) -> bytes:
+    """Segments as a record of this position."""
+    base = b',"base":true' if told.base else b""
+    return b'{"partition":%d,"pos":%d,"segments":[%b]%b}' % (told.partition, position, b",".join(segments), base)
+
+
+def encoded(reading: Reading) -> Told:
+    """A reading made of structs."""
+    parts = []
+    for segment in reading.segments:
+        part = Part(segment.clock, segment.tick, segment.live, segment.base)
+        part.late = segment.late
+        for name in LISTS:
+            rows: list[Any] = getattr(segment, name)
+            part.add(name, [encode(row) for row in rows])
+        parts.append(part)
+    return Told(reading.partition, reading.pos, parts, reading.base)
+
+
+class Changes:
+    """What of one tenant has changed since it was last said."""
+
+    __slots__ = ("agents", "amendments", "events", "gauges", "late", "panes", "runs", "statuses")
+
+    def __init__(self) -> None:
+        self.events: list[bytes] = []
+        self.amendments: list[bytes] = []
+        self.panes: set[Key] = set()
+        self.runs: list[bytes] = []
+        self.gauges: set[tuple[str, str]] = set()
+        self.agents: set[str] = set()
+        self.statuses: dict[tuple[str, int], StatusRow] = {}
+        self.late = False
+
+    def anything(self) -> bool:
+        """Whether there is something to say."""
+        return bool(
+            self.events or self.panes or self.gauges or self.agents or self.runs
+            or self.amendments or self.statuses or self.late
+        )  # fmt: skip

@@ -1,0 +1,172 @@
+"""What an episode is in the numbers as of a tick, and which counts follow. Pure. Source: METRICS §1 (cohort), §3–§7.
+
+What can still change (outcome, wait, state) is told as a few plain values, reckoned whole from the episode and the
+tick. Where they differ from what the numbers hold, that is withdrawn and the new is added; nothing needs an inverse.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from streams.episode import Episode
+from streams.policy import Policy
+from streams.windows import pane_of
+
+Key = tuple[str, str, int]
+"""(queue, channel, minute)."""
+Count = tuple[str, int, str, int]
+"""(queue, minute, field, n)."""
+
+
+class Stance(msgspec.Struct, array_like=True, gc=False):
+    """What an open episode is in the gauges."""
+
+    queue: str
+    channel: str
+    state: str
+    agent: str | None
+    since: int | None
+    """`waiting_since`, in backlog."""
+    due: int | None
+    """When that is over target."""
+    waits_from: int | None
+    """`d`, where its first response is awaited and counts in the headline."""
+    opened: int
+    episode: int
+
+
+class Cohort(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """What an episode with a `d` counts as. Instants and spans in ms."""
+
+    demand_queue: str
+    credit: str
+    minute: int
+    outcome: str | None
+    ms: int
+    """The first response, where answered; else the wait so far as it ended, 0 while it lasts."""
+    within: bool
+    """Answered within target; given up so soon that it is no miss; waiting for less than the target."""
+    connected: bool
+    reopen: bool
+    ended: int | None
+    """The pane in which the wait for the first response ended."""
+
+
+class Standing(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """What the numbers hold of an episode."""
+
+    channel: str = ""
+    cohort: Cohort | None = None
+    closing: tuple[str, int, bool] | None = None
+    """Queue, minute, resolved."""
+    rating: tuple[str, int, int] | None = None
+    """Queue, minute, score."""
+
+
+NOTHING = Standing()
+
+
+def credit(episode: Episode) -> str:
+    """The queue that every cohort number of the episode counts in. METRICS §3."""
+    return episode.credit_queue or episode.queue
+
+
+def standing(episode: Episode, tick: int) -> Standing:
+    """What an episode counts as, as of a tick."""
+    closed, score = episode.closed_at, episode.score
+    return Standing(
+        episode.channel,
+        None if episode.demand_at is None else cohort(episode, tick),
+        None if closed is None else (episode.queue, pane_of(closed), bool(episode.resolved)),
+        None if score is None else (episode.rated_queue, pane_of(episode.rated_at), score),
+    )
+
+
+def cohort(episode: Episode, tick: int) -> Cohort:
+    """What an episode with a `d` counts as."""
+    demand, target = episode.demand_at or 0, episode.target_ms or 0
+    outcome = episode.outcome
+    end = episode.reply_at
+    if end is None:
+        end = episode.closed_at if episode.gone_at is None else episode.gone_at
+    ms = 0 if end is None else end - demand
+    if outcome == "answered":
+        within = ms <= target
+    elif outcome == "abandoned":
+        within = ms <= (episode.short_ms or 0)
+    else:
+        within = outcome == "waiting" and max(0, tick - demand) < target
+    left = episode.left_ms
+    return Cohort(
+        episode.demand_queue, credit(episode), pane_of(demand), outcome, ms, within,
+        left is not None and left <= target, episode.reopen, None if end is None else pane_of(end),
+    )  # fmt: skip
+
+
+def counts(one: Cohort) -> list[Count]:
+    """The columns of `minutes` that a cohort counts in."""
+    queue, minute, outcome = one.credit, one.minute, one.outcome
+    out = [(one.demand_queue, minute, "arrivals", 1), (queue, minute, "offered", 1)]
+    if one.connected:
+        out.append((queue, minute, "connected", 1))
+    if outcome == "answered":
+        out.append((queue, minute, "answered", 1))
+        if one.within:
+            out.append((queue, minute, "answered_in_target", 1))
+        out.append((queue, minute, "reopen_frt_n" if one.reopen else "frt_n", 1))
+        if one.ms:
+            out.append((queue, minute, "reopen_frt_sum_ms" if one.reopen else "frt_sum_ms", one.ms))
+    elif outcome == "abandoned":
+        out.append((queue, minute, "abandoned", 1))
+        if one.within:
+            out.append((queue, minute, "short_abandoned", 1))
+    elif outcome == "waiting":
+        out.append((queue, minute, "waiting", 1))
+        if one.within:
+            out.append((queue, minute, "undecided", 1))
+    else:
+        out.append((queue, minute, "closed_unanswered", 1))
+    return out
+
+
+def closing_counts(queue: str, minute: int, resolved: bool) -> list[Count]:
+    """The columns that a closing counts in."""
+    out = [(queue, minute, "closed", 1)]
+    if resolved:
+        out.append((queue, minute, "resolved", 1))
+    return out
+
+
+def rating_counts(queue: str, minute: int, score: int) -> list[Count]:
+    """The columns that a rating counts in."""
+    out = [(queue, minute, "ratings", 1), (queue, minute, "score_sum", score)]
+    if score >= 4:
+        out.append((queue, minute, "csat_good", 1))
+    return out
+
+
+def stance(episode: Episode) -> Stance | None:
+    """What an open episode is in the gauges; None where it is closed."""
+    if episode.closed_at is not None:
+        return None
+    state, since = episode.state, episode.waiting_since
+    return Stance(
+        episode.queue,
+        episode.channel,
+        state,
+        episode.held,
+        since,
+        None if since is None else since + (episode.target_ms or 0),
+        episode.demand_at if state == "awaiting_first" and not episode.reopen else None,
+        episode.opened_at,
+        episode.number,
+    )
+
+
+def next_change(episode: Episode, tick: int, policy: Policy) -> int:
+    """The first instant after the tick at which the clock alone changes what an open episode counts as."""
+    due = episode.due(policy)
+    if episode.state != "awaiting_first" or episode.demand_at is None:
+        return due
+    decided = episode.demand_at + (episode.target_ms or 0)
+    return min(due, decided) if decided > tick else due
