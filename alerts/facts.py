@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
+from math import ceil
 from typing import Any
 
 from alerts.readings import SUM, Key, Place
 from alerts.rule import Rule
+from models.drivers import agents_needed, drain_plus
 
 DRIVERS = 5
 """Named parts of one dimension; the rest is `other`: more bars than that nobody reads."""
 SOON_S = 900
 """How soon a backlog should be gone for the people asked for to be enough."""
 MOST_AGENTS = 20
-"""More people than that is no longer a suggestion."""
+"""More people than that is no longer a suggestion, where it is only reckoned from what was closed."""
+MOST_GOAL = 0.995
+"""Nobody can promise all: a share of 1 would take no end of people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +45,7 @@ class Siblings:
         self._keys = list(keys)
         self._agents = list(agents)
         self._parts: dict[tuple[str, str, str], list[Key]] | None = None
+        self._staff: dict[tuple[str, str], tuple[int, int]] = {}
 
     def parts(self, key: Key, dimension: str) -> list[Key]:
         """The keys that add up to this one along `queue` or `channel`; none where it is not a sum over it."""
@@ -56,20 +62,28 @@ class Siblings:
 
     def staff(self, key: Key) -> int:
         """How many people are at work in the key's queue (of the tenant, where it is the sum)."""
-        return sum(
-            1
-            for agent in self._agents
-            if agent.get("tenant") == key["tenant"]
-            and agent.get("status") in ("online", "busy")
-            and (key["queue"] == SUM or key["queue"] in (agent.get("queues") or ()))
-        )
+        return self.at_work(key)[0]
+
+    def at_work(self, key: Key) -> tuple[int, int]:
+        """The same, and how many open episodes they hold. Who holds one while nobody tells a status is at work."""
+        where = (key["tenant"], key["queue"])
+        if where not in self._staff:
+            here = [agent for agent in self._agents if _works(agent, *where)]
+            self._staff[where] = len(here), sum(int(agent.get("open") or 0) for agent in here)
+        return self._staff[where]
+
+
+def _works(agent: Mapping[str, Any], tenant: str, queue: str) -> bool:
+    status = agent.get("status")
+    works = status in ("online", "busy") or (status is None and bool(agent.get("open")))
+    return works and agent.get("tenant") == tenant and (queue == SUM or queue in (agent.get("queues") or ()))
 
 
 def facts_of(rule: Rule, key: Key | None, value: float | None, siblings: Siblings) -> Facts:
     """What to tell about a rule's breach in a key; a number of the whole tenant (no key) has bounds only."""
     if rule.metric.place is not Place.FLAG or key is None:
         low, high = (None, rule.fire.value) if rule.fire.upward else (rule.fire.value, None)
-        return Facts(low=low, high=high, impact={} if key is None else impact_of(key, siblings.staff(key)))
+        return Facts(low=low, high=high, impact={} if key is None else impact_of(key, *siblings.at_work(key)))
     volume = key.get("volume") or {}
     return Facts(
         expected=volume.get("expected"),
@@ -78,7 +92,7 @@ def facts_of(rule: Rule, key: Key | None, value: float | None, siblings: Sibling
         drivers=tuple(drivers_of(key, value, siblings)),
         keywords=tuple(_words(key.get("keywords"))),
         samples=tuple(str(sample) for sample in key.get("samples") or ()),
-        impact=impact_of(key, siblings.staff(key)),
+        impact={**impact_of(key, *siblings.at_work(key)), **feeling_of(key)},
     )
 
 
@@ -123,11 +137,19 @@ def split(dimension: str, parts: Mapping[str, float], total: float) -> list[dict
     ]
 
 
-def impact_of(key: Key, staff: int) -> dict[str, Any]:
-    """What it does to those who wait, and what more people would do. Spans as in the feed; unknown is None."""
+def impact_of(key: Key, staff: int, held: int = 0) -> dict[str, Any]:
+    """What it does to those who wait, and what more people would do. Spans as in the feed; unknown is None.
+
+    `staff` people are at work and hold `held` open episodes. Where it is known how long the work takes, people are
+    reckoned by Erlang-A; else from what those at work closed in the last half hour.
+    """
     half_hour = (key.get("windows") or {}).get("30m") or {}
-    backlog = key.get("backlog")
-    needed, plus = reinforcement(backlog, half_hour.get("closed"), half_hour.get("offered"), staff)
+    backlog, work = key.get("backlog"), key.get("work")
+    needed: int | None
+    if work and staff and backlog is not None:
+        needed, plus = staffing(work, key.get("targets") or {}, backlog, staff, held)
+    else:
+        needed, plus = reinforcement(backlog, half_hour.get("closed"), half_hour.get("offered"), staff)
     return {
         "backlog": backlog,
         "oldest_ms": key.get("oldest_ms"),
@@ -136,6 +158,48 @@ def impact_of(key: Key, staff: int) -> dict[str, Any]:
         "drain_s": key.get("drain_s"),
         "drain_plus": plus,
     }
+
+
+def staffing(
+    work: Mapping[str, float], targets: Mapping[str, Any], backlog: int, staff: int, held: int
+) -> tuple[int, dict[str, int | None]]:
+    """How many more people it takes, and how long the backlog takes (s) with 1, 2 and that many more.
+
+    Enough are those who answer the share wanted within the target at the rate at which people come now (Erlang-A: some
+    give up), and who are through with the backlog within `SOON_S` besides.
+    """
+    arrivals, handling, parallel = round(work["arrivals_per_min"], 1), _near(work["handle_s"]), _near(held / staff)
+    each = max(parallel, 1.0)
+    target, goal = float(targets.get("target_ms") or 60_000) / 1_000, float(targets.get("service_level") or 0.8)
+    enough = _enough(arrivals, handling, each, _near(work["patience_s"]), target, min(goal, MOST_GOAL))
+    needed = max(enough - staff, 0)
+    if backlog:
+        pace = backlog / SOON_S + arrivals / 60  # conversations a second
+        needed = max(needed, ceil(round(pace * handling / each - staff, 6)))
+    drained = drain_plus(backlog, arrivals, handling, each, staff, (1, 2, *([needed] if needed else [])))
+    return needed, {str(more): None if span is None else round(span) for more, span in drained.items()}
+
+
+@lru_cache(maxsize=4_096)
+def _enough(arrivals: float, handling: float, each: float, patience: float, target: float, goal: float) -> int:
+    return agents_needed(arrivals, handling, each, patience, target, goal)
+
+
+def _near(value: float) -> float:
+    """Two digits: more nobody knows, and what was reckoned once need not be again."""
+    return float(f"{value:.2g}")
+
+
+def feeling_of(key: Key) -> dict[str, float | None]:
+    """How customers sound in the last five minutes, and how that differs from the rest of the day; unknown is None."""
+    windows = key.get("windows") or {}
+    now, day = windows.get("5m") or {}, windows.get("today") or {}
+    n, of = now.get("sentiment_n") or 0, (day.get("sentiment_n") or 0) - (now.get("sentiment_n") or 0)
+    if not n:
+        return {"sentiment": None, "sentiment_change": None}
+    mean = now["sentiment_sum"] / n
+    usual = (day["sentiment_sum"] - now["sentiment_sum"]) / of if of > 0 else None
+    return {"sentiment": round(mean, 3), "sentiment_change": None if usual is None else round(mean - usual, 3)}
 
 
 def reinforcement(

@@ -172,7 +172,7 @@ def _of_key(rule: Rule, key: Key, where: tuple[str, str, str], as_of: int, sibli
             if topic != SUM and matches(rule.scope.topic, topic):
                 yield _sample(rule, where, value_of(rule.metric, entry, None), duty, key, topic, entry)
     elif rule.metric.place is Place.PEOPLE:
-        value = impact_of(key, siblings.staff(key)).get(rule.metric.name) if duty else None
+        value = impact_of(key, *siblings.at_work(key)).get(rule.metric.name) if duty else None
         yield _sample(rule, where, value, duty, key)
     else:
         yield _sample(rule, where, value_of(rule.metric, key, rule.window), duty, key)
@@ -204,6 +204,8 @@ def _of_tenant(
             return reading.ingest_lag_ms
         case "no_data":
             return reading.no_data_ms
+        case "parity_faults":
+            return reading.parity_faults
         case "stream_age" | "channel_failing":
             return None  # no tick tells it
         case name:

@@ -10,10 +10,17 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+
 OTHER = "other"
 MOST = 5
 LEAST_LLR = 15.13  # chance of one in 10,000 for one word (χ², one degree of freedom)
 LEAST_COUNT = 5
+TAIL = 8.0  # deviations beyond which nobody is counted
+MOST_IN_SYSTEM = 200_000
+MOST_AGENTS = 100_000
+Vector = npt.NDArray[np.float64]
 
 
 class Driver(NamedTuple):
@@ -93,35 +100,38 @@ def erlang_a(arrivals: float, handling: float, patience: float, servers: int, ta
     Source: Mandelbaum, Zeltyn, "Service engineering in action: the Palm/Erlang-A queue", 2007.
     """
     mu, theta = 1.0 / handling, 1.0 / patience
-    logs, n = [0.0], 0
-    top = 0.0
-    while n < servers or logs[-1] > top - 40.0:
-        n += 1
-        out = min(n, servers) * mu + max(n - servers, 0) * theta
-        logs.append(logs[-1] + math.log(arrivals / out))
-        top = max(top, logs[-1])
-    weights = [math.exp(log - top) for log in logs]
-    total = math.fsum(weights)
-    queue = math.fsum((i - servers) * w for i, w in enumerate(weights) if i > servers) / total
-    abandoned = min(theta * queue / arrivals, 1.0)
-    late = math.fsum(w * _late(i - servers, servers * mu, theta, target) for i, w in enumerate(weights) if i >= servers)
-    return Staffing(min(late / total, 1.0), abandoned)
+    out = _departures(arrivals, mu, theta, servers)
+    logs = np.concatenate([[0.0], np.cumsum(np.log(arrivals / out))])
+    weights = np.exp(logs - logs.max())
+    total = float(weights.sum())
+    queued = weights[servers:]
+    ahead = np.arange(len(queued))
+    abandoned = min(theta * float(ahead @ queued) / total / arrivals, 1.0)
+    late = float(_late(len(queued), servers * mu, theta, target) @ queued) / total
+    return Staffing(min(late, 1.0), abandoned)
 
 
-def _late(ahead: int, pace: float, theta: float, target: float) -> float:
-    """Chance that one who finds `ahead` waiting is not served within the target: it takes ahead + 1 departures.
+def _departures(arrivals: float, mu: float, theta: float, servers: int) -> Vector:
+    """Departures a second with 1, 2, … in the system, up to so many that there are practically never more."""
+    waiting = max((arrivals - servers * mu) / theta, 0.0)  # where arrivals and departures meet
+    most = servers + math.ceil(waiting + TAIL * math.sqrt((arrivals + servers * mu) / theta) + TAIL)
+    number = np.arange(1, min(most, MOST_IN_SYSTEM) + 1)
+    return np.asarray(np.minimum(number, servers) * mu + np.maximum(number - servers, 0) * theta, dtype=np.float64)
+
+
+def _late(n: int, pace: float, theta: float, target: float) -> Vector:
+    """Chance that one who finds 0, 1, … n − 1 waiting is not served within the target: it takes so many departures + 1.
 
     Departures ahead come at pace + k·theta while k wait; the sum of those times is compared with the target by its
     mean and variance (gamma), times the chance of not giving up first.
     """
     from scipy.special import gammaincc  # type: ignore[import-untyped]  # scipy ships no types
 
-    rates = [pace + k * theta for k in range(ahead + 1)]
-    mean = math.fsum(1.0 / rate for rate in rates)
-    variance = math.fsum(1.0 / (rate * rate) for rate in rates)
-    later = float(gammaincc(mean * mean / variance, target * mean / variance))
-    gave_up = 1.0 - math.exp(-theta * min(mean, target))
-    return min(later + (1.0 - later) * gave_up, 1.0)
+    rates = pace + theta * np.arange(n)
+    mean, variance = np.cumsum(1.0 / rates), np.cumsum(1.0 / (rates * rates))
+    later = gammaincc(mean * mean / variance, target * mean / variance)
+    gave_up = 1.0 - np.exp(-theta * np.minimum(mean, target))
+    return np.asarray(np.minimum(later + (1.0 - later) * gave_up, 1.0), dtype=np.float64)
 
 
 def agents_needed(  # the contract's `impact`
@@ -132,7 +142,10 @@ def agents_needed(  # the contract's `impact`
         return 0
     rate, each = arrivals_per_min / 60.0, max(concurrency, 1.0)
     low, high = 0, max(math.ceil(2.0 * rate * handling_s / each), 1)
-    while erlang_a(rate, handling_s, patience_s, _servers(high, each), target_s).wait_over > 1.0 - goal:
+    while (
+        high < MOST_AGENTS
+        and erlang_a(rate, handling_s, patience_s, _servers(high, each), target_s).wait_over > 1.0 - goal
+    ):
         low, high = high, 2 * high
     while high - low > 1:
         middle = (low + high) // 2

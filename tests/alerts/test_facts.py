@@ -1,0 +1,96 @@
+"""People needed: by Erlang-A where the work is known, checked against customers simulated one by one."""
+
+from __future__ import annotations
+
+import heapq
+import random
+import time
+from typing import Any
+
+import pytest
+
+from alerts.facts import SOON_S, Siblings, feeling_of, impact_of, staffing
+
+WORK = {"arrivals_per_min": 6.0, "handle_s": 300.0, "patience_s": 200.0}
+TARGETS = {"target_ms": 60_000, "service_level": 0.8}
+
+
+def answered_in_target(people: int, each: int, work: dict[str, float], target_s: float, n: int = 40_000) -> float:
+    """The share answered in time, first come first served, each with `each` conversations at once."""
+    rng = random.Random(3)
+    free, now, good = [0.0] * (people * each), 0.0, 0
+    for _ in range(n):
+        now += rng.expovariate(work["arrivals_per_min"] / 60)
+        start = max(free[0], now)
+        if start - now > rng.expovariate(1 / work["patience_s"]):
+            continue
+        heapq.heapreplace(free, start + rng.expovariate(1 / work["handle_s"]))
+        good += start - now <= target_s
+    return good / n
+
+
+@pytest.mark.parametrize(("arrivals", "each", "staff"), [(6.0, 1, 4), (6.0, 3, 2), (40.0, 2, 30), (1.0, 1, 1)])
+def test_so_many_more_are_enough_and_two_fewer_are_not(arrivals: float, each: int, staff: int) -> None:
+    work = {**WORK, "arrivals_per_min": arrivals}
+    needed, _ = staffing(work, TARGETS, 0, staff, staff * each)
+    assert needed > 0
+    assert answered_in_target(staff + needed, each, work, 60.0) >= 0.77
+    assert answered_in_target(staff + needed - 2, each, work, 60.0) < 0.80
+
+
+def test_a_backlog_is_gone_soon_with_so_many_more() -> None:
+    needed, plus = staffing({**WORK, "arrivals_per_min": 1.0}, TARGETS, 60, 8, 8)
+    assert plus["1"] is not None
+    assert plus["2"] is not None
+    assert plus["1"] > plus["2"] > SOON_S
+    assert plus[str(needed)] is not None
+    assert (
+        (plus[str(needed)] or 0)
+        <= SOON_S
+        < (staffing({**WORK, "arrivals_per_min": 1.0}, TARGETS, 60, 8, 8)[1]["2"] or 0)
+    )
+
+
+def test_nobody_more_is_needed_where_all_is_well() -> None:
+    assert staffing({**WORK, "arrivals_per_min": 0.2}, TARGETS, 0, 5, 3)[0] == 0
+    assert staffing({**WORK, "arrivals_per_min": 0.0}, TARGETS, 0, 5, 0)[0] == 0
+
+
+def test_a_flood_is_reckoned_in_no_time() -> None:
+    began = time.process_time()
+    needed, _ = staffing(
+        {"arrivals_per_min": 20_000.0, "handle_s": 900.0, "patience_s": 60_000.0}, TARGETS, 9_999, 9, 9
+    )
+    assert needed > 100_000
+    assert time.process_time() - began < 3.0
+
+
+def at_work(*agents: dict[str, Any]) -> tuple[int, int]:
+    key = {"tenant": "shop", "queue": "billing", "channel": "*"}
+    given = [{"tenant": "shop", "queues": ["billing"], "capacity": None, **agent} for agent in agents]
+    return Siblings([], given).at_work(key)
+
+
+def test_who_holds_a_conversation_while_nobody_tells_a_status_is_at_work() -> None:
+    assert at_work({"status": "online", "open": 3}, {"status": "away", "open": 2}, {"status": None, "open": 2}) == (
+        2,
+        5,
+    )
+    assert at_work({"status": None, "open": 0}, {"status": "busy", "open": 1, "queues": ["sales"]}) == (0, 0)
+
+
+def test_without_the_works_length_it_is_reckoned_from_what_was_closed() -> None:
+    key = {"windows": {"30m": {"closed": 60, "offered": 60}}, "backlog": 30, "targets": TARGETS}
+    assert impact_of(key, 2, 4)["agents_needed"] == 2
+    known = impact_of({**key, "work": WORK}, 2, 4)
+    assert known["agents_needed"] > 10
+    assert set(known["drain_plus"]) == {"1", "2", str(known["agents_needed"])}
+
+
+def test_how_customers_sound_is_told_against_the_rest_of_the_day() -> None:
+    windows = {
+        "5m": {"sentiment_sum": -6.0, "sentiment_n": 20},
+        "today": {"sentiment_sum": 14.0, "sentiment_n": 220},
+    }
+    assert feeling_of({"windows": windows}) == {"sentiment": -0.3, "sentiment_change": -0.4}
+    assert feeling_of({}) == {"sentiment": None, "sentiment_change": None}
