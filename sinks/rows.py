@@ -64,7 +64,7 @@ EVENTS = _table(
     "events_base",
     "tenant subject id v kind at event_time seq conversation channel queue customer author author_id text type "
     "private agent by resolved topic score comment status capacity attrs received_at episode model_topic sentiment "
-    "keywords clock_suspect late replay position version",
+    "keywords topic_gains clock_suspect late replay position version",
     "tenant subject id",
     "version",
 )
@@ -167,7 +167,7 @@ def event_row(row: EventRow) -> Row:
         event.channel, event.queue, event.customer, event.author, event.author_id, event.text, event.type,
         event.private, event.agent, event.by, event.resolved, event.topic, event.score, event.comment, event.status,
         event.capacity, event.attrs or {}, event.received_at, row.episode, row.model_topic, row.sentiment,
-        row.keywords, event.clock_suspect, row.late, event.replay, row.position, -row.position,
+        row.keywords, event.gains, event.clock_suspect, row.late, event.replay, row.position, -row.position,
     )  # fmt: skip
 
 

@@ -45,6 +45,7 @@ CREATE TABLE IF NOT EXISTS events_base
     model_topic Nullable(String) COMMENT 'Topic by the model',
     sentiment Nullable(Float64) COMMENT 'Sentiment by the model, -1 to 1',
     keywords Array(String) COMMENT 'Keywords by the model',
+    topic_gains Map(String, UInt16) COMMENT 'What the model said of it: topic, thousandths of log-probability above the topics not named',
     clock_suspect Bool COMMENT 'at lay over 120 s ahead of received_at',
     late Bool COMMENT 'Came too late to count: changes no other table',
     replay Bool COMMENT 'Came through the replay door',
@@ -55,6 +56,8 @@ ENGINE = ReplacingMergeTree(version)
 ORDER BY (tenant, subject, id)
 SETTINGS fsync_after_insert = 1, fsync_part_directory = 1
 COMMENT 'Events as rows that replace themselves; read the view events';
+
+ALTER TABLE events_base ADD COLUMN IF NOT EXISTS topic_gains Map(String, UInt16) COMMENT 'What the model said of it: topic, thousandths of log-probability above the topics not named' AFTER keywords;
 
 CREATE TABLE IF NOT EXISTS amendments_base
 (
@@ -361,6 +364,7 @@ CREATE OR REPLACE VIEW events
     model_topic Nullable(String) COMMENT 'Topic by the model',
     sentiment Nullable(Float64) COMMENT 'Sentiment by the model, -1 to 1',
     keywords Array(String) COMMENT 'Keywords by the model',
+    topic_gains Map(String, UInt16) COMMENT 'What the model said of it: topic, thousandths of log-probability above the topics not named',
     clock_suspect Bool COMMENT 'at lay over 120 s ahead of received_at',
     late Bool COMMENT 'Came too late to count: changes no other table',
     replay Bool COMMENT 'Came through the replay door',
@@ -369,7 +373,8 @@ CREATE OR REPLACE VIEW events
 AS SELECT
     e.tenant AS tenant, conversation, agent, e.id AS id, v, kind, at, seq, channel, queue, customer, author, author_id, text, type,
     private, by, resolved, topic, score, comment, status, capacity, attrs, received_at, event_time,
-    if(a.id != '', a.episode, e.episode) AS episode, model_topic, sentiment, keywords, clock_suspect, late, replay, position
+    if(a.id != '', a.episode, e.episode) AS episode, model_topic, sentiment, keywords, topic_gains, clock_suspect, late, replay,
+    position
 FROM (SELECT * FROM events_base FINAL) AS e
 LEFT JOIN (SELECT tenant, subject, id, episode FROM amendments_base FINAL) AS a
     ON a.tenant = e.tenant AND a.subject = e.subject AND a.id = e.id

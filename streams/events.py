@@ -73,6 +73,9 @@ class Event(msgspec.Struct, omit_defaults=True):
     """Of a customer's public text: −1 to 1 in three decimals (`streams.stamps`). None: unread, or nothing to read."""
     keywords: list[str] = []
     """Of the same: at most eight words, the rarest first."""
+    gains: dict[str, int] = {}
+    """What the worker's model took it to be about when it came: topic → thousandths of log-probability above the topics
+    that are not named, at least 1 (`streams.labels.Reader`). It stays with the event, so a fold anew sums the same."""
 
 
 class Tick(msgspec.Struct, omit_defaults=True):

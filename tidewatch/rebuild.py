@@ -2,7 +2,7 @@
 
 From ClickHouse: every event up to the position that the sink has stored is folded again; what came after it is still in
 the journal, which is never cut beyond that. From the journal: only where it still has everything. The backlogs of
-closed minutes are not made again, nor what models said of single messages; the history keeps what was said of them.
+closed minutes are not made again; the history keeps what was said of them.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """History read back: what ClickHouse has of a tenant's events, folded again through the very fold of the worker.
 
-`events` is enough for that: it has every field as given, what counts of the time, and the position in the stream. What
-models said and gauges of closed panes are not made again: they were true when they were said.
+`events` is enough for that: it has every field as given, what models said of each message, what counts of the time, and
+the position in the stream. Gauges of closed panes are not made again: they were true when they were said.
 """
 
 from __future__ import annotations
@@ -43,6 +43,8 @@ class Clock:
     as_of: int | None
     """Milliseconds; None: before its first tick."""
     replay: bool
+    ticked: bool
+    """Whether it ever had a clock of its own."""
 
 
 def ms(value: datetime | None) -> int | None:
@@ -55,14 +57,15 @@ def ms(value: datetime | None) -> int | None:
 
 def clocks(client: Client) -> list[Clock]:
     """Every tenant."""
+    own = {str(name) for (name,) in client.query("SELECT DISTINCT clock FROM clocks_base").result_rows}
     rows = client.query("SELECT tenant, as_of, replay FROM clocks WHERE tenant != '' ORDER BY tenant").result_rows
-    return [Clock(str(tenant), ms(as_of), bool(replay)) for tenant, as_of, replay in rows]
+    return [Clock(str(tenant), ms(as_of), bool(replay), tenant in own) for tenant, as_of, replay in rows]
 
 
 def events(client: Client, tenant: str, *, late: bool = False) -> Iterator[tuple[int, Event]]:
     """A tenant's events, each with its position, in the order of arrival; `late`: also those that came too late."""
     query = (
-        f"SELECT position, {', '.join((*_PLAIN, *_TIMES))}, attrs, keywords FROM events "  # noqa: S608  names of ours
+        f"SELECT position, {', '.join((*_PLAIN, *_TIMES))}, attrs, keywords, topic_gains FROM events "  # noqa: S608  names of ours
         "WHERE tenant = {tenant:String} AND (NOT late OR {late:Bool}) ORDER BY position, event_time, seq, id"
     )
     with client.query_row_block_stream(query, parameters={"tenant": tenant, "late": late}) as blocks:
@@ -74,11 +77,11 @@ def events(client: Client, tenant: str, *, late: bool = False) -> Iterator[tuple
 def _event(tenant: str, row: Any) -> Event:
     given = dict(zip(_PLAIN, row[1:], strict=False))
     at, counts, received = (ms(value) or 0 for value in row[1 + len(_PLAIN) : 1 + len(_PLAIN) + len(_TIMES)])
-    attrs, keywords = row[-2:]
+    attrs, keywords, gains = row[-3:]
     fields = {name: value for name, value in given.items() if value is not None or name not in _ZEROES}
     return Event(
         **fields, tenant=tenant, at=counts, given_at=None if at == counts else at, received_at=received,
-        attrs=dict(attrs) or None, keywords=list(keywords),
+        attrs=dict(attrs) or None, keywords=list(keywords), gains=dict(gains),
     )  # fmt: skip
 
 
@@ -119,8 +122,8 @@ class Refold:
 
     def tick(self, clock: Clock) -> None:
         """Bring a tenant to its clock."""
-        if clock.as_of is None:
-            return
+        if clock.as_of is None or not (clock.ticked or clock.tenant in self._live):
+            return  # in replay, before its first tick: it has no now
         if not clock.replay and clock.tenant not in self._live:
             self.go_live(clock.tenant)
         self._step(None, Record(tick=Tick(clock.as_of, clock.tenant if clock.replay else None)))

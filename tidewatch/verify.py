@@ -33,8 +33,8 @@ NAMES = {
     "alerts": ("alert", "at", "state"),
     "agent_status": ("agent", "since"),
 }
-_UNCOMPARED = {"tenant", "conversation", "episode", "version", "deleted", "topic", "holds"}
-"""Of an episode: its name, what is only ours, and what a model said at the time."""
+_UNCOMPARED = {"tenant", "conversation", "episode", "version", "deleted", "holds"}
+"""Of an episode: its name, and what is only ours."""
 EPISODE_COLUMNS = tuple(name for name in EpisodeRow.__struct_fields__ if name not in _UNCOMPARED)
 
 

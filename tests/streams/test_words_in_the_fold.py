@@ -181,3 +181,30 @@ def test_a_label_becomes_an_example_of_the_words_of_its_episode_and_says_no_text
         ("refund", hashed(["parcel", "money"])),
     ]
     assert line.shards[0].examples() == []
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_the_rows_of_events_are_enough_to_fold_words_again_without_the_model(seed: int) -> None:
+    first = through(story(seed), seed)
+    again = Line(story(seed).settings)
+    stored = sorted(first.events.values(), key=lambda row: row.position)
+    again.send([msgspec.json.decode(msgspec.json.encode(row.event), type=Event) for row in stored if not row.late])
+    again.tick(story(seed).tick, TENANT)
+    again.flush()
+    told = [
+        [(row.conversation, row.episode, row.topic, row.sentiment) for row in one.episode_rows()]
+        for one in (first, again)
+    ]
+    assert told[0] == told[1]
+
+
+def test_whatever_a_foreign_producer_says_of_topics_is_bounded() -> None:
+    gains = {f"t{n}": n * 10**9 for n in range(-5, 500)}
+    line = Line(partitions=1)
+    line.send([customer("a", 0, keywords=["x"], sentiment=0.0, gains=gains)])
+    line.send([Event(id="b", kind="opened", at=START + 1, tenant=TENANT, conversation="d", gains=gains, replay=True)])
+    line.flush()
+    (row,) = [row for row in line.episode_rows() if row.conversation == "c"]
+    assert row.topic is not None
+    (pane,) = line.minute_rows()
+    assert sum(pane["topics"].values()) == 1
