@@ -36,6 +36,8 @@ class TenantReading:
     """None: not known; an alert about it stays as it is."""
     no_data_ms: int | None = None
     """Time since anything was last heard of it."""
+    parity_faults: int | None = None
+    """Rows of its history that differ from the board; None: nothing was compared yet."""
     dead_letters: int | None = None
     late_total: int | None = None
 

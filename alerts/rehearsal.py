@@ -34,6 +34,7 @@ _KNOWN = ("name", "every", "at", "key", "values", "expect")
 _TENANT = {
     "ingest_lag": "ingest_lag_ms",
     "no_data": "no_data_ms",
+    "parity_faults": "parity_faults",
     "dead_letters": "dead_letters",
     "late_total": "late_total",
 }

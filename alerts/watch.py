@@ -16,7 +16,7 @@ from alerts.ourselves import catching_up, channel_down, expired, overdue, rules_
 from alerts.outbox import DEEDS, TOPIC, Deed, Row, Store, Unwritable
 from alerts.readings import Readings
 from alerts.render import instant, to_object
-from alerts.rule import Ruleset
+from alerts.rule import Ruleset, thresholds
 from alerts.state import CHANNEL_DOWN, RECENT_MS, RESOLVED, Alert, Change, State, everything, latest
 from alerts.tell import DOWN_MS, now_ms
 from config.settings import Labels
@@ -54,6 +54,10 @@ class Watch:
         self.chart_of: Callable[[Alert], Mapping[str, Any] | None] = lambda _: None
         """What the last hours were like where an alert is, for letters with a picture."""
         self._old = 0
+
+    def thresholds(self, tenant: str, queue: str, channel: str) -> dict[str, dict[str, float | int | None]]:
+        """Where the rules in force would alert on a key: metric → near, warning, critical and the least n."""
+        return thresholds(self._rules, tenant, queue, channel)
 
     def reload(self, rules: Ruleset, policy: Policy) -> None:
         """Judge and tell by other rules from the next tick on. What fires goes on while its rule is there."""

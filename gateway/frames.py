@@ -197,8 +197,19 @@ class Feed:
             "stale": now.stale is not None,
             "stale_reason": now.stale,
             "partitions": {"total": 0, "behind": 0} | meta.partitions,
+            "parity": self._parity(held),
         }
         return [_field(name, value) for name, value in head.items()]
+
+    def _parity(self, held: Held) -> dict[str, Any] | None:
+        """Whether what is stored is what is shown, of the tenants of this scope; None: nobody has looked yet."""
+        said = held.meta.parity
+        if said is None:
+            return None
+        found = [one for tenant, one in sorted(said.get("by", {}).items()) if self._scope.sees(tenant)]
+        first = found[0]["first_fault"] if found else None
+        faults = sum(one["faults"] for one in found)
+        return {"checked_at": said["checked_at"], "compared": said["compared"], "faults": faults, "first_fault": first}
 
     @staticmethod
     def _clock(held: Held, tenant: str) -> str | None:

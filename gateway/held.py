@@ -73,6 +73,8 @@ class Meta(msgspec.Struct):
     ingest_lag_ms: int | None = None
     written_at: str | None = None
     labels: dict[str, dict[str, dict[str, str]]] = {}
+    parity: dict[str, Any] | None = None
+    """When the board and ClickHouse were last compared, how much, and per tenant what differs (`streams.parity`)."""
 
 
 class Change(msgspec.Struct):

@@ -57,11 +57,19 @@ class Write:
 class Show:
     """Keeps Redis equal to the present. An outage of Redis is waited out; nothing else waits for it."""
 
-    def __init__(self, url: str, present: Present, lists: Lists, labels: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        url: str,
+        present: Present,
+        lists: Lists,
+        labels: dict[str, Any],
+        parity: Callable[[], dict[str, Any] | None] = lambda: None,
+    ) -> None:
         self._redis = redis.Redis.from_url(url, socket_timeout=3, socket_connect_timeout=3)
         self._present = present
         self._lists = lists
         self._labels = labels
+        self._parity = parity
         self._seq = 0
         self._whole = True
         self._said: dict[str, bytes] = {}
@@ -196,6 +204,7 @@ class Show:
             "ingest_lag_ms": lag,
             "written_at": rfc3339(wall),
             "labels": self._labels,
+            "parity": self._parity(),
         }
 
 

@@ -243,6 +243,8 @@ _STACK = (
            "How long no tick has come.", "clocks.as_of"),
     Metric("channel_failing", Place.TENANT, "ms", "§1", "alerts", "通知渠道无法送达", "An alert channel is dead",
            "How long a channel of alerts has taken nothing.", "alerts.rule"),
+    Metric("parity_faults", Place.TENANT, "count", "§1", "strip", "两处不一致", "Numbers that differ",
+           "Rows of closed minutes in which the board and ClickHouse differ.", "minutes.version"),
     Metric("dead_letters", Place.COUNTER, "count", "§1", "alerts", "无法读取的消息", "Dead letters",
            "Records and events that nobody can read.", "dead_letters.at"),
     Metric("late_total", Place.COUNTER, "count", "§1", "alerts", "迟到事件", "Late events",

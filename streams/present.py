@@ -37,6 +37,8 @@ UNKNOWN: Mapping[str, Any] = {
 
 LeafKey = tuple[str, str]
 """(queue, channel); either may be `*`."""
+ThresholdsOf = Callable[[str, str, str], Mapping[str, Mapping[str, float | int | None]]]
+"""(tenant, queue, channel) → metric → near, warning, critical, min_n: what stands in place of the defaults."""
 
 
 class Outlook(Protocol):
@@ -125,6 +127,7 @@ class View:
         self.name = name
         self.policy = policy
         self._outlook_of = outlook_of
+        self.thresholds_of: ThresholdsOf = _no_thresholds
         self.replaying = False
         self.panes: dict[tuple[str, str, int], dict[int, PaneRow]] = {}
         self.gauges: dict[LeafKey, dict[int, GaugeRow]] = {}
@@ -233,7 +236,7 @@ class View:
             "ages": [sum(row.ages[band] for row in gauges) for band in range(6)],
             "drain_s": backlog / (excess / 1_800) if excess > 0 else None,
             "targets": {"target_ms": policy.target(queue), "service_level": policy.service_level(queue)},
-            "thresholds": _thresholds(policy, queue),
+            "thresholds": {**_thresholds(policy, queue), **self.thresholds_of(self.name, queue, channel)},
             "windows": windows,
             "volume": self._volume(key, one, now),
             "restated": [
@@ -406,6 +409,10 @@ def _waits(gauges: list[GaugeRow], now: int, end: int) -> dict[int, int]:
     return out
 
 
+def _no_thresholds(_tenant: str, _queue: str, _channel: str) -> Mapping[str, Mapping[str, float | int | None]]:
+    return {}
+
+
 def _glance(key: _Key, minute: int) -> dict[str, Any]:
     pane = key.panes.get(minute)
     counts = pane.window.counts if pane else {}
@@ -418,7 +425,7 @@ def _glance(key: _Key, minute: int) -> dict[str, Any]:
 
 
 def _thresholds(policy: Policy, queue: str) -> dict[str, dict[str, float]]:
-    """Where a tile takes colour. Source: BOARD §3."""
+    """Where a tile takes colour, where no rule says so. Source: BOARD §3."""
     target, level = policy.target(queue), policy.service_level(queue)
     return {
         "oldest_ms": {"near": 5 * MINUTE, "warning": 10 * MINUTE, "critical": 20 * MINUTE, "min_n": 0},
@@ -444,6 +451,8 @@ class Present:
         self.dead_letters: dict[str, int] = {}
         self.outlook_of: OutlookOf = lambda _: None
         """Tenant → what its models say; whoever has models sets it."""
+        self.thresholds_of: ThresholdsOf = _no_thresholds
+        """What rules say of a key; whoever has rules sets it."""
         self._policy_of = policy_of
 
     def view(self, tenant: str) -> View:
@@ -451,6 +460,7 @@ class Present:
         view = self.views.get(tenant)
         if view is None:
             view = self.views[tenant] = View(tenant, self._policy_of(tenant), self._outlook)
+            view.thresholds_of = self._thresholds
         return view
 
     def take(self, partition: int, segment: Segment) -> None:
@@ -482,6 +492,9 @@ class Present:
         if segment.clock == tenant:
             view.replaying = segment.live is None
         return view
+
+    def _thresholds(self, tenant: str, queue: str, channel: str) -> Mapping[str, Mapping[str, float | int | None]]:
+        return self.thresholds_of(tenant, queue, channel)
 
     def _outlook(self, tenant: str) -> Outlook | None:
         return self.outlook_of(tenant)
