@@ -132,7 +132,7 @@ def test_a_history_with_something_wrong_is_told_exactly_what(data: Path) -> None
         ended(up)
         spoil(
             data,
-            "ALTER TABLE minutes_base UPDATE messages = 16 WHERE messages = 15 SETTINGS mutations_sync = 2",
+            "ALTER TABLE minutes_base UPDATE messages = messages + 1 WHERE messages = 8 SETTINGS mutations_sync = 2",
             "ALTER TABLE episodes_base DELETE WHERE conversation = 'c1' SETTINGS mutations_sync = 2",
         )
         up = Up(data)

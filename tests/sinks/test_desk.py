@@ -121,6 +121,21 @@ def test_clocks_move_after_all_else_and_the_position_after_them(tmp_path: Path) 
     assert story(tell, positions).names() == ["tenants_base", "late_base", "clocks_base"]
 
 
+def test_no_position_is_noted_before_the_rows_it_stands_for_are_stored(tmp_path: Path) -> None:
+    positions = Positions(tmp_path / "sink.db")
+
+    async def tell(memory: Memory, desk: Desk, acks: Log) -> None:
+        memory.open.clear()
+        await desk.take(late(0, 5), 1, lambda: acks.append(("ack", 1)))
+        await asyncio.sleep(0.1)
+        assert (positions.read(), acks) == ({}, [])
+        memory.open.set()
+        await until(lambda: bool(acks))
+        assert positions.read() == {0: 5}
+
+    story(tell, positions)
+
+
 def test_a_row_that_can_never_be_stored_becomes_a_dead_letter_and_its_neighbours_stay() -> None:
     async def tell(memory: Memory, desk: Desk, acks: Log) -> None:
         rows = [episode_row(EpisodeRow("t", "cursed" if n == 5 else f"c{n}", 1, n)) for n in range(9)]
