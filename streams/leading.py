@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+import threading
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,15 +23,18 @@ import structlog
 from redis.exceptions import RedisError
 
 from alerts.notifier import FILE, store_in
-from alerts.outbox import Store, StoreError
+from alerts.outbox import Store, StoreError, Unwritable
 from config.settings import Settings
 from streams.changelog import Changelog, Lost
+from streams.shelf import FILE as USUAL
+from streams.shelf import File, Shelf
 
-__all__ = ["Home", "Lost", "home_of"]
+__all__ = ["Home", "Lost", "home_of", "shelf_of"]
 
 log = structlog.get_logger()
 
 LOOK_S = 0.5
+KEEP_S = 30.0
 LEASE_MS = 6_000
 """How long after a leader's death its stand-by begins to lead: an alert may come that much later, and no more."""
 RENEW_S = 1.5
@@ -154,6 +159,40 @@ class Shared:
         await self._lease.leave()
         self._store.close()
         self._scratch.cleanup()
+
+
+class OnStore:
+    """The models' shelf in the notifier's own memory, where there is no directory for one. Any thread may keep."""
+
+    def __init__(self, store: Store) -> None:
+        self._store, self._loop, self._thread = store, asyncio.get_running_loop(), threading.get_ident()
+
+    def keep(self, rows: Mapping[str, bytes | None]) -> None:
+        """Write these, all or none; where that cannot be done a line says so, as a shelf of its own would."""
+        if threading.get_ident() == self._thread:
+            self._keep(rows)
+        else:
+            asyncio.run_coroutine_threadsafe(self._kept_soon(rows), self._loop).result(KEEP_S)
+
+    async def _kept_soon(self, rows: Mapping[str, bytes | None]) -> None:
+        self._keep(rows)
+
+    def _keep(self, rows: Mapping[str, bytes | None]) -> None:
+        try:
+            self._store.keep(rows)
+        except Unwritable as error:
+            log.error("usual_not_kept", reason=str(error), mend="free space on the disk for temporary files")
+
+    def kept(self, prefix: str) -> Iterable[tuple[str, bytes]]:
+        """What stands under names that begin so."""
+        return self._store.kept(prefix)
+
+
+def shelf_of(settings: Settings, store: Store) -> AbstractContextManager[Shelf]:
+    """Where the models are kept: a file in the directory, or with everything else."""
+    if settings.data is not None:
+        return File(settings.data / USUAL)
+    return nullcontext(OnStore(store))
 
 
 class Lease:

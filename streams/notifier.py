@@ -19,30 +19,41 @@ import structlog
 from aiokafka import AIOKafkaProducer
 from redis.exceptions import RedisError
 
-from alerts.notifier import Desk, at_work, set_up, store_in
+from alerts.notices import Maintenance
+from alerts.notifier import Desk, at_work, set_up
+from alerts.outbox import Store
+from alerts.pace import Shared as Pace
 from alerts.readings import EVERYWHERE, Readings, TenantReading
-from config.calendar_events import file_of
+from alerts.state import Alert
+from config.calendar_events import Planned, file_of
 from config.settings import Settings
+from gateway.questions import Questions
 from sinks.redis import Show
 from streams.align import Aligner, Cut
 from streams.events import REAL, Reading
 from streams.insight import Insight
+from streams.leading import Home, Lost, home_of, shelf_of
 from streams.lines import Lines
+from streams.parity import Parity
 from streams.planned import Plan
 from streams.policy import Policies
 from streams.present import LeafKey, Present, View
 from streams.reader import readings
 from streams.saying import Saying
-from streams.shelf import FILE, File, Shelf
+from streams.shelf import Shelf
+from streams.standby import Standby
 
 log = structlog.get_logger()
 
 ORDERS, REPLY = "tw:orders", "tw:reply:"
 REPLY_TTL_S = 30
 CAUGHT_UP_MS = 3_000
+FOLLOW_S = 1.0
 SEGMENTS = 50
 """Segments applied between two breaths: a single tick may end weeks of them."""
 
+Explain = Callable[[View, dict[str, Any], int], dict[str, Any]]
+"""(view, a key's object, now) → the same, with what stands behind its numbers."""
 InsightOf = Callable[[Present, Present], Insight]
 """(aligned present, board's present) → the models at work on them."""
 
@@ -52,9 +63,12 @@ class Judged:
 
     def __init__(self, present: Present) -> None:
         self.present = present
+        self.explain: Explain = lambda _, obj, __: obj
         self.current = False
         """Whether the topic was once read to its end: before, a tick's age says how long we were away, not how far the
         stream is behind."""
+        self.faults_of: Callable[[str], int | None] = lambda _: None
+        """Tenant → rows of its history that differ from the board."""
         self._keys: dict[str, dict[LeafKey, dict[str, Any]]] = {}
         self._as_of: dict[str, int] = {}
 
@@ -73,12 +87,13 @@ class Judged:
 
     def _tenant(self, view: View, clock: str, tick: int) -> TenantReading:
         silent = tick - view.heard_at if clock == REAL and view.heard_at is not None else None
-        return TenantReading(no_data_ms=silent, late_total=sum(view.late.values()))
+        faults = self.faults_of(view.name)
+        return TenantReading(no_data_ms=silent, late_total=sum(view.late.values()), parity_faults=faults)
 
     def _of(self, view: View, tick: int) -> list[dict[str, Any]]:
         known = self._keys.setdefault(view.name, {})
         for key in view.dirty | view.active(tick):
-            known[key] = view.key(key, tick)
+            known[key] = self.explain(view, view.key(key, tick), tick)
         view.dirty.clear()
         view.changed_panes.clear()
         return list(known.values())
@@ -87,14 +102,35 @@ class Judged:
 class Reader:
     """Readings in; the two presents, and the judging at ticks."""
 
-    def __init__(self, partitions: int, policy_of: Policies, desk: Desk, insight_of: InsightOf) -> None:
+    def __init__(self, partitions: int, policy_of: Policies) -> None:
         self.shown = Present(partitions, policy_of)
         self.restored = asyncio.Event()
         self._judged = Judged(Present(partitions, policy_of))
-        self._insight = insight_of(self._judged.present, self.shown)
+        self.parity = Parity(self.shown)
+        self._judged.faults_of = self.parity.verdict.faults
         self._aligner = Aligner(partitions)
-        self._desk = desk
+        self._standby = Standby()
+        self._leading: tuple[Desk, Insight] | None = None
         self._forgot_at = 0.0
+
+    def lead(self, desk: Desk, insight_of: InsightOf) -> None:
+        """From here on ticks are judged, those first that a stand-by has kept."""
+        insight = insight_of(self._judged.present, self.shown)
+        self._leading, self._judged.explain = (desk, insight), insight.explain
+        desk.watch.chart_of = self._chart
+        self.shown.thresholds_of = self._judged.present.thresholds_of = desk.watch.thresholds
+
+    def judged_elsewhere(self, ticks: Mapping[str, int]) -> None:
+        """Whoever leads has judged these ticks (clock → tick): what lies well before them need not be kept."""
+        for cut in self._standby.judged(ticks):
+            for partition, segment in cut.segments:
+                self._judged.present.take(partition, segment)
+
+    def _chart(self, alert: Alert) -> dict[str, Any] | None:
+        """The last hours where an alert is."""
+        view, key = self._judged.present.views.get(alert.slot.tenant), (alert.slot.queue, alert.slot.channel)
+        as_of = self._judged.present.as_of(alert.slot.tenant)
+        return None if view is None or as_of is None or key not in view.keys else view.series(key, as_of)
 
     async def run(self, bootstrap: str, partitions: int) -> None:
         """Read for ever."""
@@ -104,7 +140,7 @@ class Reader:
                 for reading in block.readings:
                     await self._take(reading, lines)
                     await asyncio.sleep(0)
-                self._judged.current |= block.last
+                self._judged.current |= block.last and self._leading is not None
                 if not block.readings or self._caught_up():
                     self.restored.set()
                 self._forget()
@@ -113,16 +149,22 @@ class Reader:
         for segment in reading.segments:
             self.shown.take(reading.partition, segment)
         for cut in self._aligner.feed(reading):
-            await lines.put(cut)
+            self._standby.hold(cut)
+        if self._leading is not None:
+            for cut in self._standby.rest():
+                await lines.put(cut)
 
     async def _apply(self, cut: Cut) -> None:
         for number, (partition, segment) in enumerate(cut.segments, 1):
             self._judged.present.take(partition, segment)
+            if self._leading is not None:
+                self._leading[1].take(cut, segment)
             if number % SEGMENTS == 0:
                 await asyncio.sleep(0)
-        if cut.tick is not None:
-            await self._insight.ticked(cut.clock, cut.tick)
-            self._desk.watch.judge(cut.clock, cut.tick, self._judged.readings(cut.clock, cut.tick))
+        if cut.tick is not None and self._leading is not None:
+            desk, insight = self._leading
+            await insight.ticked(cut.clock, cut.tick)
+            desk.watch.judge(cut.clock, cut.tick, self._judged.readings(cut.clock, cut.tick))
 
     def _caught_up(self) -> bool:
         real = self.shown.as_of(None)
@@ -134,23 +176,23 @@ class Reader:
             self._forgot_at = now
             for view in self._judged.present.views.values():
                 as_of = self._judged.present.as_of(view.name)
-                if as_of is not None:
-                    view.forget(min(as_of, self._insight.learned(view.name)))
+                if as_of is not None and self._leading is not None:
+                    view.forget(min(as_of, self._leading[1].learned(view.name)))
 
 
-async def _obey(url: str, desk: Desk) -> None:
+async def _obey(url: str, desk: Desk, store: Store) -> None:
     """Carry out what viewers ask for, and answer each."""
     line = redis.Redis.from_url(url, socket_timeout=10)
     while True:
         try:
             item = await line.blpop([ORDERS], timeout=2)
             if item is not None:
-                await _answer(line, desk, item[1])
+                await _answer(line, desk, store, item[1])
         except (RedisError, OSError):
             await asyncio.sleep(1)
 
 
-async def _answer(line: Any, desk: Desk, raw: bytes | str) -> None:
+async def _answer(line: Any, desk: Desk, store: Store, raw: bytes | str) -> None:
     try:
         asked = msgspec.json.decode(raw, type=dict[str, Any])
         order: Mapping[str, Any] = asked["order"]
@@ -159,6 +201,7 @@ async def _answer(line: Any, desk: Desk, raw: bytes | str) -> None:
         log.warning("order_not_readable")
         return
     answer = desk.watch.command(order)
+    await store.safe()
     pipe = line.pipeline(transaction=True)
     pipe.rpush(name, msgspec.json.encode(answer))
     pipe.expire(name, REPLY_TTL_S)
@@ -166,47 +209,109 @@ async def _answer(line: Any, desk: Desk, raw: bytes | str) -> None:
 
 
 async def run(settings: Settings) -> None:
-    """The notifier's role, until SIGTERM.
+    """The notifier's role, until SIGTERM. SIGHUP reads the rules again.
 
     Raises:
         SettingsError, RulesError, StoreError: it cannot start.
     """
-    if settings.data is None:
-        raise RuntimeError("notifier: no data directory; start it through `tidewatch up`")
-    partitions = settings.kafka.partitions
-    producer = AIOKafkaProducer(bootstrap_servers=settings.kafka.bootstrap, acks="all")
-    stop = asyncio.Event()
+    stop, again = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
-    with store_in(settings.data) as store, File(settings.data / FILE) as shelf:
-        desk = set_up(settings, store, producer)
-        await producer.start()
-        policy_of = Policies(settings)
-        plan, saying = Plan(file_of(settings), policy_of), Saying(shelf, producer)
-        reader = Reader(partitions, policy_of, desk, _insight_of(shelf, saying, policy_of, plan))
-        url = settings.redis.url.get_secret_value()
-        labels = settings.labels.model_dump(mode="json")
-        show = Show(url, reader.shown, _lists(desk, plan, reader.shown), labels)
+    loop.add_signal_handler(signal.SIGHUP, again.set)
+    while not stop.is_set():
         try:
-            async with at_work(desk):
-                tasks = [
-                    asyncio.create_task(reader.run(settings.kafka.bootstrap, partitions), name="read"),
-                    asyncio.create_task(saying.run(), name="say"),
-                    asyncio.create_task(_shown(show, reader), name="show"),
-                    asyncio.create_task(_obey(url, desk), name="obey"),
-                    asyncio.create_task(stop.wait(), name="stop"),
-                ]
+            await _life(settings, stop, again)
+        except* Lost as lost:
+            log.warning("notifier_leads_no_more", reason=str(lost.exceptions[0]))
+
+
+async def _life(settings: Settings, stop: asyncio.Event, again: asyncio.Event) -> None:
+    """Stand by, then lead, until told to stop or until another leads."""
+    home = home_of(settings)
+    policy_of = Policies(settings)
+    reader = Reader(settings.kafka.partitions, policy_of)
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            ending = tasks.create_task(stop.wait(), name="stop")
+            reading = tasks.create_task(reader.run(settings.kafka.bootstrap, settings.kafka.partitions), name="read")
+            following = tasks.create_task(_follow(home, reader), name="follow")
+            leading = tasks.create_task(home.lead(), name="lead")
+            await asyncio.wait({ending, leading}, return_when=asyncio.FIRST_COMPLETED)
+            following.cancel()
+            if not ending.done():
+                work = tasks.create_task(_lead(settings, home, leading.result(), reader, policy_of, again), name="work")
+                await asyncio.wait({ending, work}, return_when=asyncio.FIRST_COMPLETED)
+                work.cancel()
+            for task in (reading, leading):
+                task.cancel()
+    finally:
+        await home.close()
+
+
+async def _follow(home: Home, reader: Reader) -> None:
+    while True:
+        await asyncio.sleep(FOLLOW_S)
+        reader.judged_elsewhere(home.judged())
+
+
+async def _lead(
+    settings: Settings, home: Home, store: Store, reader: Reader, policy_of: Policies, again: asyncio.Event
+) -> None:
+    """Judge, tell, show and obey, for ever."""
+    url = settings.redis.url.get_secret_value()
+    producer = AIOKafkaProducer(bootstrap_servers=settings.kafka.bootstrap, acks="all")
+    pace = Pace(url)
+    with shelf_of(settings, store) as shelf:
+        desk = set_up(settings, store, producer, pace=pace)
+        plan, saying = Plan(file_of(settings), policy_of), Saying(shelf, producer)
+        labels, parity = settings.labels.model_dump(mode="json"), reader.parity
+        show = Show(url, reader.shown, _lists(desk, plan, reader.shown), labels, parity.verdict.told)
+        questions = Questions(settings)
+        try:
+            await producer.start()
+            reader.lead(desk, _insight_of(shelf, saying, policy_of, plan))
+            async with at_work(desk), asyncio.TaskGroup() as tasks:
+                tasks.create_task(home.until_lost(), name="keep the lead")
+                tasks.create_task(saying.run(), name="say")
+                tasks.create_task(_shown(show, reader), name="show")
+                tasks.create_task(_compared(parity, questions, reader), name="compare")
+                tasks.create_task(_obey(url, desk, store), name="obey")
+                tasks.create_task(_reread(desk, again), name="reread")
+                tasks.create_task(_planned(plan, desk), name="events")
                 log.info("notifier_ready")
-                done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-                for task in pending:
-                    task.cancel()
-                await asyncio.gather(*pending, return_exceptions=True)
-                for task in done:
-                    task.result()
         finally:
             await show.close()
+            await questions.close()
+            await pace.close()
             await producer.stop()
+
+
+async def _reread(desk: Desk, again: asyncio.Event) -> None:
+    """Read the rules again when told to."""
+    while True:
+        await again.wait()
+        again.clear()
+        if desk.rules is not None:
+            desk.rules.look(again=True)
+
+
+async def _planned(plan: Plan, desk: Desk) -> None:
+    """Have the planned events known to the rules that are quiet in them."""
+    while True:
+        desk.watch.plan_events([quiet_in(event) for event in plan.events()])
+        await asyncio.sleep(FOLLOW_S)
+
+
+def quiet_in(event: Planned) -> Maintenance:
+    """The time of a planned event, for the alerts that it would explain."""
+    match = {"tenant": event.tenant, **event.match}
+    return Maintenance(match, event.name, f"event: {event.name}", event.since, event.until)
+
+
+async def _compared(parity: Parity, questions: Questions, reader: Reader) -> None:
+    await reader.restored.wait()
+    await parity.run(questions)
 
 
 async def _shown(show: Show, reader: Reader) -> None:

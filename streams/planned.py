@@ -37,6 +37,11 @@ class Plan:
             days = self._days[tenant] = days_of(tenant, self._policy_of(tenant), self._events)
         return days
 
+    def events(self) -> list[Planned]:
+        """All of them."""
+        self._look()
+        return self._events
+
     def listed(self, tenant: str, now: int | None) -> list[dict[str, Any]]:
         """`events` of the live feed, as of `now` (ms)."""
         self._look()
