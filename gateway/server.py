@@ -44,6 +44,7 @@ from gateway.session import Session
 from gateway.shared import Shared
 from gateway.sockets import Connection
 from gateway.store import JournalStore
+from models import words
 
 log = structlog.get_logger()
 
@@ -290,6 +291,7 @@ async def run(settings: Settings) -> None:
 async def serve_until(settings: Settings, stop: asyncio.Event, ready: asyncio.Future[int] | None = None) -> None:
     """Serve until `stop`; `ready` is told the port."""
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # an outage is said once, by `Broker`
+    warming = asyncio.create_task(asyncio.to_thread(words.warm))
     broker = Broker(settings.kafka.bootstrap, embedded=settings.data is not None)
     backing = _embedded(settings.data, settings, broker) if settings.data else _production(settings, broker)
     gateway = Gateway(settings, backing, broker)
@@ -314,7 +316,7 @@ async def serve_until(settings: Settings, stop: asyncio.Event, ready: asyncio.Fu
     finally:
         for chore in reversed(chores):
             chore.cancel()
-        await asyncio.gather(*chores, return_exceptions=True)
+        await asyncio.gather(*chores, warming, return_exceptions=True)
         await gateway.handover.close()
         await gateway.api.close()
         await gateway.links.close()
