@@ -1,0 +1,174 @@
+"""Role × route × tenant: every cell is asserted, and a route that has no row here fails."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from gateway import openapi
+from gateway.auth import ROLES
+from gateway.routes import ROUTES, Route, find
+from tests.gateway.rig import gate, run, token
+
+pytestmark = pytest.mark.slow
+
+EVERYBODY = {"", *ROLES}
+LOOKERS = {"viewer", "supervisor", "analyst", "admin"}
+DRILLERS = {"supervisor", "analyst", "admin"}
+MAY: dict[str, set[str]] = {
+    "/healthz": EVERYBODY,
+    "/readyz": EVERYBODY,
+    "/metrics": EVERYBODY,
+    "/": EVERYBODY,
+    "/board/{file}": EVERYBODY,
+    "/v1/openapi.json": EVERYBODY,
+    "/v1/ingest": {"ingest"},
+    "/v1/live": LOOKERS,
+    "/v1/conversations": DRILLERS,
+    "/v1/conversation": DRILLERS,
+    "/v1/receipt": DRILLERS,
+    "/v1/history": LOOKERS,
+    "/v1/alerts": LOOKERS,
+    "/v1/boards": LOOKERS,
+    "/v1/boards/{name}": LOOKERS,
+    "/v1/keys": LOOKERS,
+    "/v1/links": {"admin"},
+}
+"""Path → who may; the empty role: nobody at all. Written by hand: it must not follow the table by itself."""
+SAID = {
+    "/v1/conversations": "metric=backlog",
+    "/v1/conversation": "conversation=c",
+    "/v1/receipt": "metric=backlog",
+    "/v1/history": "metric=offered&from=2026-11-21T00:00:00Z",
+}
+"""A question that is right, where one needs words."""
+
+
+def url_of(route: Route, more: str = "") -> str:
+    path = route.path.replace("{file}", "board.js").replace("{name}", "billing")
+    query = "&".join(filter(None, [SAID.get(route.path, ""), more]))
+    return path + (f"?{query}" if query else "")
+
+
+def test_every_route_has_its_row() -> None:
+    assert {route.path for route in ROUTES} == MAY.keys()
+
+
+def test_every_route_that_answers_has_somebody_who_does() -> None:
+    async def story() -> None:
+        from config.settings import Settings
+        from gateway.api import Api
+        from gateway.boards import Boards
+        from gateway.links import Links
+        from gateway.mirror import Mirror
+
+        settings = Settings()
+        answers = Api(settings, Mirror(settings), Boards(None), Links("redis://127.0.0.1:9/0")).routes
+        assert answers.keys() == {route.path for route in ROUTES if route.answer is not None}
+
+    run(story())
+
+
+def test_every_cell_of_roles_and_routes(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with gate(tmp_path) as gateway, aiohttp.ClientSession(f"http://{gateway.host}") as web:
+            wrong = []
+            for route in ROUTES:
+                for role in ["", *ROLES]:
+                    bearer = {"Authorization": f"Bearer {token(role, tenant='shop')}"} if role else {}
+                    async with web.get(url_of(route), headers=bearer) as answer:
+                        status = answer.status
+                        await answer.read()
+                    may = role in MAY[route.path]
+                    refused = status == (401 if not role else 403)
+                    if refused is may:
+                        wrong.append((route.path, role, status))
+            assert wrong == []
+
+    run(story())
+
+
+def test_another_tenant_is_never_answered_for_and_ones_own_is(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with gate(tmp_path) as gateway, aiohttp.ClientSession(f"http://{gateway.host}") as web:
+
+            async def get(route: Route, role: str, more: str) -> tuple[int, Any]:
+                bearer = {"Authorization": f"Bearer {token(role, tenant='shop')}"}
+                async with web.get(url_of(route, more), headers=bearer) as answer:
+                    return answer.status, await answer.text()
+
+            for route in ROUTES:
+                if not any(one.name == "tenant" for one in route.parameters):
+                    continue
+                for role in sorted(MAY[route.path]):
+                    theirs, nobodys = [await get(route, role, f"tenant={name}") for name in ("rival", "never-was")]
+                    assert theirs == nobodys, (route.path, role)
+                    assert theirs[0] == 404, (route.path, role)
+                    status, said = await get(route, role, "tenant=shop")
+                    billing = route.path == "/v1/boards/{name}"
+                    assert status == (503 if route.stored else 404 if billing else 200), (route.path, role, said)
+
+    run(story())
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://127.0.0.1.evil.example"])
+def test_a_foreign_origin_gets_nothing_even_with_a_token(tmp_path: Path, origin: str) -> None:
+    async def story() -> None:
+        async with gate(tmp_path) as gateway, aiohttp.ClientSession(f"http://{gateway.host}") as web:
+            headers = {"Authorization": f"Bearer {token('admin')}", "Origin": origin}
+            async with web.get("/v1/keys", headers=headers) as answer:
+                assert answer.status == 403
+            async with web.get("/v1/keys", headers={"Authorization": headers["Authorization"]}) as answer:
+                assert answer.status == 200
+                assert "Access-Control-Allow-Origin" not in answer.headers
+                assert answer.headers["Cache-Control"] == "no-store"
+
+    run(story())
+
+
+def test_a_question_that_cannot_be_read_is_told_so_and_nothing_breaks(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with gate(tmp_path) as gateway, aiohttp.ClientSession(f"http://{gateway.host}") as web:
+            admin = {"Authorization": f"Bearer {token('admin', tenant='shop')}"}
+            for path, status in (
+                ("/v1/keys?x=1", 400), ("/v1/keys?tenant=", 400), ("/v1/keys?tenant=shop&tenant=shop", 400),
+                ("/v1/keys?%zz", 400), ("/v1/keys?tenant=%ff", 400), ("/v1/keys?" + "x" * 4_000, 400),
+                ("/v1/conversations?metric=backlog&queue=a%00b", 400), ("/v1/boards/", 404), ("/v1/nothing", 404),
+                ("/v1/history?metric=offered,offered&from=2026-11-21T00:00:00Z", 400), ("/v1/conversations/", 404),
+                ("/v1/boards/..%2f..%2fetc", 404),
+            ):  # fmt: skip
+                async with web.get(path, headers=admin) as answer:
+                    text = await answer.text()
+                    assert answer.status == status, (path, text)
+                    if answer.content_type == "application/json":
+                        assert json.loads(text).keys() == {"error", "mend"}
+
+    run(story())
+
+
+def test_the_document_is_the_table_and_is_served(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with gate(tmp_path) as gateway, aiohttp.ClientSession(f"http://{gateway.host}") as web:
+            async with web.get("/v1/openapi.json") as answer:
+                assert answer.status == 200
+                said = await answer.json()
+            assert said == json.loads(json.dumps(openapi.document()))
+            assert said["paths"].keys() == {route.path for route in ROUTES}
+            for route in ROUTES:
+                operation = said["paths"][route.path]["get"]
+                assert [one["name"] for one in operation.get("parameters", []) if one["in"] == "query"] == [
+                    one.name for one in route.parameters
+                ]
+                assert ("security" in operation) is bool(route.roles)
+
+    run(story())
+
+
+def test_a_path_is_found_by_its_whole_shape() -> None:
+    assert find("/v1/boards/billing") is not None
+    assert find("/v1/boards/billing/more") is None
+    assert find("/v1/boards/") is None
