@@ -30,11 +30,17 @@ function partitions(c) {
   return h("span.wide" + (p.behind ? ".late" : ""), { key: "parts" }, p.behind ? d.icon("warning") : null, c.t("partitions") + " ", h("b", `${p.total - p.behind}/${p.total}`));
 }
 
+const UNCHECKED = 60e3;
+/** Where the first fault is. */
+const place = (c, x) => (x ? `${c.zh ? "：" : ": "}${label(c, "queue", x.queue)} · ${label(c, "channel", x.channel)} · ${clock(c, Date.parse(x.minute))}` : "");
+
 /** Whether what is shown and what is stored are the same, as the watch over both last said. */
 function parity(c) {
   const p = c.state.parity;
   if (!p) return null;
-  if (p.faults) return h("span.late.broken", { key: "parity", title: c.t("parity_why") }, d.icon("error"), c.t("parity") + " ", h("b", c.t("parity_faults", f.count(p.faults))));
+  if (p.faults) return h("span.late.broken", { key: "parity", title: `${c.t("parity_why")}${place(c, p.first_fault)}` }, d.icon("error"), c.t("parity") + " ", h("b", c.t("parity_faults", f.count(p.faults))));
+  const old = p.checked_at && c.today - Date.parse(p.checked_at) > UNCHECKED;
+  if (old) return h("span.wide.late", { key: "parity", title: c.t("parity_old") }, d.icon("warning"), c.t("parity") + " ", h("b", c.t("ago", dur(c, c.today - Date.parse(p.checked_at)))));
   const when = p.checked_at ? clock(c, Date.parse(p.checked_at), true, c.today) : f.NONE;
   return h("span.wide.paritied", { key: "parity", title: c.t("parity_at", when) }, c.t("parity") + " ", h("b", p.checked_at ? d.icon("ok") : f.NONE, p.checked_at ? h("span.quiet", c.t("parity_at", when)) : null));
 }

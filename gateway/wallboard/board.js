@@ -43,7 +43,10 @@ function choose(change) {
   ui = { ...ui, ...change };
   const goes = address.leads(was, ui);
   history[goes ? "pushState" : "replaceState"](null, "", to);
-  if (goes) arrive();
+  if (goes) {
+    held = false;
+    arrive();
+  }
   draw();
 }
 /** A new place begins at its top, with the focus on its beginning for who does not see. */
@@ -370,8 +373,8 @@ setInterval(() => {
 setInterval(() => { if (!root.classList.contains("stalled") && staleness()) soon(); }, 250);
 let turned = performance.now();
 setInterval(() => {
-  const board = asker.known.get("/v1/boards/" + encodeURIComponent(ui.board ?? ""))?.data, every = (board?.rotate?.every_s ?? 0) * 1000 || TURN;
-  if (performance.now() - turned < every) return;
+  const board = asker.known.get("/v1/boards/" + encodeURIComponent(ui.board ?? ""))?.data, every = (board?.rotate?.every_s ?? TURN / 1000) * 1000;
+  if (!every || performance.now() - turned < every) return;
   turned = performance.now();
   turn += 1;
 }, 500);

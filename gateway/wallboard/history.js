@@ -109,7 +109,7 @@ function course(c, data) {
   if (!one || !one.values.some(given)) return h("p.sub", c.t("no_cases"));
   const usual = data.usual ?? {}, points = data.at.map((text, i) => ({ t: Date.parse(text), v: one.values[i] ?? null, n: one.n?.[i] ?? null, e: usual.expected?.[i] ?? null, lo: usual.low?.[i] ?? null, hi: usual.high?.[i] ?? null }));
   if (c.ui.table) return figures(c, one, points);
-  const o = { U: c.U, width: c.size("course").width, height: 220, zone: c.zone, zh: c.zh, step: data.step_s * 1000, write: (x) => inUnit(c, one.unit, x), label: `${label(c, "queue", data.queue)} · ${c.t("m_" + one.metric)}` };
+  const o = { U: c.U, width: c.size("course").width, height: 220, zone: c.zone, zh: c.zh, step: data.step_s * 1000, unit: one.unit, write: (x) => inUnit(c, one.unit, x), label: `${label(c, "queue", data.queue)} · ${c.t("m_" + one.metric)}` };
   return h("div.draw", { key: "course", "data-measure": "course" }, d.course(points, o));
 }
 

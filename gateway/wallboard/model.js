@@ -74,7 +74,10 @@ function limited(key, limits) {
 export const relimited = (state, limits) => ({ ...state, keys: new Map([...state.keys].map(([id, key]) => [id, limited(key, limits)])) });
 
 /** The rows that a board shows. */
-export const ofBoard = (rows, board) => (board?.queues?.length ? rows.filter((k) => board.queues.some((pattern) => whole(pattern, k.queue))) : rows);
+export const ofBoard = (rows, board) => rows.filter((k) => fits(board?.queues, k.queue));
+
+/** Whether a name is one of those that patterns allow; none allow all. */
+export const fits = (patterns, name) => !patterns?.length || patterns.some((pattern) => whole(pattern, name));
 
 /** A history with newer panes in it. */
 function joined(old, run) {

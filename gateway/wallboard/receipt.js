@@ -13,6 +13,9 @@ export function receiptPanel(c, url) {
   return h("section.panel.receipt", { key: "receipt" }, h("div.phead", h("h2", c.t("receipt")), h("span.gap"), one.data ? verdict(c, one.data) : null), answered(c, one, url, (data) => paper(c, data)));
 }
 
+/** What a column is called. */
+const part = (c, name) => (c.t("part_" + name) === "part_" + name ? name : c.t("part_" + name));
+
 const off = (r) => given(r.difference) && r.difference !== 0;
 
 /** Whether the number and the one reckoned anew agree. */
@@ -30,9 +33,9 @@ function paper(c, r) {
   const pieces = r.unit === "ms" ? f.parts(r.value, c.zh) : whole(inUnit(c, r.unit, r.value)), wait = r.conversation && r.from;
   const rows = [
     ...(wait ? [[c.t("rc_to"), moment(c, r.to) ?? c.t("goes_on")], [c.t("rc_from"), moment(c, r.from)], [c.t("rc_equals"), amount(c, r, r.value)]] : [[c.t("rc_span"), r.window ? c.t(r.window) : r.from ? `${clock(c, Date.parse(r.from))}–${r.to ? clock(c, Date.parse(r.to)) : ""}` : c.t("right_now")]]),
-    ...Object.entries(r.parts ?? {}).filter(([, x]) => typeof x === "number").map(([name, x]) => [name, f.count(x)]),
+    ...Object.entries(r.parts ?? {}).filter(([, x]) => typeof x === "number").map(([name, x]) => [part(c, name), f.count(x)]),
     [c.t("rc_stands"), r.in_queue ? `${label(c, "queue", r.in_queue)}${r.minute ? ` · ${clock(c, Date.parse(r.minute))}` : ""}` : null],
-    [c.t("target"), given(r.target_ms) ? `${f.round(r.target_ms, c.zh)}${given(r.met) ? ` · ${c.t(r.met ? "met" : "missed")}` : ""}` : null],
+    [c.t("rc_target"), given(r.target_ms) ? `${f.round(r.target_ms, c.zh)}${given(r.met) ? ` · ${c.t(r.met ? "met" : "missed")}` : ""}` : null],
     [c.t("rc_formula"), r.formula_id], [c.t("rc_version"), given(r.version) ? String(r.version) : null], [c.t("as_of"), r.as_of ? clock(c, Date.parse(r.as_of), true) : null],
   ];
   return [

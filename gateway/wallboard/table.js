@@ -28,20 +28,39 @@ function rate(c, k) {
   return h("td.num" + (v.surge ? ".heat3" : v.lull ? ".heat2" : ""), figure(c, k, "customer_messages", v.rate_per_min, inner), h("small", f.rate(given(v.expected) ? Math.round(v.expected) : null)));
 }
 
+const firstReply = (c, k, w) => {
+  const km = w?.frt_p90_km_ms, text = given(km) ? (w.frt_p90_km_censored ? ">" : "") + dur(c, km) : f.NONE;
+  return cell(c, k, "frt_p90_km_ms", km, text, { n: w?.frt_km_n });
+};
+const serviceLevel = (c, k, w) => {
+  const sure = w?.provisional && w.service_level !== null ? d.icon("provisional") : null;
+  return cell(c, k, "service_level", w?.service_level, f.percent(w?.service_level), { n: m.judged(w), after: h("small", "n " + f.count(m.judged(w))), before: sure });
+};
+
+/** Metric → the id it is sorted by, its word, what stands small under it, and its cell. */
+const COLUMNS = {
+  customer_messages: ["rate", "rate", "usual", (c, k) => rate(c, k)],
+  backlog: ["backlog", "backlog", null, (c, k) => cell(c, k, "backlog", k.backlog, f.count(k.backlog))],
+  oldest_ms: ["oldest", "oldest", null, (c, k) => cell(c, k, "oldest_ms", aging(c, k.oldest_ms), dur(c, aging(c, k.oldest_ms)))],
+  unassigned: ["unassigned", "unassigned", null, (c, k) => cell(c, k, "unassigned", k.unassigned, f.count(k.unassigned))],
+  frt_p90_km_ms: ["frt", "frt90_short", null, firstReply],
+  service_level: ["sl", "sl", "n", serviceLevel],
+  abandon_rate: ["abandon", "abandon_short", null, (c, k, w) => cell(c, k, "abandon_rate", w?.abandon_rate, f.percent(w?.abandon_rate), { n: m.left(w) })],
+  sentiment: ["sentiment", "sentiment", null, (c, k) => cell(c, k, "sentiment", k.sentiment, f.mood(k.sentiment), { n: k.sentiment_n })],
+};
+const SHARES = new Set(["connect", "answered_only", "csat", "csat_low", "csat_high"]);
+
+/** A column of a board that is none of the usual ones: the number as it stands in the key or its window. */
+function other(metric) {
+  const write = (c, x) => (metric.endsWith("_ms") ? dur(c, x) : SHARES.has(metric) ? f.percent(x) : f.rate(x));
+  return [null, "part_" + metric, null, (c, k, w) => cell(c, k, metric, k[metric] ?? w?.[metric], write(c, k[metric] ?? w?.[metric] ?? null))];
+}
+const columns = (c) => (c.board?.table?.length ? c.board.table : Object.keys(COLUMNS)).map((metric) => [metric, ...(COLUMNS[metric === "rate_per_min" ? "customer_messages" : metric] ?? other(metric))]);
+
 function row(c, k, o, i) {
-  const w = k.windows?.[c.ui.window], oldest = aging(c, k.oldest_ms), km = w?.frt_p90_km_ms, name = label(c, "queue", k.queue);
-  const reply = given(km) ? (w.frt_p90_km_censored ? ">" : "") + dur(c, km) : f.NONE, sure = w?.provisional && w.service_level !== null ? d.icon("provisional") : null;
+  const w = k.windows?.[c.ui.window], name = label(c, "queue", k.queue);
   return h("tr", { key: k.id, tabindex: "0", "data-row": k.queue, class: cls(k.volume?.surge && "hotrow", c.ui.queue === k.queue && "chosen"), "aria-rowindex": o.from + i + 2, onclick: (event) => event.target.closest("a") || c.do.queue(k.queue), onkeydown: walk },
-    h("th.name", { scope: "row" }, h("span.nametext", { title: name }, name), volumeMark(c, k.volume, true)),
-    h("td.sp", little(c, k, 112, 30)),
-    rate(c, k),
-    cell(c, k, "backlog", k.backlog, f.count(k.backlog)),
-    cell(c, k, "oldest_ms", oldest, dur(c, oldest)),
-    cell(c, k, "unassigned", k.unassigned, f.count(k.unassigned)),
-    cell(c, k, "frt_p90_km_ms", km, reply, { n: w?.frt_km_n }),
-    cell(c, k, "service_level", w?.service_level, f.percent(w?.service_level), { n: m.judged(w), after: h("small", "n " + f.count(m.judged(w))), before: sure }),
-    cell(c, k, "abandon_rate", w?.abandon_rate, f.percent(w?.abandon_rate), { n: m.left(w) }),
-    cell(c, k, "sentiment", k.sentiment, f.mood(k.sentiment), { n: k.sentiment_n }));
+    h("th.name", { scope: "row" }, h("span.nametext", { title: name }, name), volumeMark(c, k.volume, true)), h("td.sp", little(c, k, 112, 30)), columns(c).map(([, , , , draw]) => draw(c, k, w)));
 }
 
 /** Left and right go through the numbers of a row. */
@@ -53,54 +72,24 @@ function walk(event) {
   (at < 0 ? event.currentTarget : cells[Math.min(at, cells.length - 1)]).focus();
 }
 
-const COLUMNS = [
-  ["name", "queue", null, ".name"],
-  [null, "trend", null, ".sp"],
-  ["rate", "rate", "usual"],
-  ["backlog", "backlog"],
-  ["oldest", "oldest"],
-  ["unassigned", "unassigned"],
-  ["frt", "frt90_short"],
-  ["sl", "sl", "n"],
-  ["abandon", "abandon_short"],
-  ["sentiment", "sentiment"],
-];
+const RISING = new Set(["sl", "sentiment", "name"]);
+
+/** A column's head: its word, and where one can sort by it the button for that. */
+function heading(c, id, word, sub, spec) {
+  const back = c.ui.sort.startsWith("-"), on = id && c.ui.sort.replace("-", "") === id, name = c.t(word) === word ? word.replace("part_", "") : c.t(word);
+  const text = [h("span", name, on ? d.icon(back ? "up" : "down") : null), sub ? h("small", sub === "n" ? "n" : c.t(sub)) : null];
+  const attrs = { key: word, scope: "col", "aria-sort": on ? (back !== RISING.has(id) ? "ascending" : "descending") : null };
+  return h("th" + spec, attrs, id ? h("button.sort", { type: "button", title: id === "sentiment" ? c.t("mood_scale") : null, onclick: () => c.do.sort(id) }, text) : text);
+}
 
 export function table(c, ids, o) {
-  const sort = c.ui.sort.replace("-", ""),
-    back = c.ui.sort.startsWith("-");
-  const head = COLUMNS.map(([id, word, sub, spec]) => {
-    const on = id && sort === id,
-      text = [
-        h("span", c.t(word), on ? d.icon(back ? "up" : "down") : null),
-        sub ? h("small", sub === "n" ? "n" : c.t(sub)) : null,
-      ];
-    return h(
-      "th" + (spec ?? ".num"),
-      {
-        key: word,
-        scope: "col",
-        "aria-sort": on
-          ? back !== (id === "sl" || id === "sentiment" || id === "name")
-            ? "ascending"
-            : "descending"
-          : null,
-      },
-      id
-        ? h(
-            "button.sort",
-            { type: "button", title: id === "sentiment" ? c.t("mood_scale") : null, onclick: () => c.do.sort(id) },
-            text,
-          )
-        : text,
-    );
-  });
+  const all = columns(c), head = [heading(c, "name", "queue", null, ".name"), heading(c, null, "trend", null, ".sp"), all.map(([, id, word, sub]) => heading(c, id, word, sub, ".num"))];
   const gap = (n, key) =>
     n > 0
       ? h(
           "tr.spacer",
           { key, "aria-hidden": "true" },
-          h("td", { colspan: 10 }, s("svg", { width: 1, height: n * o.high })),
+          h("td", { colspan: all.length + 2 }, s("svg", { width: 1, height: n * o.high })),
         )
       : null;
   return h(

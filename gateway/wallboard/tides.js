@@ -10,7 +10,7 @@ import { value } from "./tiles.js";
 export function tidePanel(c, o) {
   const key = m.tideKey(c.state, c.tenant, c.ui.queue, c.ui.channel),
     v = key?.volume ?? {},
-    name = label(c, "queue", key?.queue ?? "*"),
+    name = label(c, "queue", key?.queue ?? c.ui.queue),
     data = m.flowing(m.panes(key, c.at, o.minutes), key, c.at),
     size = c.size("tide");
   const odd = v.surge || v.lull,

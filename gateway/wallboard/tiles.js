@@ -114,6 +114,14 @@ function csat(c, w) {
   });
 }
 
+function sentiment(c, key) {
+  const n_ = key?.sentiment_n ?? 0, lv = m.level(key, "sentiment", key?.sentiment, n_);
+  return tile(c, {
+    key: "sentiment", of: "sentiment", label: c.t("sentiment"), tone: tone(lv), pieces: given(key?.sentiment) ? [[f.mood(key.sentiment), null]] : null, mark: crossed(c, key, "sentiment", lv, f.mood),
+    subs: [given(key?.sentiment) ? n(c, n_) : c.t("no_model")], hint: [c.t("mood_scale")],
+  });
+}
+
 function slots(c, key) {
   const st = m.staff(c.state, c.tenant, c.ui.queue), starved = st.free === 0 && (key?.unassigned ?? 0) > 0, tv = c.view === "tv";
   const who = [`${c.t("online")} ${st.by.online}`, `${c.t("busy")} ${st.by.busy}`, tv && st.unknown ? null : `${c.t("away")} ${st.by.away}`, st.unknown ? c.t("unknown_n", st.unknown) : null];
@@ -127,6 +135,6 @@ export function tiles(c) {
   const key = c.key, g = m.figures(key, c.ui.window), none = key ? c.t("no_cases") : c.t("no_data");
   return {
     backlog: backlog(c, key, g), oldest: oldest(c, key, g), frt: firstReply(c, key, g, none), sl: serviceLevel(c, key, g, none),
-    abandon: abandoned(c, key, g, none), csat: csat(c, g.window), slots: slots(c, key),
+    abandon: abandoned(c, key, g, none), csat: csat(c, g.window), slots: slots(c, key), sentiment: sentiment(c, key),
   };
 }

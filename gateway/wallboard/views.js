@@ -27,7 +27,7 @@ export function queueSelect(c, rows) {
   const names = JSON.stringify([c.lang, c.ui.queue, rows.map((k) => k.queue), c.state.labels?.queue]);
   return c.kept("queues", names, () => select(c, "queue", c.t("queue"), [["*", c.t("all_queues")], ...m.byName(rows, (k) => label(c, "queue", k.queue)).map((k) => [k.queue, label(c, "queue", k.queue)])]));
 }
-export const channelSelect = (c) => select(c, "channel", c.t("channel"), [["*", c.t("all_channels")], ...m.channelsOf(c.state, c.tenant).map((x) => [x, label(c, "channel", x)])]);
+export const channelSelect = (c) => select(c, "channel", c.t("channel"), [["*", c.t("all_channels")], ...m.channelsOf(c.state, c.tenant).filter((x) => m.fits(c.board?.channels, x)).map((x) => [x, label(c, "channel", x)])]);
 export const tenantSelect = (c) => (c.many ? select(c, "tenant", c.t("tenant"), m.tenants(c.state).map((x) => [x, x]), c.tenant) : null);
 
 function filters(c, rows) {

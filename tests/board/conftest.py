@@ -96,6 +96,7 @@ class Theatre:
     def play(self, scene: Callable[[int], Present] | None, **claims: Any) -> None:
         """From now on this is played (None: nothing is written any more), to somebody with these claims."""
         self.stage.claims, self.stage.refuse = Claims(**claims), False
+        self.stage.garble = ""
         self.stage.orders.clear()
         self.stage.answers = dict(ANSWERS)
         self._scene, seen = scene, self._played

@@ -1,4 +1,4 @@
-"""What is asked of every page, whatever it shows: that all of it is to be seen, and that a screen reader can read it."""
+"""What is asked of every page, whatever it shows: that all of it is seen, and that a screen reader can read it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from tests.board.conftest import Page
 AXE = Path(__file__).parent / "axe.min.js"
 """axe-core 4.12.1, MPL-2.0: its head names the licence."""
 
+DRESSES = (("zh", "dark"), ("zh", "light"), ("en", "light"), ("en", "dark"))
+"""Each language in each theme, one switch at a time."""
 WIDTHS = (390, 1180, 1440, 1920)
 
 WIDE = """

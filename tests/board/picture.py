@@ -1,36 +1,99 @@
-"""Take the README's picture of a running board: `python -m tests.board.picture DIR docs/board.png`."""
+"""The pictures of the README and of docs/board.md, of a running board: `python -m tests.board.picture DIR [docs]`."""
 
 from __future__ import annotations
 
 import json
+import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from selenium import webdriver
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support import expected_conditions
 from selenium.webdriver.support.ui import WebDriverWait
 
-SIZE = (1440, 1120)
 FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--force-device-scale-factor=1")
+PATIENCE_S = 40
+_STILL = """
+  return !document.querySelector('[aria-busy], main [role=status], .failure')
+    && document.getAnimations().every((one) => one.playState !== 'running');
+"""
 
 
-def take(board_url: str, target: Path, query: str = "lang=en&theme=light") -> None:
-    """Open the board, wait until it shows numbers, and keep what is seen."""
+@dataclass(frozen=True)
+class Picture:
+    """One picture: what is opened, at which size, what is clicked on the way, what must be there."""
+
+    name: str
+    query: str
+    size: tuple[int, int]
+    there: str
+    clicks: tuple[str, ...] = ()
+
+
+PICTURES = (
+    Picture("board", "lang=en&theme=light", (1440, 1120), "[data-row]:nth-of-type(3)"),
+    Picture("board-zh", "lang=zh&theme=dark", (1440, 1120), "[data-row]:nth-of-type(3)"),
+    Picture("board-tv", "lang=zh&theme=dark&view=tv", (1920, 1080), ".ribbon .rq"),
+    Picture("board-phone", "lang=zh&theme=light", (390, 1500), ".qlist li"),
+    Picture("board-list", "lang=en&theme=light", (1440, 900), ".rcheck", ("[data-of=frt] a",)),
+    Picture(
+        "board-conversation",
+        "lang=en&theme=light",
+        (1440, 1080),
+        ".waits .w",
+        ("[data-of=frt] a", "[data-item]"),
+    ),
+    Picture("board-history", "lang=en&theme=dark&page=history", (1440, 900), ".hours td"),
+)
+
+
+@contextmanager
+def browser() -> Iterator[webdriver.Chrome]:
+    """A browser without a window. Raises: RuntimeError where there is none."""
+    program, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if program is None or driver is None:
+        raise RuntimeError("chromium and chromedriver are needed for pictures: apt install chromium chromium-driver")
     options = Options()
-    options.binary_location = "/usr/bin/chromium"
-    for flag in (*FLAGS, "--window-size={},{}".format(*SIZE)):
+    options.binary_location = program
+    for flag in FLAGS:
         options.add_argument(flag)
-    driver = webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
+    opened = webdriver.Chrome(options=options, service=Service(driver))
     try:
-        driver.get(f"{board_url}&{query}")
-        WebDriverWait(driver, 30).until(lambda page: len(page.find_elements("css selector", "table tbody tr")) > 2)
-        still = "return document.getAnimations().every((one) => one.playState !== 'running')"
-        WebDriverWait(driver, 30).until(lambda page: page.execute_script(still))
-        driver.save_screenshot(str(target))
+        yield opened
     finally:
-        driver.quit()
+        opened.quit()
+
+
+def take(page: webdriver.Chrome, url: str, picture: Picture, target: Path) -> None:
+    """Open it, wait until all that it asks for is there and nothing moves, and keep what is seen."""
+    width, height = picture.size
+    size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+    page.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    page.get(f"{url}/?{picture.query}")
+    wait = WebDriverWait(page, PATIENCE_S)
+    for selector in (*picture.clicks, picture.there):
+        wait.until(expected_conditions.presence_of_element_located((By.CSS_SELECTOR, selector)))
+        if selector in picture.clicks:
+            page.execute_script("document.querySelector(arguments[0]).click()", selector)
+    wait.until(lambda now: now.execute_script(_STILL))
+    page.save_screenshot(str(target))
+
+
+def main(directory: Path, folder: Path) -> None:
+    """All pictures of the board that runs on `directory`."""
+    access = json.loads((directory / "access.json").read_text())
+    with browser() as page:
+        page.get(access["board_url"])
+        for picture in PICTURES:
+            take(page, access["url"], picture, folder / f"{picture.name}.png")
+            print(f"{folder / picture.name}.png")
 
 
 if __name__ == "__main__":
-    take(json.loads(Path(sys.argv[1], "access.json").read_text())["board_url"], Path(sys.argv[2]), *sys.argv[3:4])
+    main(Path(sys.argv[1]), Path(sys.argv[2] if len(sys.argv) > 2 else "docs"))

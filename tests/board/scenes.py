@@ -125,7 +125,7 @@ def unlearned(now: int, tenant: str = "demo") -> Present:
 
 
 def huge(now: int, tenant: str = "demo", many: int = 500) -> Present:
-    """Very many queues, two of them in a surge, a few with somebody who waits long."""
+    """Very many queues in three channels, two of them in a surge, a few with somebody who waits long."""
     roll = random.Random(21)
     kinds = ("returns", "delivery", "tech", "billing", "presales", "account", "vip", "b2b")
     keys, series = [_sum(tenant, now)], {}
@@ -139,7 +139,7 @@ def huge(now: int, tenant: str = "demo", many: int = 500) -> Present:
         key |= {"queue": name, "backlog": backlog, "unassigned": int(backlog * part)}
         key["oldest_ms"] = int(20 + backlog * 9 + part * 700) * 1000 if backlog else None
         key["volume"]["learning"] = not hot and at % 41 == 0
-        keys.append(key)
+        keys += [key, *(key | {"channel": channel} for channel in ("app", "web", "wechat"))]
         series[tenant, name, "*"] = _series(now, row[3], row[4], row[5], row[6], hot, at)
     series[tenant, "*", "*"] = _total(list(series.values())[:7])
     lists = {"agents": _agents(now), "alerts": [], "silences": [], "events": []}
@@ -185,6 +185,8 @@ def crowded(now: int, tenant: str = "demo") -> Present:
     present["meta"]["replaying"], present["meta"]["ingest_lag_ms"] = ["replayed"], 12_900
     present["meta"]["zones"]["replayed"] = "Europe/Berlin"
     present["meta"]["partitions"]["behind"] = 2
+    fault = {"tenant": tenant, "queue": "tech", "channel": "*", "minute": instant(now - 7 * MINUTE)}
+    present["meta"]["parity"]["by"] = {tenant: {"faults": 2, "first_fault": fault}}
     return present
 
 
@@ -210,6 +212,7 @@ def _meta(now: int, tenants: list[str]) -> dict[str, Any]:
         "partitions": {"total": 12, "behind": 0},
         "ingest_lag_ms": 120,
         "written_at": instant(now),
+        "parity": {"checked_at": instant(now), "compared": 1_250, "by": {}},
         "labels": {"queue": names, "channel": channels, "topic": topics, "agent": {}},
     }
 

@@ -127,7 +127,7 @@ def _field(key: dict[str, str]) -> str:
 
 
 class Stage:
-    """A small gateway: the page, the feed, made-up answers. `?as=ROLE` on the page decides who looks; `none`: nobody."""
+    """A small gateway: page, feed, made-up answers. `?as=ROLE` on the page decides who looks; `none`: nobody."""
 
     def __init__(self, url: str) -> None:
         self.settings = Settings(redis=Redis(url=SecretStr(url)))
@@ -137,6 +137,8 @@ class Stage:
         self.refuse = False
         self.answers = dict(ANSWERS)
         """What `/v1/…` says; an answer with `error` is a 503."""
+        self.garble = ""
+        """Sent in place of frames, where it is not empty."""
         self.asked: list[tuple[str, dict[str, str]]] = []
 
     async def start(self, port: int = 0) -> Server:
@@ -161,11 +163,17 @@ class Stage:
         answer = self.answers[path](time.time_ns() // 1_000_000, ask)
         status = 503 if "error" in answer else 200
         body = json.dumps(answer, ensure_ascii=False).encode()
-        return Response(status, "", Headers({"Content-Type": "application/json", "Content-Length": str(len(body))}), body)
+        return Response(
+            status, "", Headers({"Content-Type": "application/json", "Content-Length": str(len(body))}), body
+        )
 
     async def _live(self, connection: ServerConnection) -> None:
         if self.claims is None:
             await connection.close(4401, "not signed in")
+            return
+        if self.garble:
+            await connection.send(self.garble)
+            await connection.wait_closed()
             return
         await serve_live(connection, self.claims, self.mirror, self.settings, self._order)
 

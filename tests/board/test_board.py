@@ -3,60 +3,35 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
+from tests.board.answers import BOARD
 from tests.board.conftest import Page
+from tests.board.looks import DRESSES, WIDE, WIDTHS, fits, legible
 from tests.board.scenes import Present, calm, crowded, empty, hostile, huge, surge, unlearned
 
 pytestmark = pytest.mark.slow
 
-AXE = Path(__file__).parent / "axe.min.js"
-"""axe-core 4.12.1, MPL-2.0: its head names the licence."""
-
-WIDE = """
-  const sheet = new CSSStyleSheet();
-  sheet.replaceSync(`body, svg text { font-family: '${arguments[0]}' !important }`);
-  document.adoptedStyleSheets = [sheet];
-  dispatchEvent(new Event('resize'));
-"""
-
-CHECK = """
-  const done = arguments[0];
-  axe.run(document).then((r) => done(r.violations.map((v) => [v.id, v.impact, v.nodes[0].html])));
-"""
-
-CLIPPED = """
-  const told = '.value, .tile .label > span, .top .strip > *, .tool, .abtns button, .num, .dnum', bad = [];
-  for (const node of document.querySelectorAll(told)) {
-    const style = getComputedStyle(node), right = node.getBoundingClientRect().right, what = node.className + ': ';
-    if (!node.getClientRects().length || style.clipPath !== 'none') continue;
-    if (node.scrollWidth > node.clientWidth + 1 && style.overflow !== 'visible') bad.push(what + node.textContent);
-    if (right > innerWidth + 1 && !node.closest('.scrollx')) bad.push('out: ' + what + node.textContent);
-  }
-  return bad;
-"""
+VIEWS = [
+    (surge, ""), (surge, "view=tv"), (surge, "view=tv&size=xl"), (unlearned, ""), (unlearned, "view=tv"), (empty, ""),
+    (crowded, "tenant=demo"), (huge, ""),
+]  # fmt: skip
 
 
-@pytest.mark.parametrize("theme", ["dark", "light"])
-@pytest.mark.parametrize("lang", ["zh", "en"])
-def test_every_view_fits_every_width_in_both_languages(page: Page, lang: str, theme: str) -> None:
-    for scene, views in (
-        (surge, ("", "page=alerts", "view=tv", "view=tv&size=xl")),
-        (unlearned, ("", "view=tv")),
-        (empty, ("",)),
-    ):
-        page.theatre.play(scene)
-        for view in views:
-            for width in (390, 1180, 1440, 1920):
-                if "tv" in view and width < 1180:
-                    continue
-                page.open(f"lang={lang}&theme={theme}&{view}", width, 1080)
-                where = (scene.__name__, view, width)
-                assert page.do("return document.documentElement.scrollWidth") <= width, where
-                assert page.do(CLIPPED) == [], where
-                assert page.complaints() == [], where
+@pytest.mark.parametrize(("scene", "view"), VIEWS)
+def test_every_view_fits_every_width_in_both_languages_and_themes(
+    page: Page, scene: Callable[[int], Present], view: str
+) -> None:
+    page.theatre.play(scene)
+    page.open(f"lang=zh&theme=dark&{view}", 1440, 1080)
+    for lang, theme in DRESSES if scene is surge else (("zh", "dark"), ("en", "light")):
+        page.dress(lang, theme)
+        for width in WIDTHS if "tv" not in view else (1180, 1440, 1920):
+            page.resize(width, 1080)
+            fits(page, width, scene.__name__, view, lang, theme)
+        legible(page, scene.__name__, view, lang, theme)
 
 
 def test_the_figures_are_those_of_the_feed(page: Page) -> None:
@@ -288,26 +263,19 @@ def test_a_lag_between_five_and_thirty_seconds_is_said_and_greys_nothing(page: P
     assert not page.do("return document.documentElement.classList.contains('stalled')")
 
 
-@pytest.mark.parametrize("font", ["DejaVu Sans", "DejaVu Serif"])
-def test_the_layout_survives_a_wide_face(page: Page, font: str) -> None:
+@pytest.mark.parametrize("larger", [False, True])
+def test_the_layout_survives_the_widest_face_and_larger_text(page: Page, larger: bool) -> None:
+    page.open("lang=zh")
+    page.do(WIDE, "DejaVu Sans", larger)
     for lang in ("zh", "en"):
-        for view, width in (("", 390), ("", 1180), ("", 1440), ("view=tv", 1920)):
-            page.open(f"lang={lang}&{view}", width, 1080)
-            page.do(WIDE, font)
-            page.settle()
-            assert page.do("return document.documentElement.scrollWidth") <= width, (lang, view, width)
-            assert page.do(CLIPPED) == [], (lang, view, width)
-
-
-@pytest.mark.parametrize(
-    ("query", "width"),
-    [("lang=zh&theme=dark", 1440), ("lang=en&theme=light", 390), ("lang=zh&theme=light&view=tv", 1920)],
-)
-def test_the_accessibility_checker_finds_nothing_serious(page: Page, query: str, width: int) -> None:
-    page.open(query, width)
-    page.do(AXE.read_text(encoding="utf-8"))
-    found = page.do(CHECK, later=True)
-    assert [one for one in found if one[1] in ("serious", "critical")] == []
+        page.dress(lang, "dark")
+        for width in WIDTHS:
+            page.resize(width)
+            fits(page, width, lang, larger)
+    page.open("lang=en&view=tv", 1920, 1080)
+    page.do(WIDE, "DejaVu Sans", False)
+    page.settle()
+    fits(page, 1920, "tv")
 
 
 def test_the_page_speaks_the_browsers_language_unless_told_otherwise(page: Page) -> None:
@@ -334,3 +302,144 @@ def test_landmarks_and_live_regions_are_there(page: Page) -> None:
     )
     assert unnamed == 0
     assert page.do("return [...document.querySelectorAll('[style]')].length") == 0
+
+
+def test_what_a_link_says_in_vain_is_told_and_the_rest_counts(page: Page) -> None:
+    page.open("lang=en&window=7m&nonsense=1&queue=tech")
+    told = page.text(".notice")
+    assert "window=7m" in told
+    assert "nonsense=1" in told
+    assert page.text('[data-of="backlog"]') == "7"
+    page.do("document.querySelector('.notice button').click()")
+    page.wait("return !document.querySelector('.notice')")
+    assert "nonsense" not in page.do("return location.search")
+
+
+def test_a_tenant_that_one_may_not_see_is_a_message_and_nobody_elses_numbers(page: Page) -> None:
+    page.open("lang=en&tenant=secret")
+    assert "There is no tenant secret here" in page.text(".door")
+    assert page.do("return document.querySelectorAll('.tile').length") == 0
+    page.do("document.querySelector('.door a').click()")
+    page.wait("return document.querySelectorAll('.tile').length === 6")
+
+
+def test_a_queue_that_is_not_there_is_said(page: Page) -> None:
+    page.open("lang=zh&queue=nowhere")
+    assert "没有 nowhere" in page.text(".filters")
+    assert page.text('[data-of="backlog"]') == "—"
+
+
+@pytest.mark.parametrize("garbage", ["{oops", "[]", '{"kind": "snapshot", "keys": [1]}', '{"kind": "hello"}'])
+def test_a_gateway_that_answers_garbage_is_called_that(page: Page, garbage: str) -> None:
+    page.theatre.stage.garble = garbage
+    page.driver.get(page.theatre.address("lang=en"))
+    page.wait("return document.querySelector('main')?.innerText.includes('answers cannot be read')")
+    page.theatre.stage.garble = ""
+    page.wait("return document.querySelector('[data-of=backlog]')?.innerText === '91'")
+    assert page.complaints() == []
+
+
+def test_frames_that_cannot_be_drawn_show_a_message_and_no_numbers(page: Page) -> None:
+    def odd(now: int) -> Present:
+        present = surge(now)
+        present["lists"]["demo"]["alerts"][0]["drivers"] = {"not": "a list"}
+        return present
+
+    page.open("lang=en")
+    page.theatre.play(odd)
+    page.wait("return document.querySelector('.door')?.innerText.includes('cannot be shown')")
+    page.theatre.play(surge)
+    page.wait("return document.querySelector('[data-of=backlog]')?.innerText === '91'")
+    page.complaints()
+
+
+def test_a_browser_whose_clock_is_an_hour_off_shows_the_same(page: Page) -> None:
+    late = "const real = Date.now; Date.now = () => real() - 3600e3"
+    told = page.driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": late})
+    try:
+        page.open("lang=en")
+        off = page.do("return Date.now()") / 1000 - time.time()
+        assert off == pytest.approx(-3600, abs=30)
+        assert "6m 2" in page.text(".tidepanel .mark")
+        assert "Live" in page.text(".strip")
+    finally:
+        page.driver.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", told)
+
+
+def test_the_drivers_of_each_dimension_add_up_to_the_same_excess(page: Page) -> None:
+    page.open("lang=en")
+    for name, rows in (("Channel", 4), ("Topic", 4)):
+        page.do(
+            "[...document.querySelectorAll('.dims button')].find((x) => x.innerText === arguments[0]).click()", name
+        )
+        page.wait("return document.querySelectorAll('.drivers li').length === arguments[0]", rows)
+        shown = page.do("return [...document.querySelectorAll('.drivers .dnum')].map((x) => +x.innerText)")
+        assert sum(shown[:-1]) == shown[-1] == 65
+
+
+def test_a_folded_card_opens_and_folds_again(page: Page) -> None:
+    page.open("lang=en")
+    page.do("document.querySelector('[data-alert=\"44aa07\"]').focus()")
+    page.press("\ue007")
+    page.wait("return !!document.querySelector('[data-alert=\"44aa07\"] .impact')")
+    page.press("\ue007")
+    page.wait("return !document.querySelector('[data-alert=\"44aa07\"] .impact')")
+
+
+def test_a_number_of_few_cases_has_no_colour_and_says_how_few(page: Page) -> None:
+    def few(now: int) -> Present:
+        present = surge(now)
+        key = next(key for key in present["keys"] if key["queue"] == "returns")
+        key["windows"]["30m"] |= {"frt_km_n": 12}
+        return present
+
+    page.theatre.play(few)
+    page.open("lang=en")
+    cell = "document.querySelector('[data-row=returns] [data-cell=frt_p90_km_ms]').closest('td')"
+    page.wait(f"return {cell}.innerText.includes('n 12')")
+    assert "heat" not in page.do(f"return {cell}.className")
+
+
+def test_what_a_filter_finds_is_said(page: Page) -> None:
+    page.open("lang=en")
+    page.do("const f = document.getElementById('filter'); f.value = 'tech'; f.dispatchEvent(new Event('input'))")
+    page.wait("return document.querySelector('#polite').textContent === '1 of 7 found'")
+
+
+def test_the_words_beside_a_figure_show_under_the_pointer_and_the_focus(page: Page) -> None:
+    page.open("lang=en")
+    assert page.do("return getComputedStyle(document.querySelector('#hint-frt')).display") == "none"
+    page.do("document.querySelector('[data-of=frt] a').focus()")
+    page.wait("return getComputedStyle(document.querySelector('#hint-frt')).display !== 'none'")
+    assert "cannot look good because people are still waiting" in page.text("#hint-frt")
+
+
+def test_the_wall_turns_its_ribbon_and_stops_for_a_critical_alert(page: Page) -> None:
+    page.theatre.stage.answers["/v1/boards/fast"] = lambda now, ask: (
+        BOARD | {"rotate": {"every_s": 1, "ribbons": ["queues", "agents"]}}
+    )
+    page.open("lang=en&view=tv&board=fast", 1920, 1080)
+    assert "Rotation pauses" in page.text(".pager")
+    page.theatre.play(calm)
+    page.theatre.stage.answers["/v1/boards/fast"] = lambda now, ask: (
+        BOARD | {"rotate": {"every_s": 1, "ribbons": ["queues", "agents"]}}
+    )
+    page.wait("return document.querySelector('.pager').innerText.startsWith('Agents')")
+    page.wait("return document.querySelector('.pager').innerText.startsWith('Backlog')")
+
+
+def test_the_queues_of_a_phone_are_a_table_where_the_reader_asks_for_it(page: Page) -> None:
+    page.open("lang=en", 390, 844)
+    assert page.do("return document.querySelectorAll('.tabs a').length") == 4
+    page.do("document.querySelector('.qlist button').click()")
+    page.wait("return document.querySelectorAll('.queues [data-row]').length === 7")
+    assert page.do("return document.documentElement.scrollWidth") <= 390
+
+
+def test_parity_stands_in_the_strip_and_a_fault_is_no_colour_alone(page: Page) -> None:
+    page.open("lang=en")
+    assert "agree, checked" in page.do("return document.querySelector('.paritied').title")
+    page.theatre.play(crowded)
+    page.open("lang=en&tenant=demo")
+    assert "2 differ" in page.text(".strip .broken")
+    assert page.do("return !!document.querySelector('.strip .broken .i-error')")

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import gateway.pages
 from tests.board.conftest import Page
 
 pytestmark = pytest.mark.slow
 
 MINUTE = 60_000
+WALLBOARD = Path(gateway.pages.__file__).parent / "wallboard"
 
 
 def ask(page: Page, module: str, expression: str) -> Any:
-    script = f"const done = arguments[0]; import('/board/{module}.js').then((m) => done({expression}))"
+    script = f"const done = arguments[0]; import('/board/{module}.js').then((m) => done({expression})).catch((e) => done(String(e)))"
     return page.do(script, later=True)
 
 
@@ -82,13 +85,14 @@ def test_every_form_of_a_number_is_the_one_of_the_design(still: Page) -> None:
 
 def test_every_word_is_there_in_both_languages(still: Page) -> None:
     used = still.do(
-        """const done = arguments[0];
-        Promise.all(["board", "parts", "draw"].map((x) => fetch(`/board/${x}.js`).then((r) => r.text())))
+        """const done = arguments[arguments.length - 1];
+        Promise.all(arguments[0].map((x) => fetch(`/board/${x}`).then((r) => r.text())))
           .then((texts) => done([...new Set(texts.flatMap((x) =>
             [...x.matchAll(/\\bt\\("([a-z0-9_]+)"/g)].map((y) => y[1])))]))""",
+        sorted(path.name for path in WALLBOARD.glob("*.js")),
         later=True,
     )
-    assert len(used) > 80
+    assert len(used) > 150
     whole = json.dumps([word for word in used if not word.endswith("_")])
     assert ask(still, "words", f"{whole}.filter((id) => m.words('zh')(id) === id)") == []
 
@@ -112,7 +116,7 @@ def test_deltas_make_the_same_state_as_a_snapshot(still: Page) -> None:
         ),
         frame("delta", key("a", backlog=3)),
     ]
-    merged = f"[{','.join(frames)}].reduce(m.merge, m.nothing())"
+    merged = f"[{','.join(frames)}].reduce((state, one) => m.merge(state, one), m.nothing())"
     fresh = f"m.merge(m.nothing(), {frame('snapshot', key('a', series=whole, backlog=3), agents=[{'agent': 'x'}])})"
     plain = "((s) => JSON.stringify([[...s.keys.entries()], s.agents]))"
     left, right = ask(still, "model", f"[{plain}({merged}), {plain}({fresh})]")

@@ -11,7 +11,7 @@ import pytest
 from gateway.routes import ROUTES
 from tests.board import answers
 from tests.board.conftest import Page
-from tests.board.looks import WIDTHS, fits, legible
+from tests.board.looks import DRESSES, WIDTHS, fits, legible
 from tests.board.scenes import surge
 
 pytestmark = pytest.mark.slow
@@ -27,14 +27,14 @@ def test_every_page_fits_every_width_in_both_languages_and_themes(page: Page, qu
     page.theatre.play(surge, roles=("admin",))
     page.open("lang=zh&theme=dark&" + query)
     ready(page)
-    for lang in ("zh", "en"):
-        for theme in ("dark", "light"):
-            page.dress(lang, theme)
-            for width in WIDTHS:
-                page.resize(width)
-                ready(page)
-                fits(page, width, query, lang, theme)
-        legible(page, query, lang)
+    for lang, theme in DRESSES:
+        page.dress(lang, theme)
+        for width in WIDTHS:
+            page.resize(width)
+            ready(page)
+            fits(page, width, query, lang, theme)
+        if lang == "zh" or theme == "light":
+            legible(page, query, lang, theme)
 
 
 def ready(page: Page) -> None:
@@ -104,15 +104,18 @@ def test_a_row_is_walked_with_the_arrow_keys_and_each_cell_opens(page: Page) -> 
     page.press(ENTER)
     page.wait("return location.search.includes('of=oldest_ms') && location.search.includes('at=returns')")
     page.wait("return document.querySelector('.crumbs')?.innerText.includes('Returns')")
-    (path, ask) = next(one for one in reversed(page.theatre.stage.asked) if one[0] == "/v1/conversations")
+    _, ask = next(one for one in reversed(page.theatre.stage.asked) if one[0] == "/v1/conversations")
     assert (ask["metric"], ask["queue"], "window" in ask) == ("oldest_ms", "returns", False)
 
 
 def test_who_may_not_see_conversations_has_numbers_without_links(page: Page) -> None:
-    page.theatre.play(surge, roles=("viewer",))
-    page.theatre.play(surge, roles=("supervisor",))
     page.open("lang=en")
     assert page.do("return document.querySelectorAll('a.open').length") > 20
+    page.theatre.play(surge, roles=("viewer",))
+    page.open("lang=en")
+    assert page.do("return document.querySelectorAll('a.open').length") == 0
+    assert page.text('[data-of="backlog"]') == "91"
+    page.theatre.play(surge, roles=("supervisor",))
     page.open("lang=en&view=tv", 1920, 1080)
     assert page.do("return document.querySelectorAll('main a').length") == 0
 
@@ -184,7 +187,7 @@ def test_the_hours_of_a_week_are_sums_and_no_mean_of_means(page: Page) -> None:
     met, offered = made["series"][1]["values"], made["series"][0]["values"]
     assert sum(int(title.rpartition("n ")[2].replace(",", "")) for title in titles if "n " in title) == sum(offered)
     assert 0 < sum(met) < sum(offered)
-    page.do("document.querySelector('[aria-pressed]').click()")
+    page.do("document.querySelector('main [aria-pressed]').click()")
     page.wait("return document.querySelectorAll('.panes tbody tr').length > 100")
 
 
