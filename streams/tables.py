@@ -45,12 +45,18 @@ MAX_ROW = 8 << 20
 REQUEST_MS = 120_000
 """So long a commit is tried while the broker is away; then the worker ends and begins anew."""
 TRANSACTION_MS = 60_000
-_APPLIED = "applied"
+LAYOUT = 1
+"""Of what is in the changelog. One that a newer release wrote is refused; older ones would be brought up here."""
+_APPLIED, _LAYOUT = "applied", "layout"
 _FETCH_MS = 200
 
 
 class Lost(Exception):
     """Another worker has opened the partition; nothing of the commit was kept."""
+
+
+class Newer(RuntimeError):
+    """The changelog is of a release that this one cannot read. The message is one line with the mend."""
 
 
 class Tables:
@@ -184,6 +190,7 @@ def _packed(batch: Batch) -> Iterable[tuple[bytes, bytes]]:
     encode = msgspec.msgpack.encode
     for row in batch.changes:
         yield encode((row.kind, row.tenant, row.key, row.at)), encode((row.live, row.value))
+    yield encode((_LAYOUT, "", "", 0)), encode((True, encode(LAYOUT)))
     yield encode((_APPLIED, "", "", 0)), encode((True, encode(batch.position)))
 
 
@@ -198,9 +205,19 @@ def _unpacked(partition: int, position: int, records: Iterable[Any]) -> Batch:
         live, value = _value(record.value)
         if kind == _APPLIED:
             position = msgspec.msgpack.decode(value, type=int)
+        elif kind == _LAYOUT:
+            _need_known(msgspec.msgpack.decode(value, type=int))
         else:
             changes.append(Changed(kind, tenant, key, at, live, value))
     return Batch(partition, position, changes, ())
+
+
+def _need_known(layout: int) -> None:
+    if layout > LAYOUT:
+        raise Newer(
+            f"{STATE} was written by a newer Tidewatch (layout {layout}, this one knows {LAYOUT}): update this worker, "
+            "or stop the others and `tidewatch rebuild`"
+        )
 
 
 async def ensure_topics(kafka: Kafka) -> None:
