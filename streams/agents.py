@@ -92,6 +92,8 @@ class Follow:
                     await self._publish(shard.partition, value)
             if self._lessons is not None:
                 await self._lessons.say_kept(self._files)
+        if self._lessons is not None:
+            await self._lessons.heard()
         self._begun.set()
 
     async def take(self, event: Any) -> None:

@@ -63,10 +63,10 @@ async def run(settings: Settings) -> None:
     follow.load()
     app.finalize()
     await app.start()
+    listening = asyncio.create_task(lessons.listen(settings.kafka.bootstrap))
     await follow.begin()
     log.info("worker_ready", partitions=partitions)
     committing = asyncio.create_task(follow.commit_for_ever())
-    listening = asyncio.create_task(lessons.listen(settings.kafka.bootstrap))
     try:
         await _until_first(stop.wait(), app.wait_until_stopped(), asyncio.shield(committing), listening)
     finally:

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
 
 from streams.events import encode
 from streams.labels import Example
@@ -25,6 +26,8 @@ from streams.topics import LABELS
 log = structlog.get_logger()
 
 POLL_MS = 500
+LEARN_S = 10.0
+"""How long a worker that starts waits for what it had not learned, before it goes on with its records."""
 MOST = 500
 """Examples learned before the loop is given up."""
 KEEP_EVERY_S = 10
@@ -42,6 +45,7 @@ class Lessons:
         self._publish = publish
         self._said = 0
         self._kept_at = 0.0
+        self._something = asyncio.Event()
 
     async def say(self, examples: Iterable[Example]) -> None:
         """Tell everybody, us included."""
@@ -64,6 +68,19 @@ class Lessons:
             example.n = n
             await self.say([example])
             self._said = n
+
+    async def heard(self, patience_s: float = LEARN_S) -> bool:
+        """Return once all that was said is learned; False: not within this time, so it comes a little later."""
+        until = asyncio.get_running_loop().time() + patience_s
+        while self.learner.learned < self._said:
+            self._something.clear()
+            left = until - asyncio.get_running_loop().time()
+            try:
+                await asyncio.wait_for(self._something.wait(), left)
+            except TimeoutError:
+                log.warning("labels_not_learned_yet", behind=self._said - self.learner.learned)
+                return False
+        return True
 
     def keep(self, files: Files) -> None:
         """Keep what was learned since the last time; its examples are needed no more."""
@@ -105,6 +122,9 @@ class Lessons:
                 for records in (await consumer.getmany(timeout_ms=POLL_MS, max_records=MOST)).values():
                     for record in records:
                         self._hear(record)
+        except KafkaError as error:
+            log.error("labels_cannot_be_read", error=type(error).__name__)
+            raise
         finally:
             await consumer.stop()
 
@@ -115,3 +135,4 @@ class Lessons:
             log.warning("label_unreadable", topic=record.topic, offset=record.offset)
             return
         self.learner.learn(example)
+        self._something.set()

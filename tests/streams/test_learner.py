@@ -137,3 +137,35 @@ def test_a_label_that_nobody_can_read_is_left_out(value: bytes) -> None:
         return len(lessons.learner.changed())
 
     assert asyncio.run(hear()) == 0
+
+
+def test_a_worker_that_starts_waits_for_what_it_had_not_learned_but_not_for_ever(tmp_path: Path) -> None:
+    async def start(deaf: bool) -> tuple[bool, int]:
+        told: list[bytes] = []
+
+        async def publish(value: bytes) -> None:
+            told.append(value)
+
+        files, lessons = Files(tmp_path / "worker.db"), Lessons(Learner(), publish)
+        files.commit([Batch(0, 1, [], [], [encode(example(str(n))) for n in range(3)])])
+        await lessons.say_kept(files)
+        files.close()
+
+        class Record:
+            topic, offset = "chat.labels", 1
+
+            def __init__(self, value: bytes) -> None:
+                self.value = value
+
+        async def hear() -> None:
+            for value in told:
+                await asyncio.sleep(0)
+                lessons._hear(Record(value))
+
+        hearing = asyncio.create_task(hear() if not deaf else asyncio.sleep(0))
+        heard = await lessons.heard(0.05 if deaf else 10)
+        await hearing
+        return heard, lessons.learner.learned
+
+    assert asyncio.run(start(deaf=False)) == (True, 3)
+    assert asyncio.run(start(deaf=True)) == (False, 0)
