@@ -1,0 +1,171 @@
+"""FAULTS D-01, D-02, T-02, T-04, T-07, K-09: Redis gone and emptied, odd stamps, an idle partition, a clean stop."""
+
+from __future__ import annotations
+
+import signal
+import statistics
+import time
+from pathlib import Path
+
+import pytest
+import redis as redis_client
+
+from streams.events import partition_of
+from tests.conformance.cases import Row
+from tests.faults.test_deaths import live_equals_reference
+from tests.integration.outside import History, Sender, snapshot, wait
+from tests.integration.test_kills import Up
+from tests.rig import oracle
+from tests.rig.ledger import Ledger
+from tests.rig.load import Load, chat
+from tests.rig.processes import Rig
+
+pytestmark = [pytest.mark.slow, pytest.mark.faults, pytest.mark.timeout(400)]
+
+
+def keys(access: Row, tenant: str) -> list[Row]:
+    """What the board shows of a tenant, without what only the passing of time changes."""
+    passing = {"oldest_ms", "ages", "over_target", "drain_s", "windows", "volume", "series", "restated"}
+    rows = [row for row in snapshot(access)["keys"] if row["tenant"] == tenant]
+    kept = [{name: value for name, value in row.items() if name not in passing} for row in rows]
+    return sorted(kept, key=lambda row: (row["queue"], row["channel"]))
+
+
+def settled(rigged: Rig, ledger: Ledger, tenant: str) -> History:
+    """Wait until all that was acked is in the history; it is there once."""
+    history = History(rigged.access)
+    wait("all that was acked", lambda: oracle.lost(ledger, oracle.stored(history, tenant), tenant) == [], 120)
+    assert oracle.invented(ledger, oracle.stored(history, tenant), tenant) == []
+    assert oracle.double(history, tenant) == []
+    return history
+
+
+def test_d01_without_redis_chat_is_taken_and_stored_as_before_and_the_board_says_so(
+    rigged: Rig, ledger: Ledger
+) -> None:
+    tenant = "d01"
+    with Load(rigged.access, ledger, 601, clients=2) as load:
+        load.flow(chat(601, tenant), 50, 3)
+        load.drained()
+        before = [acked - sent for sent, acked in ledger.acks()]
+        history = settled(rigged, ledger, tenant)
+        with rigged.stopped("redis"):
+            began = time.monotonic()
+            load.flow(chat(602, tenant, prefix="r"), 50, 3)
+            wait("the board says so", lambda: snapshot(rigged.access)["stale_reason"] == "redis", 30)
+            print(f"stale after {time.monotonic() - began:.1f} s")
+            load.drained()
+            settled(rigged, ledger, tenant)
+        during = [acked - sent for sent, acked in ledger.acks()][len(before) :]
+    print(f"acks: median {statistics.median(before):.3f} s before, {statistics.median(during):.3f} s without Redis")
+    assert statistics.median(during) < 10 * statistics.median(before) + 0.5
+    wait("fresh again", lambda: snapshot(rigged.access)["stale"] is False, 60)
+    assert history is not None
+
+
+def test_d02_an_emptied_redis_is_filled_again_with_the_same_numbers(rigged: Rig, ledger: Ledger) -> None:
+    tenant = "d02"
+    with Load(rigged.access, ledger, 603, clients=2) as load:
+        load.flow(chat(603, tenant), 100, 2)
+        load.drained()
+    settled(rigged, ledger, tenant)
+    before = wait("the board", lambda: keys(rigged.access, tenant), 30)
+    wait("a board that stands", lambda: keys(rigged.access, tenant) == keys(rigged.access, tenant), 30)
+    before = keys(rigged.access, tenant)
+    client = redis_client.Redis.from_url(rigged.stack.environment["TIDEWATCH_REDIS__URL"])
+    client.flushall()
+    began = time.monotonic()
+    wait("the keys again", lambda: client.hlen("tw:keys") > 0, 60)
+    wait("the same board", lambda: keys(rigged.access, tenant) == before, 60)
+    print(f"rebuilt after {time.monotonic() - began:.1f} s")
+    client.close()
+
+
+def test_t02_and_t04_no_stamp_poisons_the_clock_of_others(rigged: Rig, ledger: Ledger) -> None:
+    tenant, now = "t04", int(time.time() * 1000)
+    hour, day = 3_600_000, 86_400_000
+
+    def message(name: str, at: object, conversation: str = "odd") -> Row:
+        row: Row = {"id": name, "kind": "message", "at": at, "tenant": tenant, "conversation": conversation}
+        return row | {"author": "customer", "author_id": "x", "text": "?"}
+
+    refused = [
+        message("y9999", "9999-12-31T23:59:59Z"), message("negative", -1), message("seconds", now // 1000),
+        message("micros", now * 1000), message("nonsense", "yesterday"), message("fraction", now + 0.5),
+    ]  # fmt: skip
+    taken = [
+        message("hour-ahead", now + hour), message("day-ahead", now + 30 * day), message("minute-ahead", now + 90_000),
+        message("late", now - 3 * hour, "c1"), message("too-late", now - 25 * hour, "c2"), message("now", now, "c3"),
+    ]  # fmt: skip
+    sender = Sender(rigged.access, replay=False)
+    sender.send([{"events": refused}, {"events": taken}])
+    assert [one["id"] for one in sender.rejected] == [one["id"] for one in refused]
+    history = History(rigged.access)
+    query = "SELECT id, clock_suspect, late, event_time FROM events WHERE tenant = 't04'"
+    rows = {row["id"]: row for row in wait("what was taken", lambda: _all(history.rows(query), len(taken)), 60)}
+    assert {name for name, row in rows.items() if row["clock_suspect"]} == {"hour-ahead", "day-ahead"}
+    assert all(abs(rows[name]["event_time"] - now) < 120_000 for name in ("hour-ahead", "day-ahead"))
+    assert {name for name, row in rows.items() if row["late"]} == {"too-late"}
+    with Load(rigged.access, ledger, 604, clients=1) as load:
+        load.flow(chat(604, tenant + "b"), 50, 2)
+        load.drained()
+    settled(rigged, ledger, tenant + "b")
+    events = ledger.events(tenant + "b")
+    wait("others' numbers", lambda: live_equals_reference(rigged, history, tenant + "b", events), 60)
+    late = "SELECT late_total FROM late WHERE tenant = 't04'"
+    wait("the count of the late", lambda: history.rows(late) == [{"late_total": 1}], 30)
+    minute = (now - 3 * hour) // 60_000 * 60_000
+    restated = "SELECT messages FROM minutes WHERE tenant = 't04' AND minute = {m:DateTime64(3)}"
+    assert history.rows(restated, m=minute / 1000) == [{"messages": 1}], "within a day: a restatement"
+
+
+def _all(rows: list[Row], many: int) -> list[Row] | None:
+    return rows if len(rows) == many else None
+
+
+def test_t07_windows_close_where_three_of_four_partitions_are_idle(rigged: Rig) -> None:
+    tenant, parts = "t07", int(rigged.stack.environment["TIDEWATCH_KAFKA__PARTITIONS"])
+    name = next(f"c{n}" for n in range(100) if partition_of(tenant, f"c{n}", parts) == 0)
+    now = int(time.time() * 1000)
+    event = {"id": "1", "kind": "message", "at": now, "tenant": tenant, "conversation": name, "author": "customer"}
+    Sender(rigged.access, replay=False).send([{"events": [event | {"text": "?"}]}])
+    shown = wait("its tile", lambda: keys(rigged.access, tenant), 30)
+    assert any(row["awaiting_first"] == 1 for row in shown)
+    frame = snapshot(rigged.access)
+    assert frame["partitions"]["behind"] == 0
+    before = frame["as_of"]
+    wait("the clock goes on", lambda: snapshot(rigged.access)["as_of"] > before, 30)
+    history = History(rigged.access)
+    query = "SELECT backlog FROM minutes WHERE tenant = 't07' AND backlog > 0"
+    wait("the minute closes, with its backlog", lambda: history.rows(query), 180)  # a minute, and the lateness
+
+
+def test_k09_a_stop_under_load_answers_what_is_in_flight_and_loses_nothing(tmp_path: Path, ledger: Ledger) -> None:
+    tenant = "k09"
+    up = Up(tmp_path / "data")
+    access = up.ready()
+    try:
+        with Load(access, ledger, 605, clients=20) as load:
+            load.flow(chat(605, tenant, 1_000), 500, 2)
+            began = time.monotonic()
+            up.process.send_signal(signal.SIGTERM)
+            load.flow(chat(606, tenant, 1_000, "s"), 500, 0.5)
+            assert up.process.wait(20) == 0
+            took = time.monotonic() - began
+            print(f"stopped after {took:.1f} s")
+            assert took <= 15
+            wait("every socket closed", lambda: load.open == 0, 10)
+            assert 1012 in load.seen.closes, load.seen.closes
+        up = Up(tmp_path / "data")
+        access = up.ready()
+        history = History(access)
+        wait("all that was acked", lambda: oracle.lost(ledger, oracle.stored(history, tenant), tenant) == [], 60)
+        rows = oracle.stored(history, tenant)
+        assert oracle.invented(ledger, rows, tenant) == []
+        assert oracle.double(history, tenant) == []
+        assert oracle.tracebacks(tmp_path / "data" / "logs") == []
+        up.process.send_signal(signal.SIGTERM)
+        assert up.process.wait(20) == 0
+    finally:
+        if up.process.poll() is None:
+            up.kill()
