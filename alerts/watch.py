@@ -26,6 +26,8 @@ log = structlog.get_logger()
 
 WRITE_MS = 5_000
 """How long numbers that changed nobody's state may stay unwritten: judging the same ticks again brings them back."""
+AHEAD_MS = 60_000
+"""A tick judged so far in the future was one of a wrong clock; less is two machines that differ a little."""
 MANY_OLD = 30
 """So many old ticks in a row are an absence that is caught up with; the one or two after any restart are not."""
 
@@ -85,6 +87,7 @@ class Watch:
         """
         if clock == REAL:
             self._heard_at, self.judged = self._now(), as_of
+            self._mend_clock(as_of)
         state, changes = judge(self._state, self._rules, clock, as_of, readings)
         if state is self._state:
             return []
@@ -92,6 +95,13 @@ class Watch:
             state, more = self._far_behind(state, self._now() - as_of)
             changes = [*changes, *more]
         return self._settle(state, changes) or []
+
+    def _mend_clock(self, as_of: int) -> None:
+        """Where ticks of the future were judged, the clock was ahead and went back: judge on from here, and say so."""
+        last = self._state.judged.get(REAL, 0)
+        if as_of <= last and last - self._now() > AHEAD_MS:
+            log.error("clock_went_back", by_ms=last - as_of, mend="see that the gateway's machine keeps its time")
+            self._state = replace(self._state, judged={**self._state.judged, REAL: as_of - 1})
 
     def _far_behind(self, state: State, behind_ms: int) -> tuple[State, list[Change]]:
         """Say once that an absence is caught up with, when that is what is going on; and end it when it is done."""

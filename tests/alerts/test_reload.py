@@ -1,0 +1,127 @@
+"""Rules exchanged while the notifier runs; a file with a mistake changes nothing, and says so."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from alerts.outbox import Store
+from alerts.policy import load as policy_of
+from alerts.reload import RulesFile
+from alerts.rules import load
+from alerts.state import FIRING
+from alerts.watch import Watch
+from config.settings import Channel, Settings
+from streams.events import REAL
+from tests.alerts.build import T0, S, key, readings
+
+GOOD = 'rules:\n  - {name: high, metric: backlog, scope: {queue: "*"}, fire: "> 20", clear: "<= 10"}\n'
+BAD = {
+    "a metric that is none": (GOOD.replace("metric: backlog", "metric: backlogg"), "'backlogg' is not a metric"),
+    "an unknown field": (GOOD.replace("}\n", ', summary: {zh: "{x}", en: x}}\n').replace('"*", summary', '"*"'), "'x'"),
+    "a name given twice": (GOOD + GOOD.splitlines()[1] + "\n", "is already on line 2"),
+    "no YAML": ("rules: [", "not YAML"),
+    "no rules": ("notify: {}\n", "rules: is missing"),
+    "a channel that is not there": (GOOD + "escalate: [{after: 1m, channels: [nobody]}]\n", "no channel 'nobody'"),
+    "not UTF-8": (b"\xff\xfe", "cannot be read"),
+}
+
+
+class House:
+    """A watch on a file of rules, with one alert firing by it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.at = path, T0
+        self.write(GOOD)
+        settings = Settings(rules=path, channels=[Channel(name="ops", type="console")])
+        self.store = Store(":memory:")
+        told = policy_of(path, settings.channels, [])
+        self.watch = Watch(self.store, load(path), told, now=lambda: self.at)
+        self.file = RulesFile(settings, self.watch)
+        self.judge(30)
+
+    def write(self, text: str | bytes) -> None:
+        """Replace the file, as editors do."""
+        other = self.path.with_suffix(".new")
+        other.write_bytes(text if isinstance(text, bytes) else text.encode())
+        other.replace(self.path)
+
+    def judge(self, backlog: int) -> None:
+        """The next tick."""
+        self.at += S
+        self.watch.judge(REAL, self.at, readings([key(backlog=backlog)]))
+
+    def states(self) -> dict[str, str]:
+        """Rule → state of what is open."""
+        return {slot.rule: str(alert.state) for slot, alert in self.watch.state.alerts.items()}
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    return House(tmp_path / "rules.yaml")
+
+
+def test_a_changed_file_is_in_force_at_the_next_look(house: House) -> None:
+    house.file.look()
+    house.write(GOOD.replace("name: high", "name: other"))
+    house.judge(30)
+    assert house.states() == {"high": "firing"}, "nobody has looked yet"
+    house.file.look()
+    house.judge(30)
+    assert house.states() == {"other": "firing"}
+
+
+@pytest.mark.parametrize("what", BAD)
+def test_a_file_with_a_mistake_changes_nothing_and_is_one_alert_until_it_is_right(house: House, what: str) -> None:
+    text, says = BAD[what]
+    house.write(text)
+    for _ in range(3):
+        house.file.look()
+        house.judge(30)
+    assert house.states() == {"high": "firing", "rules-refused/": "firing"}
+    (told,) = [alert for alert in house.watch.open_alerts("*") if alert["rule"] == "rules-refused/"]
+    assert says in told["reason"]
+    assert sum(row.alert == told["alert"] for row in house.store.due("ops", 1 << 60)) == 1
+    house.write(GOOD)
+    house.file.look()
+    house.judge(30)
+    assert house.states() == {"high": "firing"}
+
+
+def test_a_file_that_is_taken_away_keeps_the_rules(house: House) -> None:
+    house.path.unlink()
+    house.file.look()
+    house.judge(30)
+    assert house.states() == {"high": "firing", "rules-refused/": "firing"}
+
+
+def test_a_hangup_reads_it_again_though_nothing_seems_to_have_changed(house: House) -> None:
+    before = house.watch._rules
+    house.file.look()
+    assert house.watch._rules is before
+    house.file.look(again=True)
+    assert house.watch._rules is not before
+
+
+@pytest.mark.parametrize("jump", [-86_400_000, -3_600_000, 3_600_000, 86_400_000])
+def test_a_clock_that_jumps_ends_no_alert_and_begins_none(house: House, jump: int) -> None:
+    (before,) = house.watch.state.alerts.values()
+    house.at += jump
+    house.watch.beat()
+    house.judge(30)
+    house.judge(30)
+    (after,) = [alert for alert in house.watch.state.alerts.values() if alert.slot.rule == "high"]
+    assert (after.id, after.state) == (before.id, FIRING)
+    assert set(house.states()) <= {"high", "catching-up/"}
+
+
+def test_after_a_clock_that_was_ahead_alerts_begin_and_end_again(house: House) -> None:
+    right = house.at
+    house.at += 86_400_000
+    house.judge(30)
+    house.at = right
+    house.judge(0)
+    assert house.states() == {}
+    house.judge(30)
+    assert house.states() == {"high": "firing"}
