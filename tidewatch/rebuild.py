@@ -49,17 +49,23 @@ def from_history(client: Client, settings: Settings, until: Mapping[int, int], f
     for partition, position in until.items():
         refold = Refold(partition, Policies(settings), files)
         refold.keep = False
-        for clock in known:
-            total += refold.feed(_of(client, clock, partition, position, len(until)), real_positions=True)
+        for late in (
+            False,
+            True,
+        ):  # within a record nobody knows the order: what was late is behind all, and late again
+            for clock in known:
+                total += refold.feed(_of(client, clock, partition, position, len(until), late), real_positions=True)
         for clock in known:
             refold.tick(clock)
         refold.stand_at(position)
     return Made(total, until)
 
 
-def _of(client: Client, clock: Clock, partition: int, until: int, partitions: int) -> Iterator[tuple[int, Event]]:
+def _of(
+    client: Client, clock: Clock, partition: int, until: int, partitions: int, late: bool
+) -> Iterator[tuple[int, Event]]:
     """A tenant's events of one partition, up to a position."""
-    for position, event in events(client, clock.tenant, late=True):
+    for position, event in events(client, clock.tenant, late=late):
         key = event.agent if event.kind == "agent_status" else event.conversation
         if position <= until and partition_of(event.tenant, key or "", partitions) == partition:
             yield position, event

@@ -63,10 +63,10 @@ def clocks(client: Client) -> list[Clock]:
 
 
 def events(client: Client, tenant: str, *, late: bool = False) -> Iterator[tuple[int, Event]]:
-    """A tenant's events, each with its position, in the order of arrival; `late`: also those that came too late."""
+    """A tenant's events that counted, each with its position, in the order of arrival; `late`: those that did not."""
     query = (
         f"SELECT position, {', '.join((*_PLAIN, *_TIMES))}, attrs, keywords, topic_gains FROM events "  # noqa: S608  names of ours
-        "WHERE tenant = {tenant:String} AND (NOT late OR {late:Bool}) ORDER BY position, event_time, seq, id"
+        "WHERE tenant = {tenant:String} AND late = {late:Bool} ORDER BY position, event_time, seq, id"
     )
     with client.query_row_block_stream(query, parameters={"tenant": tenant, "late": late}) as blocks:
         for block in blocks:

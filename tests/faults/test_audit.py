@@ -132,7 +132,7 @@ def test_a_history_with_something_wrong_is_told_exactly_what(data: Path) -> None
         ended(up)
         spoil(
             data,
-            "ALTER TABLE minutes_base UPDATE messages = messages + 1 WHERE messages = 8 SETTINGS mutations_sync = 2",
+            "ALTER TABLE episodes_base UPDATE customer_messages = 99 WHERE conversation = 'c2' SETTINGS mutations_sync = 2",
             "ALTER TABLE episodes_base DELETE WHERE conversation = 'c1' SETTINGS mutations_sync = 2",
         )
         up = Up(data)
@@ -140,7 +140,7 @@ def test_a_history_with_something_wrong_is_told_exactly_what(data: Path) -> None
         second = tidewatch("verify", "--data", str(data), "--tenant", TENANT)
         assert second.returncode == 1
         assert "episode c1/1: missing" in second.stdout
-        assert "messages is 16, the events come to 15" in second.stdout
+        assert "episode c2/1: customer_messages is 99, the events come to 3" in second.stdout
         assert tidewatch("verify", "--data", str(data), "--tenant", "nobody").stderr.startswith(
             "tidewatch: there is no such"
         )
