@@ -30,6 +30,9 @@ from streams.said import Changes, Part, Told
 from streams.stamps import stamp
 from streams.windows import DAY, IDLE
 
+LABELLING = frozenset({"closed", "label"})
+"""Events that may say what an episode was about."""
+
 
 class Changed(NamedTuple):
     """One row of durable state. `live` rows are loaded at a start, the others when they are asked for."""
@@ -130,8 +133,11 @@ class Shard:
         for line, conversation, new in labelled:
             entries = conversation.log.entries()
             told = next((one for one in entries if one.id == new.id), new)
-            said = [one for one in entries if one.episode == told.episode and one.words]
-            if told.episode is not None and told.topic and said:
+            same = [one for one in entries if one.episode == told.episode]
+            said = [one for one in same if one.words]
+            before = same[: same.index(told)] if told in same else []
+            twice = any(one.topic == told.topic and one.what in LABELLING for one in before)
+            if told.episode is not None and told.topic and said and not twice:
                 words = bounded(one.words for one in said)
                 self._examples.append(Example(line.name, f"{conversation.id}\x1f{told.id}", told.topic, words))
 
@@ -159,7 +165,7 @@ class Shard:
         fold.insert(new)
         fold.advance(line.now)
         line.settle(fold, line.now, restating=event.at < line.tenant.closed_until)
-        if new.topic and new.what in {"closed", "label"}:
+        if new.topic and new.what in LABELLING:
             self._labelled.append((line, conversation, new))
         told = EventRow(event, new.episode, False, self.position, topic)
         if new.sentiment is not None and new.episode is not None:
