@@ -20,6 +20,7 @@ from tests.rig.processes import finish, until_stored
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults, pytest.mark.timeout(600)]
 TENANT = "audited"
+AT_ONCE = "SETTINGS mutations_sync = 2"
 SPOIL = """
 import sys, clickhouse_connect
 client = clickhouse_connect.get_client(interface="chdb", path=sys.argv[1], database="tidewatch")
@@ -132,8 +133,8 @@ def test_a_history_with_something_wrong_is_told_exactly_what(data: Path) -> None
         ended(up)
         spoil(
             data,
-            "ALTER TABLE episodes_base UPDATE customer_messages = 99 WHERE conversation = 'c2' SETTINGS mutations_sync = 2",
-            "ALTER TABLE episodes_base DELETE WHERE conversation = 'c1' SETTINGS mutations_sync = 2",
+            f"ALTER TABLE episodes_base UPDATE customer_messages = 99 WHERE conversation = 'c2' {AT_ONCE}",
+            f"ALTER TABLE episodes_base DELETE WHERE conversation = 'c1' {AT_ONCE}",
         )
         up = Up(data)
         access = up.ready()
