@@ -4,10 +4,9 @@ import { h } from "./dom.js";
 import * as d from "./draw.js";
 import * as f from "./forms.js";
 import * as m from "./model.js";
-import { answered } from "./asked.js";
-import { clock, dur, given, inUnit, label, lasted, opens } from "./say.js";
+import { clock, dur, given, inUnit, label, lasted, number, opens } from "./say.js";
 
-const title = (c, a) =>
+export const title = (c, a) =>
   m.volumeKind(a)
     ? [
         c.t(m.volumeKind(a)),
@@ -75,18 +74,50 @@ function stateOf(c, a, silence) {
 }
 
 function card(c, a) {
-  const over = a.state === "resolved", silence = over ? null : m.silenceOf(c.state, a, c.at ?? 0), folded = isFolded(c, a, silence);
-  const until = over ? `–${clock(c, Date.parse(a.resolved_at ?? a.at))}` : "", times = `${clock(c, Date.parse(a.since))}${until} · ${dur(c, lasted(c, a))}`;
-  const head = h("div.ahead", d.mark(over ? "ok" : silence ? "silenced" : a.severity, over ? c.t("resolved") : c.t(a.severity)), h("span.astate", stateOf(c, a, silence)), h("span.gap"), h("time", { datetime: a.since }, times));
-  const names = [over || silence ? "sev-quiet" : "sev-" + a.severity, folded ? "quietcard" : "", c.selected === a.alert ? "chosen" : ""].filter(Boolean);
-  return h(["article", "alert", ...names].join("."), { key: a.alert, "data-alert": a.alert, tabindex: "0", "aria-label": `${c.t(over ? "resolved" : a.severity)} ${title(c, a)}`, onfocus: () => c.do.select(a.alert) },
-    head, folded ? foldedCard(c, a) : wholeCard(c, a), folded || over ? grade(c, a) : null, silence?.id && c.can("silence") ? ending(c, silence) : null);
+  const over = a.state === "resolved",
+    silence = over ? null : m.silenceOf(c.state, a, c.at ?? 0),
+    folded = isFolded(c, a, silence);
+  const until = over ? `–${clock(c, Date.parse(a.resolved_at ?? a.at))}` : "",
+    times = `${clock(c, Date.parse(a.since))}${until} · ${dur(c, lasted(c, a))}`;
+  const head = h(
+    "div.ahead",
+    d.mark(over ? "ok" : silence ? "silenced" : a.severity, over ? c.t("resolved") : c.t(a.severity)),
+    h("span.astate", stateOf(c, a, silence)),
+    h("span.gap"),
+    h("time", { datetime: a.since }, times),
+  );
+  const names = [
+    over || silence ? "sev-quiet" : "sev-" + a.severity,
+    folded ? "quietcard" : "",
+    c.selected === a.alert ? "chosen" : "",
+  ].filter(Boolean);
+  return h(
+    ["article", "alert", ...names].join("."),
+    {
+      key: a.alert,
+      "data-alert": a.alert,
+      tabindex: "0",
+      "aria-label": `${c.t(over ? "resolved" : a.severity)} ${title(c, a)}`,
+      onfocus: () => c.do.select(a.alert),
+    },
+    head,
+    folded ? foldedCard(c, a) : wholeCard(c, a),
+    folded || over ? grade(c, a) : null,
+    silence?.id && c.can("silence") ? ending(c, silence) : null,
+  );
 }
 
-const ending = (c, silence) => h("div.abtns", h("button", { type: "button", onclick: () => c.do.order({ unsilence: silence.id }) }, c.t("unsilence")));
+const ending = (c, silence) =>
+  h(
+    "div.abtns",
+    h("button", { type: "button", onclick: () => c.do.order({ unsilence: silence.id }) }, c.t("unsilence")),
+  );
 
 function foldedCard(c, a) {
-  return h("p.asum", h("button.fold", { type: "button", "aria-expanded": "false", onclick: () => c.do.unfold(a.alert) }, short(c, a)));
+  return h(
+    "p.asum",
+    h("button.fold", { type: "button", "aria-expanded": "false", onclick: () => c.do.unfold(a.alert) }, short(c, a)),
+  );
 }
 
 function short(c, a) {
@@ -111,32 +142,95 @@ const dimensions = (a) => DIMENSIONS.filter((x) => (a.drivers ?? []).some((y) =>
 /** How bad: value, times usual, usual, normal range. */
 function badness(c, a) {
   const comma = c.zh ? "，" : ", ";
-  if (!m.volumeKind(a)) return h("p.afig", h("b", inUnit(c, a.unit, a.value)), given(a.peak) ? h("span.afaint", `${c.t("peak")} ${inUnit(c, a.unit, a.peak)}`) : null);
-  const ratio = a.expected ? comma + f.times(a.value / a.expected, c.zh) : "", range = given(a.low) ? `${comma}${c.t("range")} ${f.rate(a.low)}–${f.rate(a.high)}` : "";
-  return h("p.afig", h("b", f.rate(a.value)), h("span", ` ${c.t("per_min")}${ratio}`), given(a.expected) ? h("span.afaint", `${c.t("usual")} ${f.rate(a.expected)}${range}`) : null);
+  if (!m.volumeKind(a))
+    return h(
+      "p.afig",
+      h("b", inUnit(c, a.unit, a.value)),
+      given(a.peak) ? h("span.afaint", `${c.t("peak")} ${inUnit(c, a.unit, a.peak)}`) : null,
+    );
+  const ratio = a.expected ? comma + f.times(a.value / a.expected, c.zh) : "",
+    range = given(a.low) ? `${comma}${c.t("range")} ${f.rate(a.low)}–${f.rate(a.high)}` : "";
+  return h(
+    "p.afig",
+    h("b", f.rate(a.value)),
+    h("span", ` ${c.t("per_min")}${ratio}`),
+    given(a.expected) ? h("span.afaint", `${c.t("usual")} ${f.rate(a.expected)}${range}`) : null,
+  );
 }
 
 /** Why: one dimension at a time with a switch, and the channels in one line where they are not the ones shown. */
 function why(c, a) {
-  const all = dimensions(a), chosen = c.dimension.get(a.alert), now = all.includes(chosen) ? chosen : (all.find((x) => x !== "channel") ?? all[0]);
+  const all = dimensions(a),
+    chosen = c.dimension.get(a.alert),
+    now = all.includes(chosen) ? chosen : (all.find((x) => x !== "channel") ?? all[0]);
   if (!now) return null;
-  const tabs = all.length > 1 ? h("span.dims", { role: "group", "aria-label": c.t("why") }, all.map((x) => h("button.plain", { key: x, type: "button", "aria-pressed": String(x === now), onclick: () => c.do.dimension(a.alert, x) }, c.t("by_" + x)))) : null;
+  const tabs =
+    all.length > 1
+      ? h(
+          "span.dims",
+          { role: "group", "aria-label": c.t("why") },
+          all.map((x) =>
+            h(
+              "button.plain",
+              { key: x, type: "button", "aria-pressed": String(x === now), onclick: () => c.do.dimension(a.alert, x) },
+              c.t("by_" + x),
+            ),
+          ),
+        )
+      : null;
   const line = now === "channel" ? [] : a.drivers.filter((x) => x.dimension === "channel");
-  return [h("h4.whyhead", h("span", c.t("why")), tabs), drivers(c, a, now), line.length ? h("p.achan", line.map((x) => h("span", { key: x.value }, `${label(c, "channel", x.value)} ${f.signed(Math.round(x.excess))}`))) : null];
+  return [
+    h("h4.whyhead", h("span", c.t("why")), tabs),
+    drivers(c, a, now),
+    line.length
+      ? h(
+          "p.achan",
+          line.map((x) =>
+            h("span", { key: x.value }, `${label(c, "channel", x.value)} ${f.signed(Math.round(x.excess))}`),
+          ),
+        )
+      : null,
+  ];
 }
 
-function impact(c, i) {
-  const facts = [[c.t("backlog"), f.count(i.backlog)], [c.t("oldest"), dur(c, i.oldest_ms)], [c.t("frt90"), dur(c, i.frt_p90_ms)]];
-  return [h("h4", c.t("impact")), h("dl.impact", facts.map(([k, x]) => h("div", { key: k }, h("dt", k), h("dd", x))))];
+function impact(c, a, i) {
+  const facts = [
+    ["backlog", "backlog", f.count(i.backlog)],
+    ["oldest_ms", "oldest", dur(c, i.oldest_ms)],
+    ["frt_p90_km_ms", "frt90", dur(c, i.frt_p90_ms)],
+  ];
+  return [
+    h("h4", c.t("impact")),
+    h(
+      "dl.impact",
+      facts.map(([of, k, x]) =>
+        h(
+          "div",
+          { key: k },
+          h("dt", c.t(k)),
+          h("dd", x === f.NONE ? x : number(c, { of, at: a.queue ?? "*", channel: a.channel ?? "*" }, "", {}, x)),
+        ),
+      ),
+    ),
+  ];
 }
 
 function wholeCard(c, a) {
   const words = c.view === "phone" ? [] : (a.keywords ?? []).slice(0, 8);
   return [
-    h("h3", title(c, a)), badness(c, a), why(c, a),
-    words.length ? h("p.akeys", words.map((x) => h("span.chip", { key: x }, x))) : null,
+    h("h3", title(c, a)),
+    badness(c, a),
+    why(c, a),
+    words.length
+      ? h(
+          "p.akeys",
+          words.map((x) => h("span.chip", { key: x }, x)),
+        )
+      : null,
     (a.samples ?? []).length ? h("blockquote", `“${a.samples[0]}”`) : null,
-    impact(c, a.impact ?? {}), advice(c, a.impact ?? {}), buttons(c, a),
+    impact(c, a, a.impact ?? {}),
+    advice(c, a.impact ?? {}),
+    buttons(c, a),
   ];
 }
 
@@ -202,18 +296,28 @@ function advice(c, i) {
 const measured = (a) => (m.volumeKind(a) ? "customer_messages" : (a.metric ?? "backlog"));
 
 function buttons(c, a) {
-  const url = safe(a.runbook), to = { page: "behind", of: measured(a), at: a.queue ?? "*", channel: a.channel ?? "*" };
+  const url = safe(a.runbook),
+    to = { page: "behind", of: measured(a), at: a.queue ?? "*", channel: a.channel ?? "*" };
   if (!c.can("ack") && !c.can("silence") && !url && !opens(c)) return null;
-  const button = (key, act, words, primary) => h("button" + (primary ? ".primary" : ""), { key, type: "button", "data-do": key, onclick: act }, words);
-  return h("div.abtns",
+  const button = (key, act, words, primary) =>
+    h("button" + (primary ? ".primary" : ""), { key, type: "button", "data-do": key, onclick: act }, words);
+  return h(
+    "div.abtns",
     c.can("ack") && a.state === "firing" ? button("ack", () => c.do.ack(a.alert), c.t("ack"), true) : null,
     c.can("silence") && a.state !== "resolved" ? button("silence", () => c.do.silence(a), c.t("silence")) : null,
     opens(c) ? h("a.button", { key: "see", href: c.link(to), onclick: c.follow(to) }, c.t("see")) : null,
     url ? h("a", { key: "run", href: url, rel: "noreferrer noopener", target: "_blank" }, c.t("runbook")) : null,
-    c.opened.has(a.alert) ? h("button.plain", { key: "fold", type: "button", "aria-expanded": "true", onclick: () => c.do.unfold(a.alert) }, c.t("fold")) : null);
+    c.opened.has(a.alert)
+      ? h(
+          "button.plain",
+          { key: "fold", type: "button", "aria-expanded": "true", onclick: () => c.do.unfold(a.alert) },
+          c.t("fold"),
+        )
+      : null,
+  );
 }
 
-function grade(c, a) {
+export function grade(c, a) {
   if (!c.can("ack") || a.state !== "resolved") return null;
   if (a.grade) return h("p.sub", `${c.t("graded")} · ${c.t(a.grade)}`);
   return h(
@@ -250,7 +354,9 @@ export function tvStrip(c) {
   }
   const volume = m.volumeKind(a),
     first = dimensions(a)[0],
-    causes = (a.drivers ?? []).filter((x) => x.dimension === first).map((x) => `${label(c, x.dimension, x.value)} ${f.signed(Math.round(x.excess))}`),
+    causes = (a.drivers ?? [])
+      .filter((x) => x.dimension === first)
+      .map((x) => `${label(c, x.dimension, x.value)} ${f.signed(Math.round(x.excess))}`),
     need = a.impact?.agents_needed;
   return h(
     "div.tvalert.tv-" + a.severity,
@@ -291,30 +397,4 @@ export function tvStrip(c) {
       ),
     ),
   );
-}
-
-
-/* ── the page of alerts ──────────────────────────────────────────────────────────────────────────────────────── */
-
-/** What is open, what was, and what people thought of each rule. */
-export function alertsPage(c) {
-  const from = new Date((Math.floor((c.today ?? Date.now()) / 36e5) - 7 * 24) * 36e5).toISOString(), url = `/v1/alerts?${new URLSearchParams({ tenant: c.tenant, from, limit: 200 })}`;
-  const past = c.ask(url, 60e3), known = new Set(m.alertsOf(c.state, c.tenant).map((a) => a.alert));
-  return h("main.desk.alertspage", { id: "main", key: "alerts", tabindex: "-1" },
-    h("div.apcols", { key: "cols" }, h("section.panel.alertsp", { key: "now" }, alertsPanel(c, { all: true })),
-      h("div.apright", { key: "past" },
-        h("section.panel", { key: "rules" }, h("div.phead", h("h2", c.t("by_rule")), h("span.gap"), h("small.sub", c.t("days", 7))), answered(c, past, url, (data) => rules(c, data.rules ?? []))),
-        h("section.panel", { key: "old" }, h("div.phead", h("h2", c.t("past_alerts")), h("span.gap"), h("small.sub", c.t("days", 7))), answered(c, past, url, (data) => older(c, (data.items ?? []).filter((a) => a.state === "resolved" && !known.has(a.alert))))))));
-}
-
-function rules(c, list) {
-  if (!list.length) return h("p.sub", c.t("none_yet"));
-  const heads = ["rule", "fired", "useful", "noise", "useful_share", "median"].map((x, i) => h("th" + (i ? ".num" : ""), { scope: "col" }, c.t("ar_" + x)));
-  const row = (r) => h("tr", { key: r.rule }, h("th", { scope: "row" }, r.rule), h("td.num", f.count(r.fired)), h("td.num", f.count(r.useful)), h("td.num", f.count(r.noise)), h("td.num", given(r.useful_share) ? [f.percent(r.useful_share, 0), h("small", ` n ${f.count(r.graded)}`)] : [f.NONE, h("small", " n 0")]), h("td.num", dur(c, given(r.median_s) ? r.median_s * 1000 : null)));
-  return h("div.scrollx", { tabindex: "0", role: "region", "aria-label": c.t("by_rule") }, h("table.plaintable", h("thead", h("tr", heads)), h("tbody", list.map(row))));
-}
-
-function older(c, list) {
-  if (!list.length) return h("p.sub", c.t("none_yet"));
-  return h("ul.older", list.slice(0, 100).map((a) => h("li", { key: a.alert }, d.mark("ok", c.t(a.severity)), h("span.otitle", title(c, a)), h("time", { datetime: a.since }, `${clock(c, Date.parse(a.since))} · ${dur(c, lasted(c, a))}`), grade(c, a))));
 }

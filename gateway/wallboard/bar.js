@@ -16,33 +16,75 @@ function strip(c) {
       h("span", c.t("as_of") + " ", h("b", when)),
       c.staleFor === null ? null : h("span", c.t("ago", dur(c, c.staleFor))),
     );
-  return h("div.strip", c.state.ready ? d.mark("live", c.t("live")) : null, h("span", c.t("as_of") + " ", h("b", when)), lag(c), partitions(c), parity(c));
+  return h(
+    "div.strip",
+    c.state.ready ? d.mark("live", c.t("live")) : null,
+    h("span", c.t("as_of") + " ", h("b", when)),
+    lag(c),
+    partitions(c),
+    parity(c),
+  );
 }
 
 function lag(c) {
-  const ms = c.state.ingest_lag_ms ?? null, late = ms !== null && ms > 5000;
-  return h("span" + (late ? ".late" : ""), { key: "lag" }, late ? d.icon("warning") : null, c.t("lag") + " ", h("b", f.lag(ms, c.zh)));
+  const ms = c.state.ingest_lag_ms ?? null,
+    late = ms !== null && ms > 5000;
+  return h(
+    "span" + (late ? ".late" : ""),
+    { key: "lag" },
+    late ? d.icon("warning") : null,
+    c.t("lag") + " ",
+    h("b", f.lag(ms, c.zh)),
+  );
 }
 
 function partitions(c) {
   const p = c.state.partitions ?? { total: 0, behind: 0 };
   if (!p.total) return null;
-  return h("span.wide" + (p.behind ? ".late" : ""), { key: "parts" }, p.behind ? d.icon("warning") : null, c.t("partitions") + " ", h("b", `${p.total - p.behind}/${p.total}`));
+  return h(
+    "span.wide" + (p.behind ? ".late" : ""),
+    { key: "parts" },
+    p.behind ? d.icon("warning") : null,
+    c.t("partitions") + " ",
+    h("b", `${p.total - p.behind}/${p.total}`),
+  );
 }
 
 const UNCHECKED = 60e3;
 /** Where the first fault is. */
-const place = (c, x) => (x ? `${c.zh ? "：" : ": "}${label(c, "queue", x.queue)} · ${label(c, "channel", x.channel)} · ${clock(c, Date.parse(x.minute))}` : "");
+const place = (c, x) =>
+  x
+    ? `${c.zh ? "：" : ": "}${label(c, "queue", x.queue)} · ${label(c, "channel", x.channel)} · ${clock(c, Date.parse(x.minute))}`
+    : "";
 
 /** Whether what is shown and what is stored are the same, as the watch over both last said. */
 function parity(c) {
   const p = c.state.parity;
   if (!p) return null;
-  if (p.faults) return h("span.late.broken", { key: "parity", title: `${c.t("parity_why")}${place(c, p.first_fault)}` }, d.icon("error"), c.t("parity") + " ", h("b", c.t("parity_faults", f.count(p.faults))));
+  if (p.faults)
+    return h(
+      "span.late.broken",
+      { key: "parity", title: `${c.t("parity_why")}${place(c, p.first_fault)}` },
+      d.icon("error"),
+      c.t("parity") + " ",
+      h("b", c.t("parity_faults", f.count(p.faults))),
+    );
   const old = p.checked_at && c.today - Date.parse(p.checked_at) > UNCHECKED;
-  if (old) return h("span.wide.late", { key: "parity", title: c.t("parity_old") }, d.icon("warning"), c.t("parity") + " ", h("b", c.t("ago", dur(c, c.today - Date.parse(p.checked_at)))));
+  if (old)
+    return h(
+      "span.wide.late",
+      { key: "parity", title: c.t("parity_old") },
+      d.icon("warning"),
+      c.t("parity") + " ",
+      h("b", c.t("ago", dur(c, c.today - Date.parse(p.checked_at)))),
+    );
   const when = p.checked_at ? clock(c, Date.parse(p.checked_at), true, c.today) : f.NONE;
-  return h("span.wide.paritied", { key: "parity", title: c.t("parity_at", when) }, c.t("parity") + " ", h("b", p.checked_at ? d.icon("ok") : f.NONE, p.checked_at ? h("span.quiet", c.t("parity_at", when)) : null));
+  return h(
+    "span.wide.paritied",
+    { key: "parity", title: c.t("parity_at", when) },
+    c.t("parity") + " ",
+    h("b", p.checked_at ? d.icon("ok") : f.NONE, p.checked_at ? h("span.quiet", c.t("parity_at", when)) : null),
+  );
 }
 
 export function tools(c) {
@@ -122,12 +164,22 @@ export function banner(c) {
 }
 
 const told = (key, text, close, label_) =>
-  h("div.banner.notice", { key, role: "note" }, d.icon("error"), h("span", text), h("span.gap"), h("button.tool", { type: "button", onclick: close }, label_));
+  h(
+    "div.banner.notice",
+    { key, role: "note" },
+    d.icon("error"),
+    h("span", text),
+    h("span.gap"),
+    h("button.tool", { type: "button", onclick: close }, label_),
+  );
 
 /** What could not be done, and what was not understood, in words. */
 export function notices(c) {
   return [
     c.strange.length ? told("strange", c.t("strange", c.strange.join(" ")), c.do.understood, c.t("close")) : null,
+    c.trouble
+      ? told("board", c.t(c.trouble.status === 404 ? "no_board" : "e_failed", c.ui.board), c.do.noBoard, c.t("close"))
+      : null,
     c.notice ? told("notice", c.notice, c.do.dismiss, c.t("close")) : null,
   ];
 }

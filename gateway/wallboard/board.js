@@ -1,7 +1,7 @@
 // The board: what was chosen, what came in, and one view of both, drawn at most four times a second.
 
 import * as address from "./address.js";
-import { alertsPage } from "./alerts.js";
+import { alertsPage } from "./alertpage.js";
 import { Asker } from "./ask.js";
 import * as bar from "./bar.js";
 import { behind } from "./behind.js";
@@ -18,13 +18,28 @@ import * as views from "./views.js";
 import { Sound, say } from "./voice.js";
 import { LANGS, words } from "./words.js";
 
-const root = document.documentElement, app = document.getElementById("app");
-const CONFIRM = 10e3, SILENT = 4500, TURN = 12e3;
+const root = document.documentElement,
+  app = document.getElementById("app");
+const CONFIRM = 10e3,
+  SILENT = 4500,
+  TURN = 12e3;
 
 /* ── what was chosen: in the link, so that it can be passed on; likings of this screen in its storage ─────────── */
 
-const stored = (name) => { try { return localStorage.getItem("tidewatch." + name); } catch { return null; } };
-const store = (name, value) => { try { localStorage.setItem("tidewatch." + name, value); } catch { /* private window: it lasts as long as the page */ } };
+const stored = (name) => {
+  try {
+    return localStorage.getItem("tidewatch." + name);
+  } catch {
+    return null;
+  }
+};
+const store = (name, value) => {
+  try {
+    localStorage.setItem("tidewatch." + name, value);
+  } catch {
+    /* private window: it lasts as long as the page */
+  }
+};
 const one = (name, allowed, otherwise) => (allowed.includes(stored(name)) ? stored(name) : otherwise);
 const liked = () => ({
   lang: one("lang", LANGS, /^zh\b/i.test(navigator.language ?? "") ? "zh" : "en"),
@@ -32,15 +47,18 @@ const liked = () => ({
 });
 let said = new URLSearchParams(location.search);
 const first = address.read(location.search, liked());
-let ui = { ...first.choice, table: false }, strange = first.strange;
+let ui = { ...first.choice, table: false },
+  strange = first.strange;
 
 const link = (change = {}) => {
   const told = new Set([...said.keys(), ...Object.keys(change)]);
   return address.write({ ...ui, ...change }, told);
 };
 function choose(change) {
-  const was = ui, to = link(change);
+  const was = ui,
+    to = link(change);
   ui = { ...ui, ...change };
+  tenant = m.tenantOf(state, ui.tenant, tenant);
   const goes = address.leads(was, ui);
   history[goes ? "pushState" : "replaceState"](null, "", to);
   if (goes) {
@@ -63,20 +81,46 @@ addEventListener("popstate", () => {
   said = new URLSearchParams(location.search);
   const again = address.read(location.search, { lang: ui.lang, theme: ui.theme });
   ui = { ...again.choice, table: ui.table };
+  tenant = m.tenantOf(state, ui.tenant, tenant);
   draw();
 });
 
 /* ── what came in ────────────────────────────────────────────────────────────────────────────────────────────── */
 
-let state = m.nothing(), attempt = 0, garbled = false, broken = false, refused = { no: "signin", role: "norole" }[root.dataset.signed] ?? null;
-let heard = null, elapsedFrom = null, wasAt = null, tenant = null, watched = "", notice = "", selected = new URLSearchParams(location.search).get("alert"), held = false, settled = { order: [], since: new Map() }, settledFor = "", turn = 0, visible = [];
-const pending = new Map(), sizes = new Map(), opened = new Set(), dimension = new Map(), sound = new Sound(), started = performance.now(), asker = new Asker(() => soon());
+let state = m.nothing(),
+  attempt = 0,
+  garbled = false,
+  broken = false,
+  refused = { no: "signin", role: "norole" }[root.dataset.signed] ?? null;
+let heard = null,
+  elapsedFrom = null,
+  wasAt = null,
+  tenant = null,
+  watched = "",
+  notice = "",
+  selected = new URLSearchParams(location.search).get("alert"),
+  held = false,
+  settled = { order: [], since: new Map() },
+  settledFor = "",
+  turn = 0,
+  visible = [];
+const pending = new Map(),
+  sizes = new Map(),
+  opened = new Set(),
+  dimension = new Map(),
+  sound = new Sound(),
+  started = performance.now(),
+  asker = new Asker(() => soon());
 
 const feed = new Feed({
   /** True where the frame could be read. */
   frame(frame) {
     const before = state;
-    try { state = m.merge(state, frame, limits); } catch { return false; }
+    try {
+      state = m.merge(state, frame, limits);
+    } catch {
+      return false;
+    }
     [refused, attempt, garbled] = [null, 0, false];
     heard = performance.now();
     tenant = m.tenantOf(state, ui.tenant, frame.kind === "snapshot" && !before.ready ? null : tenant);
@@ -85,7 +129,8 @@ const feed = new Feed({
     const alive = new Set(state.alerts.map((a) => a.alert));
     for (const id of opened) if (!alive.has(id)) opened.delete(id);
     for (const id of dimension.keys()) if (!alive.has(id)) dimension.delete(id);
-    for (const id of [...pending.keys()]) if (state.alerts.some((a) => a.alert === id && a.state !== "firing")) pending.delete(id);
+    for (const id of [...pending.keys()])
+      if (state.alerts.some((a) => a.alert === id && a.state !== "firing")) pending.delete(id);
     if (frame.kind === "snapshot") watched = "";
     announce(before);
     watch();
@@ -93,7 +138,11 @@ const feed = new Feed({
     return true;
   },
   state(next) {
-    [attempt, garbled, refused] = [next.attempt, next.garbled ?? false, next.refused ?? (next.attempt > 1 ? refused : null)];
+    [attempt, garbled, refused] = [
+      next.attempt,
+      next.garbled ?? false,
+      next.refused ?? (next.attempt > 1 ? refused : null),
+    ];
     draw();
   },
 });
@@ -108,23 +157,48 @@ function staleness() {
 
 /** Which keys' history this screen draws. */
 function watch() {
-  const rows = m.rowsOf(state, tenant, ui.channel), names = rows.length > views.HUGE ? visible.map((id) => state.keys.get(id)?.queue).filter(Boolean) : rows.map((k) => k.queue);
-  const tide = m.tideKey(state, tenant, ui.queue, ui.channel)?.queue, wish = { queues: [...new Set(["*", tide ?? "*", ...names])].sort(), channels: [ui.channel] }, text = JSON.stringify(wish);
+  const rows = m.rowsOf(state, tenant, ui.channel),
+    names =
+      rows.length > views.HUGE
+        ? visible.map((id) => state.keys.get(id)?.queue).filter(Boolean)
+        : rows.map((k) => k.queue);
+  const tide = m.tideKey(state, tenant, ui.queue, ui.channel)?.queue,
+    wish = { queues: [...new Set(["*", tide ?? "*", ...names])].sort(), channels: [ui.channel] },
+    text = JSON.stringify(wish);
   if (text === watched) return;
   watched = text;
   state = m.watching(state, wish.queues, wish.channels);
   feed.ask({ watch: wish });
 }
 
+/** A board of one queue or one channel begins with its numbers. */
+let adopted = "";
+function adopt(board) {
+  if (!board || adopted === board.name) return;
+  adopted = board.name;
+  const only = (list) => (list?.length === 1 && !list[0].includes("*") ? list[0] : "*");
+  const change = {
+    queue: ui.queue === "*" ? only(board.queues) : ui.queue,
+    channel: ui.channel === "*" ? only(board.channels) : ui.channel,
+  };
+  if (change.queue !== ui.queue || change.channel !== ui.channel) queueMicrotask(() => choose(change));
+}
+
 /** The board that the link names, once it has been read; and its limits, which every key then carries. */
-let limits = null, limitsFor = "";
+let limits = null,
+  limitsFor = "";
 function chosenBoard() {
-  const answer = ui.board && ui.page !== "boards" && state.ready ? asker.get("/v1/boards/" + encodeURIComponent(ui.board)) : null;
-  const board = answer?.state === "ok" ? answer.data : null, text = JSON.stringify(board?.thresholds ?? null);
+  const answer =
+    ui.board && ui.page !== "boards" && state.ready
+      ? asker.get("/v1/boards/" + encodeURIComponent(ui.board), 60e3)
+      : null;
+  const board = answer?.state === "ok" ? answer.data : null,
+    text = JSON.stringify(board?.thresholds ?? null);
   if (text !== limitsFor) {
     [limitsFor, limits] = [text, limitsOf(board)];
     state = m.relimited(state, limits);
   }
+  adopt(board);
   return { board, trouble: answer?.state === "error" ? answer.error : null };
 }
 
@@ -134,25 +208,82 @@ const viewOf = () => ui.view || (matchMedia("(max-width: 37.5em)").matches ? "ph
 const unit = () => parseFloat(getComputedStyle(root).fontSize) / 16;
 
 function context() {
-  const zh = ui.lang === "zh", t = words(ui.lang), view = viewOf(), at = state.ready ? m.asOf(state, tenant) : null, stale = staleness(), now = performance.now(), U = unit();
-  const { board, trouble } = chosenBoard(), server = state.server_time ? Date.parse(state.server_time) + (heard ? now - heard : 0) : null;
+  const zh = ui.lang === "zh",
+    t = words(ui.lang),
+    view = viewOf(),
+    at = state.ready ? m.asOf(state, tenant) : null,
+    stale = staleness(),
+    now = performance.now(),
+    U = unit();
+  const { board, trouble } = chosenBoard(),
+    server = state.server_time ? Date.parse(state.server_time) + (heard ? now - heard : 0) : null;
   return {
-    state, ui, lang: ui.lang, zh, t, view, at, tenant, stale, attempt, garbled, notice, strange, pending, opened, dimension, selected, board, trouble, U, turn,
-    many: m.tenants(state).length > 1, sound: sound.state, zone: m.zoneOf(state, tenant), today: server, waited: now - started, now, visible,
-    key: tenant === null ? null : m.keyAt(state, tenant, ui.queue, ui.channel), rows: tenant === null ? [] : m.ofBoard(m.rowsOf(state, tenant, ui.channel), board), tiles: board?.tiles?.length ? board.tiles : null,
-    ribbons: board?.rotate?.ribbons?.length ? board.rotate.ribbons : ["queues", "topics", "agents"], stopped: m.alertsOf(state, tenant).some((a) => a.severity === "critical" && a.state === "firing"),
-    elapsed: stale || elapsedFrom === null ? 0 : Math.min(now - elapsedFrom, SILENT), staleFor: at === null || server === null || server - at > 864e5 ? null : Math.max(0, server - at),
-    size: (id) => sizes.get(id) ?? { width: guess(id, view), height: 330 * U }, can: (right) => (state.viewer?.can ?? []).includes(right), ask: (url, every) => asker.get(url, every), again: (url) => asker.again(url), see: (ids) => { visible = ids; },
-    kept, link, follow, choose, do: actions,
+    state,
+    ui,
+    lang: ui.lang,
+    zh,
+    t,
+    view,
+    at,
+    tenant,
+    stale,
+    attempt,
+    garbled,
+    notice,
+    strange,
+    pending,
+    opened,
+    dimension,
+    selected,
+    board,
+    trouble,
+    U,
+    turn,
+    many: m.tenants(state).length > 1,
+    sound: sound.state,
+    zone: m.zoneOf(state, tenant),
+    today: server,
+    waited: now - started,
+    now,
+    visible,
+    key: tenant === null ? null : m.keyAt(state, tenant, ui.queue, ui.channel),
+    rows: tenant === null ? [] : m.ofBoard(m.rowsOf(state, tenant, ui.channel), board),
+    tiles: board?.tiles?.length ? board.tiles : null,
+    ribbons: board?.rotate?.ribbons?.length ? board.rotate.ribbons : ["queues", "topics", "agents"],
+    stopped: m.alertsOf(state, tenant).some((a) => a.severity === "critical" && a.state === "firing"),
+    elapsed: stale || elapsedFrom === null ? 0 : Math.min(now - elapsedFrom, SILENT),
+    staleFor: at === null || server === null || server - at > 864e5 ? null : Math.max(0, server - at),
+    size: (id) => sizes.get(id) ?? { width: guess(id, view), height: 330 * U },
+    can: (right) => (state.viewer?.can ?? []).includes(right),
+    ask: (url, every) => asker.get(url, every),
+    again: (url) => asker.again(url),
+    see: (ids) => {
+      visible = ids;
+    },
+    kept,
+    link,
+    follow,
+    choose,
+    do: actions,
   };
 }
-const guess = (id, view) => (view === "tv" ? innerWidth * (id === "tide" ? 0.57 : 0.38) : view === "phone" ? innerWidth - 32 : id === "tide" ? innerWidth - 432 : innerWidth - 48);
+const guess = (id, view) =>
+  view === "tv"
+    ? innerWidth * (id === "tide" ? 0.57 : 0.38)
+    : view === "phone"
+      ? innerWidth - 32
+      : id === "tide"
+        ? innerWidth - 432
+        : innerWidth - 48;
 
 /** The rows that the filter leaves, in the order they stand in. */
 function order(c) {
-  const name = (k) => label(c, "queue", k.queue), left = ui.filter ? c.rows.filter((k) => m.matches(ui.filter, name(k)) || m.matches(ui.filter, k.queue)) : c.rows;
-  const wanted = m.sorted(left, ui.sort, ui.window, name).map((k) => k.id), why = JSON.stringify([ui.sort, ui.filter, ui.window, ui.channel, tenant, ui.lang, ui.board]);
-  settled = why === settledFor ? m.settle(settled, wanted, performance.now(), held) : { order: wanted, since: new Map() };
+  const name = (k) => label(c, "queue", k.queue),
+    left = ui.filter ? c.rows.filter((k) => m.matches(ui.filter, name(k)) || m.matches(ui.filter, k.queue)) : c.rows;
+  const wanted = m.sorted(left, ui.sort, ui.window, name).map((k) => k.id),
+    why = JSON.stringify([ui.sort, ui.filter, ui.window, ui.channel, tenant, ui.lang, ui.board]);
+  settled =
+    why === settledFor ? m.settle(settled, wanted, performance.now(), held) : { order: wanted, since: new Map() };
   settledFor = why;
   return settled.order;
 }
@@ -170,30 +301,56 @@ function body(c) {
   if (!state.ready) return views.loading(c);
   if (c.ui.page === "boards" && c.view !== "tv") return boardsPage(c);
   if (tenant === null) return views.empty(c);
-  if (ui.tenant && ui.tenant !== tenant) return views.door(c, c.t("no_tenant", ui.tenant), c.t("no_tenant_2"), h("a.button", { href: link({ tenant: null }), onclick: follow({ tenant: null }) }, c.t("go_live")));
-  if (c.view === "tv" || ui.page === "live") return { tv: views.tv, desk: views.desk, phone: views.phone }[c.view](Object.assign(c, { order: order(c) }));
+  if (ui.tenant && ui.tenant !== tenant)
+    return views.door(
+      c,
+      c.t("no_tenant", ui.tenant),
+      c.t("no_tenant_2"),
+      h("a.button", { href: link({ tenant: null }), onclick: follow({ tenant: null }) }, c.t("go_live")),
+    );
+  if (c.view === "tv" || ui.page === "live")
+    return { tv: views.tv, desk: views.desk, phone: views.phone }[c.view](Object.assign(c, { order: order(c) }));
   return { alerts: alertsPage, history: historyPage, behind }[ui.page](c);
 }
 
-let drawn = 0, timer = null;
+let drawn = 0,
+  timer = null;
 function draw() {
   drawn = performance.now();
   clearTimeout(timer);
   timer = null;
-  const c = context(), was = root.classList.contains("stalled"), live = ["live", "alerts"].includes(ui.page) || c.view === "tv";
+  const c = context(),
+    was = root.classList.contains("stalled"),
+    live = ["live", "alerts"].includes(ui.page) || c.view === "tv";
   Object.assign(root.dataset, { theme: ui.theme, view: c.view, size: ui.size, page: ui.page });
   root.lang = c.zh ? "zh-CN" : "en";
   root.classList.toggle("stalled", !!c.stale && live);
   document.title = title(c);
   document.querySelector(".skip").textContent = c.t("skip");
   paint(c);
-  if (was !== !!c.stale && live && state.ready) say("polite", c.stale ? (c.at === null ? c.t("stopped_none") : c.t("stopped", f.clock(c.at, c.zone, { seconds: true }))) : c.t("live_again"));
+  if (was !== !!c.stale && live && state.ready)
+    say(
+      "polite",
+      c.stale
+        ? c.at === null
+          ? c.t("stopped_none")
+          : c.t("stopped", f.clock(c.at, c.zone, { seconds: true }))
+        : c.t("live_again"),
+    );
   measure();
 }
 
 /** Put the page together; what cannot be drawn says so in place of numbers. */
 function paint(c) {
-  const frame = (middle) => show(app, bar.top(c, refused), refused ? null : bar.banner(c), bar.notices(c), middle, c.view === "phone" && !refused ? bar.tabs(c) : null);
+  const frame = (middle) =>
+    show(
+      app,
+      bar.top(c, refused),
+      refused ? null : bar.banner(c),
+      bar.notices(c),
+      middle,
+      c.view === "phone" && !refused ? bar.tabs(c) : null,
+    );
   try {
     frame(body(c));
     broken = false;
@@ -206,7 +363,8 @@ function paint(c) {
 }
 
 function title(c) {
-  const worst = tenant === null ? null : m.alertsOf(state, tenant).find((a) => a.state === "firing" && a.severity === "critical");
+  const worst =
+    tenant === null ? null : m.alertsOf(state, tenant).find((a) => a.state === "firing" && a.severity === "critical");
   return `${c.stale ? "▮▮ " : worst ? "▲ " : ""}${c.key ? `${f.count(c.key.backlog)} ${c.t("backlog")} · ` : ""}Tidewatch`;
 }
 
@@ -214,7 +372,9 @@ function title(c) {
 function measure() {
   let changed = false;
   for (const node of document.querySelectorAll("[data-measure]")) {
-    const width = node.clientWidth, height = node.clientHeight, known = sizes.get(node.dataset.measure);
+    const width = node.clientWidth,
+      height = node.clientHeight,
+      known = sizes.get(node.dataset.measure);
     if (width && (known?.width !== width || (viewOf() === "tv" && known.height !== height))) {
       sizes.set(node.dataset.measure, { width, height });
       changed = true;
@@ -225,7 +385,8 @@ function measure() {
 
 /** Draw soon: at most four times a second, on a TV once. */
 function soon() {
-  const pace = viewOf() === "tv" ? 1000 : 250, wait = drawn + pace - performance.now();
+  const pace = viewOf() === "tv" ? 1000 : 250,
+    wait = drawn + pace - performance.now();
   timer ??= setTimeout(draw, Math.max(0, wait));
 }
 
@@ -277,7 +438,9 @@ const actions = {
     const usual = id === "name" ? "-" + id : id;
     choose({ sort: ui.sort !== usual ? usual : usual.startsWith("-") ? id : "-" + id });
   },
-  hold: (on) => { held = on; },
+  hold: (on) => {
+    held = on;
+  },
   select(id) {
     if (selected === id) return;
     selected = id;
@@ -291,6 +454,7 @@ const actions = {
     dimension.set(id, name);
     draw();
   },
+  noBoard: () => choose({ board: null }),
   dismiss() {
     notice = "";
     draw();
@@ -331,22 +495,38 @@ const single = () => stored("keys") !== "off";
 
 /** What was taken and then never shown as done counts as not done. */
 function unconfirmed() {
-  for (const [id, at] of pending) if (performance.now() - at > CONFIRM) { pending.delete(id); notice = T("unconfirmed"); }
+  for (const [id, at] of pending)
+    if (performance.now() - at > CONFIRM) {
+      pending.delete(id);
+      notice = T("unconfirmed");
+    }
 }
 
 /** The figures in one sentence. */
 function spoken(c) {
-  const w = c.key?.windows?.[ui.window], criticals = tenant === null ? 0 : m.alertsOf(state, tenant).filter((a) => a.severity === "critical" && a.state !== "resolved").length;
+  const w = c.key?.windows?.[ui.window],
+    criticals =
+      tenant === null
+        ? 0
+        : m.alertsOf(state, tenant).filter((a) => a.severity === "critical" && a.state !== "resolved").length;
   const oldest = c.key?.oldest_ms ?? null;
-  return c.t("readout", f.count(c.key?.backlog), f.span(oldest === null ? null : oldest + c.elapsed, c.zh), f.percent(w?.service_level), criticals);
+  return c.t(
+    "readout",
+    f.count(c.key?.backlog),
+    f.span(oldest === null ? null : oldest + c.elapsed, c.zh),
+    f.percent(w?.service_level),
+    criticals,
+  );
 }
 
 /** A new critical alert, and its resolving, are said; a new one sounds. */
 function announce(before) {
   if (!before.ready || tenant === null) return;
-  const was = new Map(before.alerts.map((a) => [a.alert, a])), colon = ui.lang === "zh" ? "：" : ": ";
+  const was = new Map(before.alerts.map((a) => [a.alert, a])),
+    colon = ui.lang === "zh" ? "：" : ": ";
   for (const a of m.alertsOf(state, tenant).filter((x) => x.severity === "critical")) {
-    const old = was.get(a.alert), name = a.summary?.[ui.lang] ?? a.rule;
+    const old = was.get(a.alert),
+      name = a.summary?.[ui.lang] ?? a.rule;
     if (!old && a.state === "firing") {
       say("urgent", T("critical") + colon + name);
       sound.play();
@@ -368,18 +548,33 @@ if (refused !== "norole") feed.open();
 setInterval(() => {
   unconfirmed();
   soon();
-  sound.remind(tenant !== null && m.alertsOf(state, tenant).some((a) => a.severity === "critical" && a.state === "firing" && !pending.has(a.alert)));
+  sound.remind(
+    tenant !== null &&
+      m.alertsOf(state, tenant).some((a) => a.severity === "critical" && a.state === "firing" && !pending.has(a.alert)),
+  );
 }, 1000);
-setInterval(() => { if (!root.classList.contains("stalled") && staleness()) soon(); }, 250);
+setInterval(() => {
+  if (!root.classList.contains("stalled") && staleness()) soon();
+}, 250);
 let turned = performance.now();
 setInterval(() => {
-  const board = asker.known.get("/v1/boards/" + encodeURIComponent(ui.board ?? ""))?.data, every = (board?.rotate?.every_s ?? TURN / 1000) * 1000;
+  const board = asker.known.get("/v1/boards/" + encodeURIComponent(ui.board ?? ""))?.data,
+    every = (board?.rotate?.every_s ?? TURN / 1000) * 1000;
   if (!every || performance.now() - turned < every) return;
   turned = performance.now();
   turn += 1;
 }, 500);
 addEventListener("resize", draw);
-addEventListener("scroll", () => { if (state.ready && m.rowsOf(state, tenant, ui.channel).length > views.HUGE) { soon(); scrolled(); } }, { passive: true });
+addEventListener(
+  "scroll",
+  () => {
+    if (state.ready && m.rowsOf(state, tenant, ui.channel).length > views.HUGE) {
+      soon();
+      scrolled();
+    }
+  },
+  { passive: true },
+);
 let scrolling = null;
 function scrolled() {
   scrolling ??= setTimeout(() => {

@@ -1,20 +1,33 @@
 // The connection to the gateway: opened again whenever it is lost, with jitter, so that a thousand boards do not come at once.
 
-const SILENT = 8e3, FIRST = 400, MOST = 8e3, REFUSED = 30e3;
+const SILENT = 8e3,
+  FIRST = 400,
+  MOST = 8e3,
+  REFUSED = 30e3;
 const LISTS = ["agents", "silences", "events", "alerts"];
 const object = (x) => x !== null && typeof x === "object" && !Array.isArray(x);
 
 /** A frame as it is understood; null for what no gateway of ours would say. */
 export function understood(text) {
   let frame;
-  try { frame = JSON.parse(text); } catch { return null; }
+  try {
+    frame = JSON.parse(text);
+  } catch {
+    return null;
+  }
   if (!object(frame)) return null;
   if (frame.kind === "reply") return frame;
   if (frame.kind !== "snapshot" && frame.kind !== "delta") return null;
-  const keys = frame.keys ?? [], lists = LISTS.map((name) => frame[name] ?? []);
-  if (!Array.isArray(keys) || !keys.every((k) => object(k) && [k.tenant, k.queue, k.channel].every((x) => typeof x === "string"))) return null;
+  const keys = frame.keys ?? [],
+    lists = LISTS.map((name) => frame[name] ?? []);
+  if (
+    !Array.isArray(keys) ||
+    !keys.every((k) => object(k) && [k.tenant, k.queue, k.channel].every((x) => typeof x === "string"))
+  )
+    return null;
   if (!lists.every((list) => Array.isArray(list) && list.every(object))) return null;
-  if (["labels", "viewer", "clocks", "zones", "partitions"].some((name) => name in frame && !object(frame[name]))) return null;
+  if (["labels", "viewer", "clocks", "zones", "partitions"].some((name) => name in frame && !object(frame[name])))
+    return null;
   return frame;
 }
 
@@ -33,12 +46,20 @@ export class Feed {
   open() {
     clearTimeout(this.timer);
     this.opened = false;
-    const socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/v1/live`, ["tidewatch.v1"]);
+    const socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/v1/live`, [
+      "tidewatch.v1",
+    ]);
     this.socket = socket;
     this.heard = performance.now();
-    socket.onopen = () => { this.opened = true; };
-    socket.onmessage = (event) => { if (this.socket === socket) this.#take(event.data); };
-    socket.onclose = (event) => { if (this.socket === socket) this.#lost(event.code); };
+    socket.onopen = () => {
+      this.opened = true;
+    };
+    socket.onmessage = (event) => {
+      if (this.socket === socket) this.#take(event.data);
+    };
+    socket.onclose = (event) => {
+      if (this.socket === socket) this.#lost(event.code);
+    };
   }
 
   /** Ask; resolves with {ok, error}. Answers come in the order of the questions. */
@@ -74,7 +95,9 @@ export class Feed {
       const found = /data-signed="(\w+)"/.exec(await (await fetch("/", { cache: "no-store" })).text());
       const refused = { no: "signin", role: "norole" }[found?.[1]];
       if (refused) this.on.state({ attempt: this.attempt, refused, garbled: false });
-    } catch { /* the gateway is gone: the attempts go on */ }
+    } catch {
+      /* the gateway is gone: the attempts go on */
+    }
   }
 
   /** Give this connection up, and open another one later. */
@@ -90,7 +113,8 @@ export class Feed {
   }
 
   #check() {
-    const there = this.socket && this.socket.readyState !== WebSocket.CLOSED && this.socket.readyState !== WebSocket.CLOSING;
+    const there =
+      this.socket && this.socket.readyState !== WebSocket.CLOSED && this.socket.readyState !== WebSocket.CLOSING;
     if (there && performance.now() - this.heard > SILENT) this.#drop();
   }
 }

@@ -148,7 +148,11 @@ export function lag(ms, zh) {
 
 /** 20 Nov 2026, 2026 年 11 月 20 日: the day of an instant in a zone. */
 export function date(ms, zone, zh) {
-  const p = Object.fromEntries(format(zone, { year: "numeric", month: "numeric", day: "numeric" }, "date").formatToParts(ms).map((x) => [x.type, x.value]));
+  const p = Object.fromEntries(
+    format(zone, { year: "numeric", month: "numeric", day: "numeric" }, "date")
+      .formatToParts(ms)
+      .map((x) => [x.type, x.value]),
+  );
   return zh ? `${p.year} 年 ${p.month} 月 ${p.day} 日` : `${p.day} ${MONTHS[p.month - 1]} ${p.year}`;
 }
 
@@ -156,6 +160,10 @@ const WEEK = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 
 /** Weekday (0: Monday) and hour of an instant in a zone. */
 export function weekday(ms, zone) {
-  const p = Object.fromEntries(format(zone, { weekday: "short", hour: "2-digit" }, "week").formatToParts(ms).map((x) => [x.type, x.value]));
+  const p = Object.fromEntries(
+    format(zone, { weekday: "short", hour: "2-digit" }, "week")
+      .formatToParts(ms)
+      .map((x) => [x.type, x.value]),
+  );
   return { weekday: WEEK.indexOf(p.weekday), hour: Number(p.hour) };
 }

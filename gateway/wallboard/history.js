@@ -10,14 +10,35 @@ import { clock, dur, given, inUnit, label } from "./say.js";
 import { tile, whole } from "./tiles.js";
 import { channelSelect, queueSelect, select, tenantSelect } from "./views.js";
 
-const HOUR = 36e5, DAY = 24 * HOUR, FRESH = 60e3;
-const FIGURES = ["offered", "frt_p90_ms", "service_level", "abandon_rate", "csat", "resolved", "closed", "customer_messages"];
+const HOUR = 36e5,
+  DAY = 24 * HOUR,
+  FRESH = 60e3;
+const FIGURES = [
+  "offered",
+  "frt_p90_ms",
+  "service_level",
+  "abandon_rate",
+  "csat",
+  "resolved",
+  "closed",
+  "customer_messages",
+];
 const PARTS = ["offered", "answered_in_target", "short_abandoned", "undecided"];
-export const SERIES = ["customer_messages", "service_level", "frt_p90_ms", "backlog", "oldest_ms", "abandon_rate", "offered", "sentiment"];
+export const SERIES = [
+  "customer_messages",
+  "service_level",
+  "frt_p90_ms",
+  "backlog",
+  "oldest_ms",
+  "abandon_rate",
+  "offered",
+  "sentiment",
+];
 
 /** Begin and end of a period, ms, at midnights of the tenant's zone where it has any. */
 export function span(period, now, zone) {
-  const today = midnight(now, zone), hour = Math.ceil(now / HOUR) * HOUR;
+  const today = midnight(now, zone),
+    hour = Math.ceil(now / HOUR) * HOUR;
   if (period === "today") return [today, Math.max(hour, today + HOUR)];
   if (period === "yesterday") return [midnight(today - HOUR, zone), today];
   const days = parseInt(period, 10);
@@ -26,56 +47,165 @@ export function span(period, now, zone) {
 
 /** The last midnight of a zone, ms. */
 export function midnight(ms, zone) {
-  const text = f.clock(ms, zone, { seconds: true }), [hours, minutes, seconds] = text.split(":").map(Number);
+  const text = f.clock(ms, zone, { seconds: true }),
+    [hours, minutes, seconds] = text.split(":").map(Number);
   const guess = Math.floor(ms / 1000) * 1000 - ((hours * 60 + minutes) * 60 + seconds) * 1000;
   const [h2] = f.clock(guess, zone, {}).split(":").map(Number); // a day on which the clock was changed
   return h2 === 0 ? guess : h2 > 12 ? guess + (24 - h2) * HOUR : guess - h2 * HOUR;
 }
 
 const ask = (c, metrics, from, to, step) => {
-  const q = new URLSearchParams({ tenant: c.tenant, metric: metrics.join(","), queue: c.ui.queue, channel: c.ui.channel, from: new Date(from).toISOString(), to: new Date(to).toISOString(), ...(step ? { step } : {}) });
+  const q = new URLSearchParams({
+    tenant: c.tenant,
+    metric: metrics.join(","),
+    queue: c.ui.queue,
+    channel: c.ui.channel,
+    from: new Date(from).toISOString(),
+    to: new Date(to).toISOString(),
+    ...(step ? { step } : {}),
+  });
   const url = "/v1/history?" + q;
   return [url, c.ask(url, FRESH)];
 };
 
 export function historyPage(c) {
-  const now = c.at ?? c.today ?? Date.now(), [from, to] = span(c.ui.period, now, c.zone), long = to - from;
-  const day = ["today", "yesterday"].includes(c.ui.period), metric = SERIES.includes(c.ui.of) ? c.ui.of : "customer_messages";
+  const now = c.at ?? c.today ?? Date.now(),
+    [from, to] = span(c.ui.period, now, c.zone),
+    long = to - from;
+  const day = ["today", "yesterday"].includes(c.ui.period),
+    metric = SERIES.includes(c.ui.of) ? c.ui.of : "customer_messages";
   const [figuresUrl, figures] = ask(c, FIGURES, from - long, to, long / 1000);
-  const [gridUrl, grid] = ask(c, PARTS, from, to, 3600), [lineUrl, line] = ask(c, [metric], from, to, day ? 600 : c.ui.period === "7d" ? 3600 : 14400);
-  return h("main.desk.hist", { id: "main", key: "history", tabindex: "-1" }, bar(c, line, from, to),
-    h("div.kpis", { key: "kpis" }, answered(c, figures, figuresUrl, (data) => tilesOf(c, data))),
-    h("section.panel", { key: "grid" }, h("div.phead", h("h2", c.t("sl")), h("small.sub", c.t("by_hour", goal(c))), h("span.gap"), h("small.sub", c.t("outlined"))), answered(c, grid, gridUrl, (data) => hours(c, data))),
-    h("section.panel", { key: "line" }, h("div.phead", h("h2", c.t("course")), select(c, "of", c.t("number"), SERIES.map((x) => [x, c.t("m_" + x)]), metric), h("span.gap"), h("button.plain", { type: "button", "aria-pressed": String(!!c.ui.table), onclick: c.do.table }, c.t(c.ui.table ? "chart" : "table"))), answered(c, line, lineUrl, (data) => course(c, data))),
-    h("section.panel", { key: "rest" }, h("div.phead", h("h2", c.t("restated_data")), h("span.gap")), answered(c, line, lineUrl, (data) => changes(c, data.restated ?? []))));
+  const [gridUrl, grid] = ask(c, PARTS, from, to, 3600),
+    [lineUrl, line] = ask(c, [metric], from, to, day ? 600 : c.ui.period === "7d" ? 3600 : 14400);
+  return h(
+    "main.desk.hist",
+    { id: "main", key: "history", tabindex: "-1" },
+    bar(c, line, from, to),
+    h(
+      "div.kpis",
+      { key: "kpis" },
+      answered(c, figures, figuresUrl, (data) =>
+        tilesOf(c, data, { from: new Date(from).toISOString(), to: new Date(to).toISOString() }),
+      ),
+    ),
+    h(
+      "section.panel",
+      { key: "grid" },
+      h(
+        "div.phead",
+        h("h2", c.t("sl")),
+        h("small.sub", c.t("by_hour", goal(c))),
+        h("span.gap"),
+        h("small.sub", c.t("outlined")),
+      ),
+      answered(c, grid, gridUrl, (data) => hours(c, data)),
+    ),
+    h(
+      "section.panel",
+      { key: "line" },
+      h(
+        "div.phead",
+        h("h2", c.t("course")),
+        select(
+          c,
+          "of",
+          c.t("number"),
+          SERIES.map((x) => [x, c.t("m_" + x)]),
+          metric,
+        ),
+        h("span.gap"),
+        h(
+          "button.plain",
+          { type: "button", "aria-pressed": String(!!c.ui.table), onclick: c.do.table },
+          c.t(c.ui.table ? "chart" : "table"),
+        ),
+      ),
+      answered(c, line, lineUrl, (data) => course(c, data)),
+    ),
+    h(
+      "section.panel",
+      { key: "rest" },
+      h("div.phead", h("h2", c.t("restated_data")), h("span.gap")),
+      answered(c, line, lineUrl, (data) => changes(c, data.restated ?? [])),
+    ),
+  );
 }
 
 const goal = (c) => f.limit(c.key?.targets?.service_level ?? null);
 
 function bar(c, line, from, to) {
   const days = `${f.date(from, c.zone, c.zh)} – ${f.date(to - 1, c.zone, c.zh)}`;
-  return h("section.filters", { "aria-label": c.t("filters") }, tenantSelect(c), select(c, "period", c.t("period"), PERIODS.map((x) => [x, c.t("p_" + x)])), queueSelect(c, c.rows), channelSelect(c), h("span.sub", days), h("span.gap"),
-    line.data ? h("button.tool", { key: "csv", type: "button", onclick: () => save(c, line.data) }, c.t("csv")) : null, copying(c, "link", "copy_link", location.origin + c.link({})));
+  return h(
+    "section.filters",
+    { "aria-label": c.t("filters") },
+    tenantSelect(c),
+    select(
+      c,
+      "period",
+      c.t("period"),
+      PERIODS.map((x) => [x, c.t("p_" + x)]),
+    ),
+    queueSelect(c, c.rows),
+    channelSelect(c),
+    h("span.sub", days),
+    h("span.gap"),
+    line.data ? h("button.tool", { key: "csv", type: "button", onclick: () => save(c, line.data) }, c.t("csv")) : null,
+    copying(c, "link", "copy_link", location.origin + c.link({})),
+  );
 }
 
 const of = (data, metric) => (data.series ?? []).find((x) => x.metric === metric);
 
 /** The last step is the period, the one before it what it is compared with. */
-function tilesOf(c, data) {
+function tilesOf(c, data, where) {
   const get = (metric) => {
-    const one = of(data, metric), last = (one?.values.length ?? 0) - 1;
-    return { now: one?.values[last] ?? null, was: last > 0 ? one.values[last - 1] : null, n: one?.n?.[last] ?? 0, censored: one?.censored?.[last] };
+    const one = of(data, metric),
+      last = (one?.values.length ?? 0) - 1;
+    return {
+      now: one?.values[last] ?? null,
+      was: last > 0 ? one.values[last - 1] : null,
+      n: one?.n?.[last] ?? 0,
+      censored: one?.censored?.[last],
+    };
   };
-  const before = (word, x) => (given(x) ? c.t("before", word) : null), n = (x) => `n ${f.count(x ?? 0, c.zh)}`;
-  const offered = get("offered"), frt = get("frt_p90_ms"), sl = get("service_level"), gone = get("abandon_rate"), csat = get("csat"), messages = get("customer_messages");
-  const change = (x) => (given(x.now) && x.was ? c.t("change_before", `${x.now >= x.was ? "+" : "−"}${f.percent(Math.abs(x.now - x.was) / x.was)}`) : null), plain = (key, word, pieces, subs) => tile(c, { key, label: c.t(word), pieces, subs });
+  const before = (word, x) => (given(x) ? c.t("before", word) : null),
+    n = (x) => `n ${f.count(x ?? 0, c.zh)}`;
+  const offered = get("offered"),
+    frt = get("frt_p90_ms"),
+    sl = get("service_level"),
+    gone = get("abandon_rate"),
+    csat = get("csat"),
+    messages = get("customer_messages");
+  const change = (x) =>
+      given(x.now) && x.was
+        ? c.t("change_before", `${x.now >= x.was ? "+" : "−"}${f.percent(Math.abs(x.now - x.was) / x.was)}`)
+        : null,
+    plain = (key, word, of_, pieces, subs) => tile(c, { key, label: c.t(word), of: of_, where, pieces, subs });
   return [
-    plain("offered", "offered", given(offered.now) ? [[f.count(offered.now), null]] : null, [change(offered)]),
-    plain("messages", "messages_min", given(messages.now) ? [[f.count(messages.now), null]] : null, [change(messages)]),
-    plain("frt", "frt90", f.parts(frt.now, c.zh), [n(frt.n), before(dur(c, frt.was), frt.was)]),
-    plain("sl", "sl", whole(f.percent(sl.now)), [`${c.t("target")} ${goal(c)}`, n(sl.n), before(f.percent(sl.was), sl.was)]),
-    plain("abandon", "abandon", whole(f.percent(gone.now)), [n(gone.n), before(f.percent(gone.was), gone.was)]),
-    plain("csat", "csat", csat.n > 0 && csat.n < 5 ? null : whole(f.percent(csat.now, 0)), [csat.n > 0 && csat.n < 5 ? c.t("too_few", csat.n) : n(csat.n), before(f.percent(csat.was, 0), csat.was)]),
+    plain("offered", "offered", "offered", given(offered.now) ? [[f.count(offered.now), null]] : null, [
+      change(offered),
+    ]),
+    plain(
+      "messages",
+      "messages_min",
+      "customer_messages",
+      given(messages.now) ? [[f.count(messages.now), null]] : null,
+      [change(messages)],
+    ),
+    plain("frt", "frt90", "frt_p90_ms", f.parts(frt.now, c.zh), [n(frt.n), before(dur(c, frt.was), frt.was)]),
+    plain("sl", "sl", "service_level", whole(f.percent(sl.now)), [
+      `${c.t("target")} ${goal(c)}`,
+      n(sl.n),
+      before(f.percent(sl.was), sl.was),
+    ]),
+    plain("abandon", "abandon", "abandon_rate", whole(f.percent(gone.now)), [
+      n(gone.n),
+      before(f.percent(gone.was), gone.was),
+    ]),
+    plain("csat", "csat", "csat", csat.n > 0 && csat.n < 5 ? null : whole(f.percent(csat.now, 0)), [
+      csat.n > 0 && csat.n < 5 ? c.t("too_few", csat.n) : n(csat.n),
+      before(f.percent(csat.was, 0), csat.was),
+    ]),
   ];
 }
 
@@ -83,10 +213,12 @@ function tilesOf(c, data) {
 
 /** Sums of the steps that fall into the same hour of the same weekday: [weekday][hour] → {met, judged}. */
 export function byHour(data, zone) {
-  const table = Array.from({ length: 7 }, () => Array.from({ length: 24 }, () => ({ met: 0, judged: 0 }))), get = (metric) => of(data, metric)?.values ?? [];
+  const table = Array.from({ length: 7 }, () => Array.from({ length: 24 }, () => ({ met: 0, judged: 0 }))),
+    get = (metric) => of(data, metric)?.values ?? [];
   const [offered, met, short, open] = PARTS.map(get);
   (data.at ?? []).forEach((text, i) => {
-    const { weekday, hour } = f.weekday(Date.parse(text), zone), cell = table[weekday][hour];
+    const { weekday, hour } = f.weekday(Date.parse(text), zone),
+      cell = table[weekday][hour];
     cell.met += met[i] ?? 0;
     cell.judged += (offered[i] ?? 0) - (short[i] ?? 0) - (open[i] ?? 0);
   });
@@ -94,12 +226,56 @@ export function byHour(data, zone) {
 }
 
 function hours(c, data) {
-  const table = byHour(data, c.zone), days = c.t("weekdays"), share = (x) => (x.judged > 0 ? x.met / x.judged : null), near = c.key?.thresholds?.service_level;
-  const lv = (x) => { const v = share(x); return v === null || x.judged < (near?.min_n ?? 20) || !near ? 0 : v < near.critical ? 3 : v < near.warning ? 2 : v < near.near ? 1 : 0; };
-  const kept = table.map((row, i) => [days[i], row]).filter(([, row]) => c.ui.period === "7d" || c.ui.period.endsWith("0d") || row.some((x) => x.judged > 0));
+  const table = byHour(data, c.zone),
+    days = c.t("weekdays"),
+    share = (x) => (x.judged > 0 ? x.met / x.judged : null),
+    near = c.key?.thresholds?.service_level;
+  const lv = (x) => {
+    const v = share(x);
+    return v === null || x.judged < (near?.min_n ?? 20) || !near
+      ? 0
+      : v < near.critical
+        ? 3
+        : v < near.warning
+          ? 2
+          : v < near.near
+            ? 1
+            : 0;
+  };
+  const kept = table
+    .map((row, i) => [days[i], row])
+    .filter(([, row]) => c.ui.period === "7d" || c.ui.period.endsWith("0d") || row.some((x) => x.judged > 0));
   if (!kept.length) return h("p.sub", c.t("no_cases"));
-  const cell = (x) => h("td" + (share(x) === null ? ".blank" : `.heat${lv(x)}`), { title: share(x) === null ? c.t("no_cases") : `${f.percent(share(x))} · n ${f.count(x.judged)}` }, share(x) === null ? h("span.quiet", f.NONE) : [lv(x) > 1 ? h("span.quiet", c.t(lv(x) === 3 ? "critical" : "warning") + " ") : null, Math.floor(share(x) * 100)]);
-  return h("div.scrollx", { tabindex: "0", role: "region", "aria-label": c.t("sl") }, h("table.hours", h("thead", h("tr", h("th", { scope: "col" }, h("span.quiet", c.t("weekday"))), Array.from({ length: 24 }, (_, i) => h("th", { scope: "col" }, String(i).padStart(2, "0"))))), h("tbody", kept.map(([day, row]) => h("tr", { key: day }, h("th", { scope: "row" }, day), row.map(cell))))));
+  const cell = (x) =>
+    h(
+      "td" + (share(x) === null ? ".blank" : `.heat${lv(x)}`),
+      { title: share(x) === null ? c.t("no_cases") : `${f.percent(share(x))} · n ${f.count(x.judged)}` },
+      share(x) === null
+        ? h("span.quiet", f.NONE)
+        : [
+            lv(x) > 1 ? h("span.quiet", c.t(lv(x) === 3 ? "critical" : "warning") + " ") : null,
+            Math.floor(share(x) * 100),
+          ],
+    );
+  return h(
+    "div.scrollx",
+    { tabindex: "0", role: "region", "aria-label": c.t("sl") },
+    h(
+      "table.hours",
+      h(
+        "thead",
+        h(
+          "tr",
+          h("th", { scope: "col" }, h("span.quiet", c.t("weekday"))),
+          Array.from({ length: 24 }, (_, i) => h("th", { scope: "col" }, String(i).padStart(2, "0"))),
+        ),
+      ),
+      h(
+        "tbody",
+        kept.map(([day, row]) => h("tr", { key: day }, h("th", { scope: "row" }, day), row.map(cell))),
+      ),
+    ),
+  );
 }
 
 /* ── the course of one number ────────────────────────────────────────────────────────────────────────────────── */
@@ -107,28 +283,78 @@ function hours(c, data) {
 function course(c, data) {
   const one = data.series?.[0];
   if (!one || !one.values.some(given)) return h("p.sub", c.t("no_cases"));
-  const usual = data.usual ?? {}, points = data.at.map((text, i) => ({ t: Date.parse(text), v: one.values[i] ?? null, n: one.n?.[i] ?? null, e: usual.expected?.[i] ?? null, lo: usual.low?.[i] ?? null, hi: usual.high?.[i] ?? null }));
+  const usual = data.usual ?? {},
+    points = data.at.map((text, i) => ({
+      t: Date.parse(text),
+      v: one.values[i] ?? null,
+      n: one.n?.[i] ?? null,
+      e: usual.expected?.[i] ?? null,
+      lo: usual.low?.[i] ?? null,
+      hi: usual.high?.[i] ?? null,
+    }));
   if (c.ui.table) return figures(c, one, points);
-  const o = { U: c.U, width: c.size("course").width, height: 220, zone: c.zone, zh: c.zh, step: data.step_s * 1000, unit: one.unit, write: (x) => inUnit(c, one.unit, x), label: `${label(c, "queue", data.queue)} · ${c.t("m_" + one.metric)}` };
+  const o = {
+    U: c.U,
+    width: c.size("course").width,
+    height: 220,
+    zone: c.zone,
+    zh: c.zh,
+    step: data.step_s * 1000,
+    unit: one.unit,
+    write: (x) => inUnit(c, one.unit, x),
+    label: `${label(c, "queue", data.queue)} · ${c.t("m_" + one.metric)}`,
+  };
   return h("div.draw", { key: "course", "data-measure": "course" }, d.course(points, o));
 }
 
 function figures(c, one, points) {
   const heads = ["time", "number", "n_cases", "usual", "range"].map((x) => h("th", { scope: "col" }, c.t(x)));
-  const row = (p) => h("tr", { key: p.t }, h("th", { scope: "row" }, clock(c, p.t)), [inUnit(c, one.unit, p.v), f.count(p.n), inUnit(c, one.unit, p.e), given(p.lo) ? `${f.rate(p.lo)}–${f.rate(p.hi)}` : f.NONE].map((x) => h("td", x)));
-  return h("div.panes", { tabindex: "0", role: "region", "aria-label": c.t("table") }, h("table", h("thead", h("tr", heads)), h("tbody", [...points].reverse().map(row))));
+  const row = (p) =>
+    h(
+      "tr",
+      { key: p.t },
+      h("th", { scope: "row" }, clock(c, p.t)),
+      [
+        inUnit(c, one.unit, p.v),
+        f.count(p.n),
+        inUnit(c, one.unit, p.e),
+        given(p.lo) ? `${f.rate(p.lo)}–${f.rate(p.hi)}` : f.NONE,
+      ].map((x) => h("td", x)),
+    );
+  return h(
+    "div.panes",
+    { tabindex: "0", role: "region", "aria-label": c.t("table") },
+    h("table", h("thead", h("tr", heads)), h("tbody", [...points].reverse().map(row))),
+  );
 }
 
 function changes(c, list) {
   if (!list.length) return h("p.sub", c.t("nothing_restated"));
-  return h("ul.rest", list.slice(-50).reverse().map((x) => h("li", { key: x.at }, d.icon("restated"), h("b", clock(c, Date.parse(x.at))), h("span", c.t("restated_times", f.count(x.times))))));
+  return h(
+    "ul.rest",
+    list
+      .slice(-50)
+      .reverse()
+      .map((x) =>
+        h(
+          "li",
+          { key: x.at },
+          d.icon("restated"),
+          h("b", clock(c, Date.parse(x.at))),
+          h("span", c.t("restated_times", f.count(x.times))),
+        ),
+      ),
+  );
 }
 
 /** The shown series as a CSV file. */
 function save(c, data) {
-  const head = ["at", ...data.series.flatMap((x) => [x.metric, x.metric + "_n"])], rows = data.at.map((at, i) => [at, ...data.series.flatMap((x) => [x.values[i] ?? "", x.n?.[i] ?? ""])]);
+  const head = ["at", ...data.series.flatMap((x) => [x.metric, x.metric + "_n"])],
+    rows = data.at.map((at, i) => [at, ...data.series.flatMap((x) => [x.values[i] ?? "", x.n?.[i] ?? ""])]);
   const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob(["\ufeff" + [head, ...rows].map((row) => row.join(",")).join("\r\n") + "\r\n"], { type: "text/csv" }));
+  link.href = URL.createObjectURL(
+    new Blob(["\ufeff" + [head, ...rows].map((row) => row.join(",")).join("\r\n") + "\r\n"], { type: "text/csv" }),
+  );
   link.download = `tidewatch-${c.tenant}-${data.series.map((x) => x.metric).join("-")}.csv`.replace(/[^\w.-]+/g, "_");
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 1000);

@@ -17,8 +17,24 @@ function move(step) {
 export function listen(act, single) {
   let go = -1e9;
   const keys = {
-    "/": act.filter, j: () => move(1), k: () => move(-1), t: act.tv, d: act.theme, e: act.lang, m: act.sound, "?": act.help, g: () => { go = performance.now(); },
-    a: act.ackCurrent, s: act.silenceCurrent, r: act.read, 1: () => act.window("1m"), 2: () => act.window("5m"), 3: () => act.window("30m"), 4: () => act.window("today"),
+    "/": act.filter,
+    j: () => move(1),
+    k: () => move(-1),
+    t: act.tv,
+    d: act.theme,
+    e: act.lang,
+    m: act.sound,
+    "?": act.help,
+    g: () => {
+      go = performance.now();
+    },
+    a: act.ackCurrent,
+    s: act.silenceCurrent,
+    r: act.read,
+    1: () => act.window("1m"),
+    2: () => act.window("5m"),
+    3: () => act.window("30m"),
+    4: () => act.window("today"),
   };
   const places = { l: "live", h: "history", a: "alerts" };
   addEventListener("keydown", (event) => {

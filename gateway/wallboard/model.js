@@ -10,7 +10,8 @@ const HEAD = [
   "server_time",
   "zone",
   "zones",
-  "ingest_lag_ms", "parity",
+  "ingest_lag_ms",
+  "parity",
   "stale",
   "stale_reason",
   "partitions",
@@ -57,7 +58,8 @@ export function merge(state, frame, limits = null) {
   for (const key of frame.keys ?? []) {
     const id = idOf(key.tenant, key.queue, key.channel);
     if (key.gone) next.keys.delete(id);
-    else next.keys.set(id, limited({ ...key, id, series: joined(next.keys.get(id)?.series ?? null, key.series) }, limits));
+    else
+      next.keys.set(id, limited({ ...key, id, series: joined(next.keys.get(id)?.series ?? null, key.series) }, limits));
   }
   next.ready = true;
   return next;
@@ -65,13 +67,29 @@ export function merge(state, frame, limits = null) {
 
 /** A key with the limits of a board in place of its own; the first one that fits counts. */
 function limited(key, limits) {
-  const own = key.own ?? key.thresholds, ours = (limits ?? []).filter((l) => whole(l.queue ?? "*", key.queue) && whole(l.channel ?? "*", key.channel));
+  const own = key.own ?? key.thresholds,
+    ours = (limits ?? []).filter((l) => whole(l.queue ?? "*", key.queue) && whole(l.channel ?? "*", key.channel));
   if (!ours.length) return key.own ? { ...key, thresholds: own, own: undefined, worst: undefined } : key;
-  return { ...key, own, worst: undefined, thresholds: { ...own, ...Object.fromEntries(ours.reverse().map((l) => [l.metric, { near: l.near, warning: l.warning, critical: l.critical, min_n: l.min_n }])) } };
+  return {
+    ...key,
+    own,
+    worst: undefined,
+    thresholds: {
+      ...own,
+      ...Object.fromEntries(
+        ours
+          .reverse()
+          .map((l) => [l.metric, { near: l.near, warning: l.warning, critical: l.critical, min_n: l.min_n }]),
+      ),
+    },
+  };
 }
 
 /** The state with other limits. */
-export const relimited = (state, limits) => ({ ...state, keys: new Map([...state.keys].map(([id, key]) => [id, limited(key, limits)])) });
+export const relimited = (state, limits) => ({
+  ...state,
+  keys: new Map([...state.keys].map(([id, key]) => [id, limited(key, limits)])),
+});
 
 /** The rows that a board shows. */
 export const ofBoard = (rows, board) => rows.filter((k) => fits(board?.queues, k.queue));

@@ -43,10 +43,11 @@ export function topicsPanel(c) {
     h(
       "p.sub.moodline",
       { title: c.t("mood_scale") },
-      `${c.t("sentiment")} `, given(c.key?.sentiment) ? number(c, { of: "sentiment", at: c.ui.queue }, "", {}, f.mood(c.key.sentiment)) : f.NONE,
+      `${c.t("sentiment")} `,
       given(c.key?.sentiment)
-        ? ` · n ${f.count(c.key.sentiment_n)}`
-        : ` · ${c.t("no_model")}`,
+        ? number(c, { of: "sentiment", at: c.ui.queue }, "", {}, f.mood(c.key.sentiment))
+        : f.NONE,
+      given(c.key?.sentiment) ? ` · n ${f.count(c.key.sentiment_n)}` : ` · ${c.t("no_model")}`,
     ),
   );
 }
@@ -80,7 +81,7 @@ export function agentsPanel(c) {
 }
 
 export function ribbon(c, page) {
-  const rows = m.sorted(m.rowsOf(c.state, c.tenant, c.ui.channel), "worst", c.ui.window, (k) => k.queue).slice(0, 5);
+  const rows = m.sorted(c.rows, "worst", c.ui.window, (k) => k.queue).slice(0, 5);
   if (page === "topics")
     return h(
       "div.ribbon",
@@ -139,4 +140,3 @@ export function ribbon(c, page) {
     }),
   );
 }
-

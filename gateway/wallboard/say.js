@@ -28,7 +28,8 @@ export const clock = (c, ms, seconds, today = c.at) => f.clock(ms, c.zone, { zh:
 export const aging = (c, ms) => (given(ms) ? ms + c.elapsed : null);
 
 /** How long an alert has lasted, ms. */
-export const lasted = (c, a) => Math.max(0, (a.resolved_at ? Date.parse(a.resolved_at) : c.at + c.elapsed) - Date.parse(a.since));
+export const lasted = (c, a) =>
+  Math.max(0, (a.resolved_at ? Date.parse(a.resolved_at) : c.at + c.elapsed) - Date.parse(a.since));
 
 /** A figure in the unit of its alert. */
 export function inUnit(c, unit, x) {
@@ -56,7 +57,10 @@ export function volumeMark(c, v, short) {
   if (v.lull) return d.mark("warning", short ? c.t("lull") : `${c.t("lull")} ${since}`);
   if (!v.learning) return null;
   if (short && !v.learned_days) return d.mark("learning", c.t("learning"));
-  return d.mark("learning", given(v.expected) ? c.t(short ? "learn_day" : "learn_long", v.learned_days ?? 0) : c.t("learn_none"));
+  return d.mark(
+    "learning",
+    given(v.expected) ? c.t(short ? "learn_day" : "learn_long", v.learned_days ?? 0) : c.t("learn_none"),
+  );
 }
 
 /** Whether numbers are links here: with the right to see conversations, and not on a wall. */

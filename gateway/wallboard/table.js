@@ -12,60 +12,128 @@ const FEW = 20;
 
 /** One figure of a queue. `o.n`: the cases it rests on; with few of them it has no colour, and says how few. */
 function cell(c, k, metric, raw, text, o = {}) {
-  const lv = m.level(k, metric, raw, o.n ?? null), thin = given(o.n) && given(raw) && o.n < FEW;
-  const inner = [o.before ?? null, lv > 1 ? [d.icon(LEVEL[lv]), h("span.quiet", c.t(LEVEL[lv]))] : null, h("span", text)];
-  return h("td.num" + (lv ? ".heat" + lv : ""), figure(c, k, o.of ?? metric, raw, inner), o.after ?? (thin ? h("small", "n " + f.count(o.n)) : null));
+  const lv = m.level(k, metric, raw, o.n ?? null),
+    thin = given(o.n) && given(raw) && o.n < FEW;
+  const inner = [
+    o.before ?? null,
+    lv > 1 ? [d.icon(LEVEL[lv]), h("span.quiet", c.t(LEVEL[lv]))] : null,
+    h("span", text),
+  ];
+  return h(
+    "td.num" + (lv ? ".heat" + lv : ""),
+    figure(c, k, o.of ?? metric, raw, inner),
+    o.after ?? (thin ? h("small", "n " + f.count(o.n)) : null),
+  );
 }
 
 /** A number of a row: a link, reached from its row with the arrow keys so that Tab goes from row to row. */
 function figure(c, k, of, raw, inner) {
-  return given(raw) ? number(c, { of, at: k.queue }, ".cell", { tabindex: opens(c) ? "-1" : null, "data-cell": of }, inner) : h("span.cell", inner);
+  return given(raw)
+    ? number(c, { of, at: k.queue }, ".cell", { tabindex: opens(c) ? "-1" : null, "data-cell": of }, inner)
+    : h("span.cell", inner);
 }
 
 function rate(c, k) {
-  const v = k.volume ?? {}, odd = v.surge || v.lull;
-  const inner = [odd ? [d.icon(v.surge ? "critical" : "warning"), h("span.quiet", c.t(v.surge ? "surge" : "lull"))] : null, h("span", f.rate(v.rate_per_min))];
-  return h("td.num" + (v.surge ? ".heat3" : v.lull ? ".heat2" : ""), figure(c, k, "customer_messages", v.rate_per_min, inner), h("small", f.rate(given(v.expected) ? Math.round(v.expected) : null)));
+  const v = k.volume ?? {},
+    odd = v.surge || v.lull;
+  const inner = [
+    odd ? [d.icon(v.surge ? "critical" : "warning"), h("span.quiet", c.t(v.surge ? "surge" : "lull"))] : null,
+    h("span", f.rate(v.rate_per_min)),
+  ];
+  return h(
+    "td.num" + (v.surge ? ".heat3" : v.lull ? ".heat2" : ""),
+    figure(c, k, "customer_messages", v.rate_per_min, inner),
+    h("small", f.rate(given(v.expected) ? Math.round(v.expected) : null)),
+  );
 }
 
 const firstReply = (c, k, w) => {
-  const km = w?.frt_p90_km_ms, text = given(km) ? (w.frt_p90_km_censored ? ">" : "") + dur(c, km) : f.NONE;
+  const km = w?.frt_p90_km_ms,
+    text = given(km) ? (w.frt_p90_km_censored ? ">" : "") + dur(c, km) : f.NONE;
   return cell(c, k, "frt_p90_km_ms", km, text, { n: w?.frt_km_n });
 };
 const serviceLevel = (c, k, w) => {
   const sure = w?.provisional && w.service_level !== null ? d.icon("provisional") : null;
-  return cell(c, k, "service_level", w?.service_level, f.percent(w?.service_level), { n: m.judged(w), after: h("small", "n " + f.count(m.judged(w))), before: sure });
+  return cell(c, k, "service_level", w?.service_level, f.percent(w?.service_level), {
+    n: m.judged(w),
+    after: h("small", "n " + f.count(m.judged(w))),
+    before: sure,
+  });
 };
 
 /** Metric → the id it is sorted by, its word, what stands small under it, and its cell. */
 const COLUMNS = {
   customer_messages: ["rate", "rate", "usual", (c, k) => rate(c, k)],
   backlog: ["backlog", "backlog", null, (c, k) => cell(c, k, "backlog", k.backlog, f.count(k.backlog))],
-  oldest_ms: ["oldest", "oldest", null, (c, k) => cell(c, k, "oldest_ms", aging(c, k.oldest_ms), dur(c, aging(c, k.oldest_ms)))],
-  unassigned: ["unassigned", "unassigned", null, (c, k) => cell(c, k, "unassigned", k.unassigned, f.count(k.unassigned))],
+  oldest_ms: [
+    "oldest",
+    "oldest",
+    null,
+    (c, k) => cell(c, k, "oldest_ms", aging(c, k.oldest_ms), dur(c, aging(c, k.oldest_ms))),
+  ],
+  unassigned: [
+    "unassigned",
+    "unassigned",
+    null,
+    (c, k) => cell(c, k, "unassigned", k.unassigned, f.count(k.unassigned)),
+  ],
   frt_p90_km_ms: ["frt", "frt90_short", null, firstReply],
   service_level: ["sl", "sl", "n", serviceLevel],
-  abandon_rate: ["abandon", "abandon_short", null, (c, k, w) => cell(c, k, "abandon_rate", w?.abandon_rate, f.percent(w?.abandon_rate), { n: m.left(w) })],
-  sentiment: ["sentiment", "sentiment", null, (c, k) => cell(c, k, "sentiment", k.sentiment, f.mood(k.sentiment), { n: k.sentiment_n })],
+  abandon_rate: [
+    "abandon",
+    "abandon_short",
+    null,
+    (c, k, w) => cell(c, k, "abandon_rate", w?.abandon_rate, f.percent(w?.abandon_rate), { n: m.left(w) }),
+  ],
+  sentiment: [
+    "sentiment",
+    "sentiment",
+    null,
+    (c, k) => cell(c, k, "sentiment", k.sentiment, f.mood(k.sentiment), { n: k.sentiment_n }),
+  ],
 };
 const SHARES = new Set(["connect", "answered_only", "csat", "csat_low", "csat_high"]);
 
 /** A column of a board that is none of the usual ones: the number as it stands in the key or its window. */
 function other(metric) {
   const write = (c, x) => (metric.endsWith("_ms") ? dur(c, x) : SHARES.has(metric) ? f.percent(x) : f.rate(x));
-  return [null, "part_" + metric, null, (c, k, w) => cell(c, k, metric, k[metric] ?? w?.[metric], write(c, k[metric] ?? w?.[metric] ?? null))];
+  return [
+    null,
+    "part_" + metric,
+    null,
+    (c, k, w) => cell(c, k, metric, k[metric] ?? w?.[metric], write(c, k[metric] ?? w?.[metric] ?? null)),
+  ];
 }
-const columns = (c) => (c.board?.table?.length ? c.board.table : Object.keys(COLUMNS)).map((metric) => [metric, ...(COLUMNS[metric === "rate_per_min" ? "customer_messages" : metric] ?? other(metric))]);
+const columns = (c) =>
+  (c.board?.table?.length ? c.board.table : Object.keys(COLUMNS)).map((metric) => [
+    metric,
+    ...(COLUMNS[metric === "rate_per_min" ? "customer_messages" : metric] ?? other(metric)),
+  ]);
 
 function row(c, k, o, i) {
-  const w = k.windows?.[c.ui.window], name = label(c, "queue", k.queue);
-  return h("tr", { key: k.id, tabindex: "0", "data-row": k.queue, class: cls(k.volume?.surge && "hotrow", c.ui.queue === k.queue && "chosen"), "aria-rowindex": o.from + i + 2, onclick: (event) => event.target.closest("a") || c.do.queue(k.queue), onkeydown: walk },
-    h("th.name", { scope: "row" }, h("span.nametext", { title: name }, name), volumeMark(c, k.volume, true)), h("td.sp", little(c, k, 112, 30)), columns(c).map(([, , , , draw]) => draw(c, k, w)));
+  const w = k.windows?.[c.ui.window],
+    name = label(c, "queue", k.queue);
+  return h(
+    "tr",
+    {
+      key: k.id,
+      tabindex: "0",
+      "data-row": k.queue,
+      class: cls(k.volume?.surge && "hotrow", c.ui.queue === k.queue && "chosen"),
+      "aria-rowindex": o.from + i + 2,
+      onclick: (event) => event.target.closest("a") || c.do.queue(k.queue),
+      onkeydown: walk,
+    },
+    h("th.name", { scope: "row" }, h("span.nametext", { title: name }, name), volumeMark(c, k.volume, true)),
+    h("td.sp", little(c, k, 112, 30)),
+    columns(c).map(([, , , , draw]) => draw(c, k, w)),
+  );
 }
 
 /** Left and right go through the numbers of a row. */
 function walk(event) {
-  const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key], cells = [...event.currentTarget.querySelectorAll("[data-cell]")];
+  const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key],
+    cells = [...event.currentTarget.querySelectorAll("[data-cell]")];
   if (!step || !cells.length) return;
   const at = cells.indexOf(document.activeElement) + step;
   event.preventDefault();
@@ -76,14 +144,38 @@ const RISING = new Set(["sl", "sentiment", "name"]);
 
 /** A column's head: its word, and where one can sort by it the button for that. */
 function heading(c, id, word, sub, spec) {
-  const back = c.ui.sort.startsWith("-"), on = id && c.ui.sort.replace("-", "") === id, name = c.t(word) === word ? word.replace("part_", "") : c.t(word);
-  const text = [h("span", name, on ? d.icon(back ? "up" : "down") : null), sub ? h("small", sub === "n" ? "n" : c.t(sub)) : null];
-  const attrs = { key: word, scope: "col", "aria-sort": on ? (back !== RISING.has(id) ? "ascending" : "descending") : null };
-  return h("th" + spec, attrs, id ? h("button.sort", { type: "button", title: id === "sentiment" ? c.t("mood_scale") : null, onclick: () => c.do.sort(id) }, text) : text);
+  const back = c.ui.sort.startsWith("-"),
+    on = id && c.ui.sort.replace("-", "") === id,
+    name = c.t(word) === word ? word.replace("part_", "") : c.t(word);
+  const text = [
+    h("span", name, on ? d.icon(back ? "up" : "down") : null),
+    sub ? h("small", sub === "n" ? "n" : c.t(sub)) : null,
+  ];
+  const attrs = {
+    key: word,
+    scope: "col",
+    "aria-sort": on ? (back !== RISING.has(id) ? "ascending" : "descending") : null,
+  };
+  return h(
+    "th" + spec,
+    attrs,
+    id
+      ? h(
+          "button.sort",
+          { type: "button", title: id === "sentiment" ? c.t("mood_scale") : null, onclick: () => c.do.sort(id) },
+          text,
+        )
+      : text,
+  );
 }
 
 export function table(c, ids, o) {
-  const all = columns(c), head = [heading(c, "name", "queue", null, ".name"), heading(c, null, "trend", null, ".sp"), all.map(([, id, word, sub]) => heading(c, id, word, sub, ".num"))];
+  const all = columns(c),
+    head = [
+      heading(c, "name", "queue", null, ".name"),
+      heading(c, null, "trend", null, ".sp"),
+      all.map(([, id, word, sub]) => heading(c, id, word, sub, ".num")),
+    ];
   const gap = (n, key) =>
     n > 0
       ? h(
@@ -126,7 +218,12 @@ export function map(c, rows) {
       "div.draw",
       { key: "map", "data-measure": "map" },
       c.kept("map", JSON.stringify([squares, width, c.U, c.lang]), () =>
-        d.squares(squares, { U: c.U, width, label: `${c.t("squares")}: ${tally}`, open: (i) => c.do.queue(sorted[i].queue) }),
+        d.squares(squares, {
+          U: c.U,
+          width,
+          label: `${c.t("squares")}: ${tally}`,
+          open: (i) => c.do.queue(sorted[i].queue),
+        }),
       ),
     ),
   );
@@ -159,8 +256,20 @@ export function phoneList(c, ids, button) {
             k.volume?.learning ? d.mark("learning", c.t("learning")) : null,
           ),
           little(c, k, 84, 26),
-          number(c, { of: "backlog", at: k.queue }, ".qnum", { "aria-label": `${label(c, "queue", k.queue)} ${c.t("backlog")} ${f.count(k.backlog)}` }, h("b", f.count(k.backlog))),
-          number(c, { of: "oldest_ms", at: k.queue }, ".qold", { "aria-label": `${label(c, "queue", k.queue)} ${c.t("oldest")} ${dur(c, aging(c, k.oldest_ms))}` }, dur(c, aging(c, k.oldest_ms))),
+          number(
+            c,
+            { of: "backlog", at: k.queue },
+            ".qnum",
+            { "aria-label": `${label(c, "queue", k.queue)} ${c.t("backlog")} ${f.count(k.backlog)}` },
+            h("b", f.count(k.backlog)),
+          ),
+          number(
+            c,
+            { of: "oldest_ms", at: k.queue },
+            ".qold",
+            { "aria-label": `${label(c, "queue", k.queue)} ${c.t("oldest")} ${dur(c, aging(c, k.oldest_ms))}` },
+            dur(c, aging(c, k.oldest_ms)),
+          ),
         );
       }),
     ),

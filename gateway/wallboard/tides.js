@@ -14,13 +14,7 @@ export function tidePanel(c, o) {
     data = m.flowing(m.panes(key, c.at, o.minutes), key, c.at),
     size = c.size("tide");
   const odd = v.surge || v.lull,
-    state = v.surge
-      ? c.t("surge")
-      : v.lull
-        ? c.t("lull")
-        : given(v.expected)
-          ? c.t("normal")
-          : c.t("unknown_range");
+    state = v.surge ? c.t("surge") : v.lull ? c.t("lull") : given(v.expected) ? c.t("normal") : c.t("unknown_range");
   const since = odd && v.since ? Date.parse(v.since) : null,
     spoken = c.t("tide_label", name, f.rate(v.rate_per_min), f.rate(v.expected), state);
   const legend = [
@@ -30,7 +24,9 @@ export function tidePanel(c, o) {
     ["lg-over", "l_over", v.surge],
     ["lg-arr", "l_arrivals", c.ui.arrivals],
   ];
-  const restated = (key?.restated ?? []).filter((r) => r.field === "customer_messages").map((r) => ({ ...r, minute: m.time(r.minute) }));
+  const restated = (key?.restated ?? [])
+    .filter((r) => r.field === "customer_messages")
+    .map((r) => ({ ...r, minute: m.time(r.minute) }));
   const drawing = d.tide(data, {
     height: size.height / c.U,
     ...o,
@@ -51,15 +47,16 @@ export function tidePanel(c, o) {
     learning: v.learning,
     arrivals: c.ui.arrivals,
   });
-  const silent =
-    key && !odd && !v.learning && !given(v.expected)
-      ? h("span.sub", c.t("unknown_range"))
-      : null;
+  const silent = key && !odd && !v.learning && !given(v.expected) ? h("span.sub", c.t("unknown_range")) : null;
   return h(
     "section.panel.tidepanel",
     h(
       "div.phead",
-      h("h2", number(c, { of: "customer_messages", at: key?.queue ?? "*" }, "", {}, `${name} · ${c.t("messages_min")}`), h("small", ` ${c.t("per_min")}`)),
+      h(
+        "h2",
+        number(c, { of: "customer_messages", at: key?.queue ?? "*" }, "", {}, `${name} · ${c.t("messages_min")}`),
+        h("small", ` ${c.t("per_min")}`),
+      ),
       volumeMark(c, v, c.view === "tv" && !odd),
       silent,
       h("span.gap"),
@@ -109,11 +106,26 @@ function planned(c) {
 
 /** The same as figures, newest first. */
 function paneTable(c, data, restated) {
-  const heads = ["time", "messages_min", "l_arrivals", "usual", "range", "restated"].map((x) => h("th", { scope: "col" }, c.t(x)));
-  const told = new Map(restated.map((r) => [r.minute, r])), range = (p) => (p.lo === null ? f.NONE : `${f.rate(p.lo)}–${f.rate(p.hi)}`);
-  const change = (p) => (told.has(p.t) ? [d.icon("restated"), ` ${f.rate(told.get(p.t).old)} → ${f.rate(told.get(p.t).new)}`] : "");
-  const rows = [...data].reverse().map((p) => h("tr", { key: p.t }, h("th", { scope: "row" }, clock(c, p.t)), [f.rate(p.v), f.rate(p.a), f.rate(p.e), range(p), change(p)].map((x) => h("td", x))));
-  return h("div.panes", { tabindex: "0", role: "region", "aria-label": c.t("table") }, h("table", h("thead", h("tr", heads)), h("tbody", rows)));
+  const heads = ["time", "messages_min", "l_arrivals", "usual", "range", "restated"].map((x) =>
+    h("th", { scope: "col" }, c.t(x)),
+  );
+  const told = new Map(restated.map((r) => [r.minute, r])),
+    range = (p) => (p.lo === null ? f.NONE : `${f.rate(p.lo)}–${f.rate(p.hi)}`);
+  const change = (p) =>
+    told.has(p.t) ? [d.icon("restated"), ` ${f.rate(told.get(p.t).old)} → ${f.rate(told.get(p.t).new)}`] : "";
+  const rows = [...data].reverse().map((p) =>
+    h(
+      "tr",
+      { key: p.t },
+      h("th", { scope: "row" }, clock(c, p.t)),
+      [f.rate(p.v), f.rate(p.a), f.rate(p.e), range(p), change(p)].map((x) => h("td", x)),
+    ),
+  );
+  return h(
+    "div.panes",
+    { tabindex: "0", role: "region", "aria-label": c.t("table") },
+    h("table", h("thead", h("tr", heads)), h("tbody", rows)),
+  );
 }
 
 export function backlogPanel(c, o) {
@@ -174,4 +186,3 @@ export function little(c, k, width, height) {
     k.series.drawn = { of, node: d.spark(m.flowing(m.panes(k, c.at), k, c.at), k.volume?.surge, width, height) };
   return k.series.drawn.node;
 }
-

@@ -1,6 +1,7 @@
 // What is said and sounded: one sentence in ten seconds to a screen reader, two soft tones for a new critical alert.
 
-const QUIET = 10e3, AGAIN = 120e3;
+const QUIET = 10e3,
+  AGAIN = 120e3;
 const said = { at: -1e9, timer: null };
 
 /** Say a sentence in the region `where` ("polite" or "urgent"): at most one in 10 s, the newest wins; `now`: at once. */
@@ -47,7 +48,8 @@ export class Sound {
   }
 
   #tone(pitch, at) {
-    const tone = this.audio.createOscillator(), gain = this.audio.createGain();
+    const tone = this.audio.createOscillator(),
+      gain = this.audio.createGain();
     tone.frequency.value = pitch;
     gain.gain.setValueAtTime(0, at);
     gain.gain.linearRampToValueAtTime(0.12, at + 0.04);

@@ -15,7 +15,7 @@ WIDTHS = (390, 1180, 1440, 1920)
 
 WIDE = """
   const sheet = new CSSStyleSheet();
-  const larger = 'body { font-size: 1.1375rem !important }';
+  const larger = ':root { font-size: 130% !important }';
   sheet.replaceSync(`body, svg text { font-family: '${arguments[0]}' !important } ${arguments[1] ? larger : ''}`);
   document.adoptedStyleSheets = [sheet];
   dispatchEvent(new Event('resize'));

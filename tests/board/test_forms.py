@@ -18,7 +18,8 @@ WALLBOARD = Path(gateway.pages.__file__).parent / "wallboard"
 
 
 def ask(page: Page, module: str, expression: str) -> Any:
-    script = f"const done = arguments[0]; import('/board/{module}.js').then((m) => done({expression})).catch((e) => done(String(e)))"
+    script = f"const done = arguments[0]; import('/board/{module}.js').then((m) => done({expression}))"
+    script += ".catch((e) => done(String(e)))"
     return page.do(script, later=True)
 
 
