@@ -14,7 +14,7 @@ is the name that follows "我叫" or "my name is". `MOST` characters of a text a
 from __future__ import annotations
 
 import re
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
@@ -31,6 +31,8 @@ LONGEST = 24
 RAREST = 10.0
 """Words whose IDF is higher are all as rare as this and a little more: they need no place in memory."""
 UNKNOWN = 11.0
+SHORT, REMEMBERED = 40, 8_192
+"""What was read out of so many short texts, of so many characters at most, is remembered: some 3 MiB."""
 BREAK = "."
 """The token that ends a clause."""
 
@@ -62,8 +64,18 @@ class Reading(NamedTuple):
 
 def read(text: str) -> Reading:
     """Words and sentiment of a masked text."""
+    if len(text) > SHORT:
+        found = tokens(text)
+        return Reading(_rarest(found), lexicon().score(found))
+    words, score = _short(text)
+    return Reading(list(words), score)
+
+
+@lru_cache(REMEMBERED)
+def _short(text: str) -> tuple[tuple[str, ...], float]:
+    """The same of a short text: people write many of them again and again."""
     found = tokens(text)
-    return Reading(_rarest(found), lexicon().score(found))
+    return tuple(_rarest(found)), lexicon().score(found)
 
 
 def words(text: str) -> list[str]:
