@@ -29,6 +29,8 @@ from models.tails import Tail, lower, quantile, upper
 
 MINUTES = (1, 2, 5, 10, 20, 40)
 HANDICAP = {1: 0.2, 2: 0.2, 5: 0.5, 10: 0.05}  # in the score's unit
+STILL_MINUTES = 5  # lengths up to this say whether something goes on; the longer ones remember what is over
+STILL_RATIO = 1.2
 SOFT = 3.0  # deviations of one pane that count in full
 REMEMBERED_S = 70 * 86_400  # what a tail remembers
 YOUNG_DAYS = 14.0
@@ -62,6 +64,9 @@ class Verdict(NamedTuple):
     seen: float
     due: float
     """Messages per pane over the most unusual length of time, and what was expected of it."""
+    still_up: float = 0.0
+    still_down: float = 0.0
+    """The scores of the last minutes alone, where they lie off by `STILL_RATIO`: whether it still goes on."""
     known: bool = True
     """False in the first half hour: there is nothing to compare with."""
 
@@ -228,14 +233,20 @@ class Volume:
         return sums
 
     def _verdict(self, now: Moment, sums: Sequence[_Sum]) -> Verdict:
-        best, surge, lull = sums[0], 0.0, 0.0
+        best, surge, lull, still_up, still_down = sums[0], 0.0, 0.0, 0.0, 0.0
         young = YOUNG_HANDICAP * self.youth
         for length, high, low, handicap in zip(sums, self.highs, self.lows, self.handicaps, strict=True):
             score = (high.score(length.above) if length.above else low.score(length.below)) - handicap - young
             if score > max(surge, lull):
                 best = length
+            short = length is sums[0] or length.panes * self.pane_s <= STILL_MINUTES * 60
             if length.above:
                 surge = max(surge, score)
+                if short and length.seen >= STILL_RATIO * length.due:
+                    still_up = max(still_up, score)
             else:
                 lull = max(lull, score)
-        return Verdict(*self.band(now), surge, lull, best.seen / best.panes, best.due / best.panes)
+                if short and length.seen * STILL_RATIO <= length.due:
+                    still_down = max(still_down, score)
+        seen, due = best.seen / best.panes, best.due / best.panes
+        return Verdict(*self.band(now), surge, lull, seen, due, still_up, still_down)

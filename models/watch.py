@@ -2,8 +2,9 @@
 
 step          : one evaluation each 10 s of event time, or as often as somebody looks; within a step a breach sticks
 begins        : BEGIN of the last OF steps breach
-breach        : tail probability, and at least RATIO, and at least EXCESS messages a minute, all at once
-ends          : every step of CLEAR_MS is below the lower bound
+breach        : tail probability, and at least RATIO, and at least EXCESS messages a minute, and still so in the last
+                minutes, all at once
+ends          : in every step of CLEAR_MS the last minutes alone are below the lower bound
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ THRESHOLD = 3.5
 LULL_THRESHOLD = 4.5
 """For lulls: one hour's dip in a large queue is common, and silence is far beyond this within minutes."""
 LOWER = 1.5
-"""The score that still holds a surge or a lull."""
-RATIO, LOWER_RATIO = 1.5, 1.2
+"""The score of the last minutes that still holds a surge or a lull."""
+RATIO = 1.5
 EXCESS = 10.0  # messages a minute
 STEP_MS = 10_000
 BEGIN, OF = 2, 3
@@ -60,13 +61,20 @@ def watched(watch: Watch, at_ms: int, *, breach: bool, holds: bool, begin: int =
 
 def surging(verdict: Verdict, per_minute: float, *, lower: bool = False) -> bool:
     """Whether volume is high enough to begin a surge, or (`lower`) to hold one. `per_minute`: panes in a minute."""
-    ratio, score = (LOWER_RATIO, LOWER) if lower else (RATIO, THRESHOLD)
-    enough = lower or (verdict.seen - verdict.due) * per_minute >= EXCESS
-    return verdict.known and verdict.surge >= score and verdict.seen >= ratio * verdict.due and enough
+    if lower or not _still(verdict.still_up, verdict):
+        return _still(verdict.still_up, verdict)
+    enough = (verdict.seen - verdict.due) * per_minute >= EXCESS
+    return verdict.surge >= THRESHOLD and verdict.seen >= RATIO * verdict.due and enough
 
 
 def lulled(verdict: Verdict, per_minute: float, *, lower: bool = False) -> bool:
     """The mirror image: whether a channel has fallen silent."""
-    ratio, score = (LOWER_RATIO, LOWER) if lower else (RATIO, LULL_THRESHOLD)
-    enough = lower or (verdict.due - verdict.seen) * per_minute >= EXCESS
-    return verdict.known and verdict.lull >= score and verdict.seen * ratio <= verdict.due and enough
+    if lower or not _still(verdict.still_down, verdict):
+        return _still(verdict.still_down, verdict)
+    enough = (verdict.due - verdict.seen) * per_minute >= EXCESS
+    return verdict.lull >= LULL_THRESHOLD and verdict.seen * RATIO <= verdict.due and enough
+
+
+def _still(score: float, verdict: Verdict) -> bool:
+    """Whether the last minutes alone say so, too: an hour's sum is high long after the surge."""
+    return verdict.known and score >= LOWER
