@@ -1,11 +1,21 @@
-"""The pictures of the README and of docs/board.md, of a running board: `python -m tests.board.picture DIR [docs]`."""
+"""The pictures of the README and of docs/board.md: `python -m tests.board.picture [--dir DIR] [--to docs]`.
+
+Without a directory of a stack that runs, the demo is started for it, and the pictures are taken in its surge.
+"""
 
 from __future__ import annotations
 
+import argparse
+import contextlib
 import json
 import shutil
+import signal
+import subprocess
 import sys
-from collections.abc import Iterator
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +29,8 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--force-device-scale-factor=1")
 PATIENCE_S = 40
+START_S, SURGE_S, RISING_S = 240, 420, 25
+"""How long the demo may take to start and to surge; and how long the surge rises before it is a picture."""
 _STILL = """
   return !document.querySelector('[aria-busy], main [role=status], .failure')
     && document.getAnimations().every((one) => one.playState !== 'running');
@@ -85,6 +97,45 @@ def take(page: webdriver.Chrome, url: str, picture: Picture, target: Path) -> No
     page.save_screenshot(str(target))
 
 
+def surging(access: dict[str, str]) -> bool:
+    """Whether the surge's alert is open."""
+    signed = {"Authorization": f"Bearer {access['board_token']}"}
+    request = urllib.request.Request(f"{access['url']}/v1/live", headers=signed)
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            alerts = json.loads(answer.read())["alerts"]
+    except OSError:
+        return False
+    return any(alert["state"] == "firing" and alert.get("metric") == "surge" for alert in alerts)
+
+
+@contextmanager
+def demo() -> Iterator[Path]:
+    """The demo in its surge; yields its directory. Raises: TimeoutError."""
+    with tempfile.TemporaryDirectory() as folder:
+        directory = Path(folder) / "demo"
+        command = [sys.executable, "-m", "tidewatch.cli", "demo", "--data", str(directory), "--port", "0"]
+        child = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        try:
+            until((directory / "access.json").exists, START_S)
+            access = json.loads((directory / "access.json").read_text())
+            until(lambda: surging(access), SURGE_S)
+            time.sleep(RISING_S)
+            yield directory
+        finally:
+            child.send_signal(signal.SIGINT)
+            child.wait(60)
+
+
+def until(true: Callable[[], bool], within_s: float) -> None:
+    """Wait until `true()` holds. Raises: TimeoutError."""
+    end = time.monotonic() + within_s
+    while not true():
+        if time.monotonic() > end:
+            raise TimeoutError(f"not within {within_s:.0f} s")
+        time.sleep(1)
+
+
 def main(directory: Path, folder: Path) -> None:
     """All pictures of the board that runs on `directory`."""
     access = json.loads((directory / "access.json").read_text())
@@ -96,4 +147,9 @@ def main(directory: Path, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2] if len(sys.argv) > 2 else "docs"))
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--dir", type=Path, help="the directory of a running stack; without it the demo is started")
+    parser.add_argument("--to", type=Path, default=Path("docs"))
+    asked = parser.parse_args()
+    with contextlib.nullcontext(asked.dir) if asked.dir else demo() as running:
+        main(running, asked.to)

@@ -27,7 +27,7 @@ def event(conversation: str, ident: str, at_s: float, kind: str, **more: Any) ->
 
 
 def said(conversation: str, ident: str, at_s: float, author: str, **more: Any) -> Row:
-    return event(conversation, ident, at_s, "message", author=author, text=f"text of {ident}", **more)
+    return event(conversation, ident, at_s, "message", author=author, **{"text": f"text of {ident}", **more})
 
 
 STORY = [
