@@ -31,10 +31,10 @@ MOST = 1_000
 def entry(body: Body, language: str, now: datetime) -> dict[str, Any]:
     """The alert as Alertmanager takes it."""
     names = ("severity", "tenant", "queue", "channel", "topic")
-    own = {_label(name): plain(str(value)) for name, value in (body.get("labels") or {}).items()}
+    own = {_label(name): _shown(str(value)) for name, value in (body.get("labels") or {}).items()}
     labels = {
         **own, "alertname": str(body["rule"]), "tidewatch": str(body["alert"]),
-        **{name: plain(str(body[name])) for name in names if body.get(name)},
+        **{name: _shown(str(body[name])) for name in names if body.get(name)},
     }  # fmt: skip
     told = letter([body], "zh" if language == "zh" else "en")
     over = body["state"] == "resolved"
@@ -49,6 +49,11 @@ def entry(body: Body, language: str, now: datetime) -> dict[str, Any]:
         "endsAt": str(body["resolved_at"]) if over else (now + STANDS).isoformat(timespec="seconds"),
     }
     return made | ({"generatorURL": str(body["board"])} if is_link(body.get("board")) else {})
+
+
+def _shown(value: str) -> str:
+    """A label's value as it is, so that routes there match it, but for what cannot be seen."""
+    return "".join(char for char in value if char.isprintable())
 
 
 def _label(name: str) -> str:

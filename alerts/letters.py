@@ -193,17 +193,20 @@ def is_link(url: object) -> bool:
 
 
 def plain(text: str) -> str:
-    """One line of ours: no control characters, however a queue may be named."""
-    return "".join(" " if unicodedata.category(char) in _UNSEEN else char for char in text)
+    """One line that is what it looks like: nothing unseen, nothing that turns text around, no link and no mention.
+
+    Queues are named by whoever sends events.
+    """
+    shown = "".join("" if unicodedata.category(char) == "Cf" and char != "\u200d" else char for char in text)
+    shown = "".join(" " if unicodedata.category(char) in _UNSEEN else char for char in shown)
+    for sign in ("://", "@", "www."):
+        shown = shown.replace(sign, sign[0] + JOINER + sign[1:])
+    return shown
 
 
 def tame(text: str) -> str:
-    """What a customer wrote, as one short line: no link, no mention, nothing unseen, nothing that turns text around."""
-    shown = plain("".join("" if unicodedata.category(char) == "Cf" and char != "\u200d" else char for char in text))
-    shown = " ".join(shown.split())
-    for sign in ("://", "@", "www."):
-        shown = shown.replace(sign, sign[0] + JOINER + sign[1:])
-    return cut(shown, MOST_SAID)
+    """What a customer wrote, as one short line."""
+    return cut(" ".join(plain(text).split()), MOST_SAID)
 
 
 _UNSEEN = frozenset({"Cc", "Cs", "Zl", "Zp"})

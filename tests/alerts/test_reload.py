@@ -17,7 +17,7 @@ from streams.events import REAL
 from tests.alerts.build import T0, S, key, readings
 
 GOOD = 'rules:\n  - {name: high, metric: backlog, scope: {queue: "*"}, fire: "> 20", clear: "<= 10"}\n'
-BAD = {
+BAD: dict[str, tuple[str | bytes, str]] = {
     "a metric that is none": (GOOD.replace("metric: backlog", "metric: backlogg"), "'backlogg' is not a metric"),
     "an unknown field": (GOOD.replace("}\n", ', summary: {zh: "{x}", en: x}}\n').replace('"*", summary', '"*"'), "'x'"),
     "a name given twice": (GOOD + GOOD.splitlines()[1] + "\n", "is already on line 2"),
