@@ -7,8 +7,9 @@ Chinese is cut by rjieba, and how rare its words are is jieba's own IDF table; E
 IDF table of their own. The lists are in `models/data`, loaded at first use, so that commands that read no text start as
 quickly as ever.
 
-Nothing private: masks (`<phone>` …), addresses, and whatever has a digit in it (ids, amounts, dates) are no words, nor
-is the name that follows "我叫" or "my name is". `MOST` characters of a text are read, what follows says the same.
+Nothing private: masks (`<phone>` …), addresses, and whatever has a digit in it (ids, amounts, dates) are no words; nor
+is what jieba takes for a Chinese person's name, nor the name that follows "我叫" or "my name is". Of a text `MOST`
+characters are read, what follows says the same.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ MOST = 1_000
 """Characters of a text that are read: a bound on what one message may cost."""
 LONGEST = 24
 """Letters of an English word at most; what is longer is none."""
+LONGEST_NAME = 3
+"""Characters of a Chinese name at most; the few of four are mostly places."""
 RAREST = 10.0
 """Words whose IDF is higher are all as rare as this and a little more: they need no place in memory."""
 UNKNOWN = 11.0
@@ -51,6 +54,10 @@ _NAMED = re.compile(
     r"|(\b(?:my name is|name's|i am called|call me|this is)\s+)(?!the\b|a\b|an\b|not\b|my\b|your\b|so\b|very\b)"
     r"(?:[a-z]+\s){0,1}(?=[a-z])[a-z]+",
     re.IGNORECASE,
+)
+_SURNAMES = frozenset(
+    "王李张刘陈杨赵黄周吴徐孙胡朱高林何郭马罗梁宋郑谢韩唐冯于董萧程曹袁邓许傅沈曾彭吕苏卢蒋蔡贾丁魏薛叶阎余潘杜戴夏钟汪田任姜范方石姚谭廖邹熊金陆郝"
+    "孔白崔康毛邱秦江史顾侯邵孟龙万段雷钱汤尹黎易常武乔贺赖龚文庞樊兰殷施陶洪翟安颜倪严牛温芦季俞章鲁葛伍韦申尤毕聂丛焦向柳邢路岳齐梅莫庄辛管祝左涂谷祁时舒耿牟卜"
 )
 _NUMERALS = frozenset("零〇一二三四五六七八九十百千万亿两几第个月日号年点元块")
 
@@ -125,7 +132,7 @@ def _rarest(found: list[str]) -> list[str]:
     for word in found:
         idf = rarity.get(word)
         if idf is None:
-            idf = UNKNOWN if _is_word(word) else 0.0
+            idf = UNKNOWN if _is_word(word) and not _is_name(word) else 0.0
         if idf:
             kept[word] = -idf
     return sorted(kept, key=kept.__getitem__)[:KEPT]  # a stable sort: of equals the first in the text
@@ -135,6 +142,16 @@ def _is_word(word: str) -> bool:
     if word[0] < "\u2e80":
         return 3 <= len(word) <= LONGEST and word[0].isalpha()
     return 2 <= len(word) <= KEPT and word[0] < "\ufb00" and not _NUMERALS.issuperset(word)
+
+
+@lru_cache(REMEMBERED)
+def _is_name(word: str) -> bool:
+    """Whether it is a Chinese person's name, as far as jieba can tell of a word alone: "nr" is its tag of names."""
+    if word[0] not in _SURNAMES or len(word) > LONGEST_NAME:
+        return False
+    import rjieba
+
+    return [tag for _, tag in rjieba.tag(word)] == ["nr"]
 
 
 # -- the lists, loaded at first use ----------------------------------------------------------------------------------
@@ -167,7 +184,7 @@ def _rarity() -> dict[str, float]:
     with _jieba_table().open(encoding="utf-8") as table:
         for line in table:
             word, _, value = line.partition(" ")
-            if (idf := float(value)) < RAREST and _is_word(word):
+            if (idf := float(value)) < RAREST and _is_word(word) and not _is_name(word):
                 found[word] = idf
     for line in _lines("english.txt"):
         word, _, value = line.partition(" ")
