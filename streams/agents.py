@@ -35,6 +35,8 @@ COMMIT_EVERY_S = 0.1
 MOST_UNCOMMITTED = 2_000
 """Records that may wait for a commit; then reading waits."""
 TRIM_EVERY_S = 2.0
+OF_THE_MACHINE = (MemoryError, OSError, sqlite3.Error)
+"""What breaks a fold without any fault of the record."""
 
 
 class Follow:
@@ -120,6 +122,9 @@ class Follow:
         """Apply a record. One that breaks the fold ends this process; the next sets it aside, so nothing stalls."""
         try:
             shard.step(record.pos, record)
+        except OF_THE_MACHINE as error:  # not the record's fault: the next life applies it
+            log.critical("worker_out_of_means", error=type(error).__name__)
+            os._exit(71)
         except Exception as error:
             log.exception("record_breaks_the_fold", partition=shard.partition, position=record.pos)
             if record.pos is not None:

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import structlog
 
-from streams.agents import COMMIT_EVERY_S, MOST_UNCOMMITTED, dead_letter, read_record
+from streams.agents import COMMIT_EVERY_S, MOST_UNCOMMITTED, OF_THE_MACHINE, dead_letter, read_record
 from streams.events import Record
 from streams.lessons import Lessons
 from streams.parcels import parcels
@@ -116,6 +116,9 @@ class Moving:
         if not isinstance(record, str):
             try:
                 shard.step(message.offset, record)
+            except OF_THE_MACHINE:  # not the record's fault: the next life applies it
+                self._homes.pop(shard.partition, None)  # half of a step may be in memory: none of it may be kept
+                raise
             except Exception as error:
                 await self._set_aside(home, message.offset, f"could not be applied: {type(error).__name__}")
                 raise
