@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
+import shutil
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from config import crash
 from config.logs import printable
 from config.settings import Settings, SettingsError, load
 from streams.topics import topics
-from tidewatch import servers
+from tidewatch import flow, servers
 from tidewatch.directory import CannotStart
 
 PATIENCE = 5.0
 """Seconds for each look."""
+ROOM = 64 << 20
+"""Bytes of the disk below which something is wrong; at 8 MiB the gateway takes nothing more."""
+NOT_LET_IN, NOT_MADE = frozenset({192, 193, 194, 497, 516}), frozenset({60, 81})
+"""ClickHouse's codes."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +50,8 @@ async def examine(config: Path | None, data: Path | None) -> list[Finding]:
     except SettingsError as wrong:
         return [*found, Finding(False, str(wrong), "correct it there")]
     found.append(Finding(True, f"settings{f' of {config}' if config else ''}"))
+    if os.environ.get(crash.VARIABLE):
+        found.append(Finding(False, f"{crash.VARIABLE} is set: roles would die on purpose", "unset it"))
     found.append(_rules(settings))
     directory = data or settings.data
     looks = _embedded(directory) if directory else _production(settings)
@@ -86,7 +96,29 @@ async def _embedded(directory: Path) -> AsyncIterator[Finding]:
             good, f"{name} at {run[name]}", "" if good else f"see {directory}/logs; the stack starts it again"
         )
     yield await _door("gateway", access["url"], "/readyz", f"see {directory}/logs/gateway.log")
-    yield await _door("ClickHouse", access["clickhouse_url"], "/ping", f"see {directory}/logs/sink.log")
+    login = access["clickhouse_url"], access["clickhouse_user"], access["clickhouse_password"]
+    yield await asyncio.to_thread(_history, *login, "tidewatch", f"see {directory}/logs/sink.log")
+    yield await _flowing(_redis_url(directory, run["redis"]), f"see {directory}/logs")
+    yield _room(directory)
+
+
+def _redis_url(directory: Path, address: str) -> str:
+    password = json.loads((directory / "secrets.json").read_text())["redis"]
+    return f"redis://:{password}@{address}/0"
+
+
+def _room(directory: Path) -> Finding:
+    free = shutil.disk_usage(directory).free
+    what = f"{free >> 20} MiB free on the disk of {directory}"
+    return Finding(free >= ROOM, what, "" if free >= ROOM else "make room: without it chat is answered `retry`")
+
+
+async def _flowing(redis_url: str, mend: str) -> Finding:
+    """Whether the present is one: written lately, complete, its clock going on."""
+    why = flow.behind(await flow.present(redis_url), flow.now())
+    return Finding(
+        not why, f"numbers do not flow: {why}" if why else "numbers flow from end to end", mend if why else ""
+    )
 
 
 async def _door(name: str, url: str, path: str, mend: str) -> Finding:
@@ -104,7 +136,10 @@ async def _production(settings: Settings) -> AsyncIterator[Finding]:
     yield Finding(good, "signing secret" if good else "no signing secret", "" if good else "set TIDEWATCH_SECRET")
     yield await _kafka(settings)
     yield await _redis(settings)
-    yield await _clickhouse(settings)
+    clickhouse = settings.clickhouse
+    login = clickhouse.url, clickhouse.user, clickhouse.password.get_secret_value()
+    yield await asyncio.to_thread(_history, *login, clickhouse.database, "start it, or set clickhouse.url")
+    yield await _flowing(settings.redis.url.get_secret_value(), "see the log of that role")
     host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.gateway.host, settings.gateway.host)  # noqa: S104  compared only
     yield await _door(
         "gateway", f"http://{host}:{settings.gateway.port}", "/readyz", "tidewatch gateway; its log says why"
@@ -152,8 +187,23 @@ async def _redis(settings: Settings) -> Finding:
     return Finding(True, where)
 
 
-async def _clickhouse(settings: Settings) -> Finding:
-    parts = urlsplit(settings.clickhouse.url)
-    return await _door(
-        "ClickHouse", f"http://{parts.hostname}:{parts.port or 8123}", "/ping", "start it, or set clickhouse.url"
-    )
+def _history(url: str, user: str, password: str, database: str, mend: str) -> Finding:
+    """Whether ClickHouse answers, lets us in, and has what the sink makes."""
+    from clickhouse_connect.driver.exceptions import ClickHouseError, Error
+
+    from tidewatch.refold import connect
+
+    parts = urlsplit(url)
+    where = f"ClickHouse at {parts.hostname}:{parts.port or 8123}"
+    try:
+        client = connect(url, user, password, database)
+        ((tenants,),) = client.query("SELECT count() FROM clocks WHERE tenant != ''").result_rows
+        client.close()
+    except (ClickHouseError, OSError) as error:
+        code = error.code if isinstance(error, Error) else None
+        if code in NOT_LET_IN:
+            return Finding(False, f"{where} refuses user {user}", "set clickhouse.user and clickhouse.password")
+        if code in NOT_MADE:
+            return Finding(False, f"{where} has no database {database} of ours", "start the sink: it makes it")
+        return Finding(False, f"{where} does not answer: {type(error).__name__}", mend)
+    return Finding(True, f"{where}, its views are there, {tenants} tenants")

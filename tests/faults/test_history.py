@@ -24,6 +24,7 @@ from tests.integration.outside import wait
 from tests.rig.clickhouse import ROOT, Server, running
 from tests.rig.proxy import Fault, Proxy
 from tests.sinks.test_store import PARTITIONS, Broker, reading
+from tidewatch import doctor
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults, pytest.mark.timeout(300)]
 RUN = "from tidewatch.cli import main; import sys; sys.argv[1:] = ['sink']; main()"
@@ -195,3 +196,17 @@ def test_a_stopped_sink_ends_by_itself_when_it_is_woken_and_told(
     time.sleep(3)
     sink.process.send_signal(signal.SIGCONT)
     assert sink.end() == 0
+
+
+def test_the_doctor_tells_a_wrong_password_from_a_missing_database_and_from_silence(server: Server) -> None:
+    url = f"http://127.0.0.1:{server.port}"
+    refused = doctor._history(url, "default", "wrong-canary-78", "tidewatch", "")
+    assert (refused.good, refused.mend) == (False, "set clickhouse.user and clickhouse.password")
+    assert "wrong-canary-78" not in str(refused)
+    missing = doctor._history(url, "default", Server.PASSWORD, "elsewhere", "")
+    assert (missing.good, missing.mend) == (False, "start the sink: it makes it")
+    with Proxy("127.0.0.1", server.port) as proxy:
+        proxy.fault = Fault(refuse=True)
+        silent = doctor._history(f"http://127.0.0.1:{proxy.port}", "default", Server.PASSWORD, "tidewatch", "start it")
+    assert (silent.good, silent.mend) == (False, "start it")
+    assert "does not answer" in silent.what

@@ -1,20 +1,23 @@
-"""FAULTS D-01, D-02, T-02, T-04, T-07, K-09: Redis gone and emptied, odd stamps, an idle partition, a clean stop."""
+"""FAULTS D-01, D-02, T-02, T-04, T-07, K-08 to K-10: Redis gone, odd stamps, idle partitions, no memory, a stop."""
 
 from __future__ import annotations
 
 import signal
 import statistics
+import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 import redis as redis_client
 
 from streams.events import partition_of
 from tests.conformance.cases import Row
-from tests.faults.test_deaths import live_equals_reference
+from tests.faults.test_deaths import assert_exact, live_equals_reference, parts
 from tests.integration.outside import History, Sender, snapshot, wait
 from tests.integration.test_kills import Up
+from tests.reference.streams import stream
 from tests.rig import oracle
 from tests.rig.ledger import Ledger
 from tests.rig.load import Load, chat
@@ -138,6 +141,45 @@ def test_t07_windows_close_where_three_of_four_partitions_are_idle(rigged: Rig) 
     history = History(rigged.access)
     query = "SELECT backlog FROM minutes WHERE tenant = 't07' AND backlog > 0"
     wait("the minute closes, with its backlog", lambda: history.rows(query), 180)  # a minute, and the lateness
+
+
+def test_k08_a_gateway_whose_loop_stands_keeps_its_sockets_and_goes_on_by_itself(rigged: Rig, ledger: Ledger) -> None:
+    """A stopped process is a blocked loop, seen from outside."""
+    tenant = "k08"
+    with Load(rigged.access, ledger, 607, clients=20) as load:
+        wait("all sockets", lambda: load.open == 20, 60)
+        load.flow(chat(607, tenant), 100, 1)
+        load.drained()
+        opened = len(load.seen.connected)
+        with rigged.stopped("gateway"):
+            wait("not ready", lambda: any("gateway" in one for one in rigged.stack.missing()), 30)
+            time.sleep(3)
+        load.flow(chat(608, tenant, prefix="b"), 100, 1)
+        load.drained()
+        assert len(load.seen.connected) == opened, "no socket was lost"
+    rigged.ready()
+    settled(rigged, ledger, tenant)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits another process's memory")
+def test_k10_a_worker_without_memory_dies_or_waits_and_never_counts_wrong(rigged: Rig) -> None:
+    import resource
+
+    tenant, events = "k10", stream(610, 6_000)
+    pid = rigged.stack.pid("worker")
+    assert pid is not None
+    size = psutil.Process(pid).memory_info().vms
+    resource.prlimit(pid, resource.RLIMIT_AS, (size + (1 << 20), size + (1 << 20)))
+    Sender(rigged.access).send(parts(events, tenant))
+    time.sleep(5)
+    print("it", "died" if rigged.is_another("worker", pid) else "lives")
+    if rigged.stack.pid("worker") == pid:
+        rigged.kill("worker")
+    rigged.ready()
+    assert_exact(rigged, tenant, events)
+    history = History(rigged.access)
+    reasons = {row["reason"] for row in history.rows("SELECT DISTINCT reason FROM dead_letters")}
+    assert not [reason for reason in reasons if "MemoryError" in reason], "no record is blamed for it"
 
 
 def test_k09_a_stop_under_load_answers_what_is_in_flight_and_loses_nothing(tmp_path: Path, ledger: Ledger) -> None:
