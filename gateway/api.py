@@ -56,6 +56,8 @@ class Asker:
     """`*`: all that the token may see, where the route is not about one tenant."""
     drills: bool
     """Whether what customers wrote may be shown."""
+    sub: str = ""
+    roles: frozenset[str] = frozenset()
 
 
 Answers = Callable[[Asked, Asker], Awaitable[Mapping[str, Any] | bytes]]
@@ -112,14 +114,14 @@ class Api:
         given = question.maybe("tenant")
         tenanted = question.route.tenanted or given is not None
         tenant = asked.whose(given, claims.tenant, known) if tenanted else claims.tenant
-        return Asker(tenant, "drill" in rights(claims.roles))
+        return Asker(tenant, "drill" in rights(claims.roles), claims.sub, claims.roles)
 
     async def _document(self, _question: Asked, _asker: Asker) -> bytes:
         return openapi.served()
 
     async def _snapshot(self, _question: Asked, asker: Asker) -> bytes:
         feed = self._mirror.feed(Scope(asker.tenant, reads=asker.drills))
-        return feed.snapshot(self._mirror.held, self._mirror.now(), "", ())
+        return b"".join(feed.snapshot(self._mirror.held, self._mirror.now(), asker.sub, asker.roles))
 
     async def _conversations(self, question: Asked, asker: Asker) -> Mapping[str, Any]:
         answer = await conversations(self.questions, question, asker.tenant, self._policies(asker.tenant))

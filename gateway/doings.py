@@ -48,7 +48,7 @@ class Doings:
     async def _board(self, order: Mapping[str, Any]) -> Mapping[str, Any]:
         wish = dict(order["board"])
         name, version, removes = str(wish.pop("name", "")), wish.pop("version", None), wish.pop("remove", False)
-        tenant = wish.pop("tenant", None) if order["tenant"] == "*" else order["tenant"]
+        tenant = _whose(wish.pop("tenant", None), order["tenant"])
         if version is not None and not isinstance(version, str):
             raise Unusable("version: that of the board that was changed is expected")
         if not removes:
@@ -80,3 +80,18 @@ class Doings:
     async def _audited(self, order: Mapping[str, Any], what: str, more: Mapping[str, Any] | None = None) -> None:
         kept = {name: order[name] for name in ("do", "by", "tenant", "from") if name in order}
         await self._handover.hand_in({**kept, "id": what, **(more or {})})
+
+
+def _whose(given: object, asker: str) -> str | None:
+    """Whose board it is; None: everybody's, which only those save who see all tenants.
+
+    Raises:
+        Refused: another tenant's.
+    """
+    if asker != "*":
+        if given not in (None, asker):
+            raise Refused("board.tenant: not yours")
+        return asker
+    if given is not None and not (isinstance(given, str) and 0 < len(given) <= 64):
+        raise Refused("board.tenant: the name of a tenant is expected, or none for everybody's")
+    return given

@@ -87,10 +87,10 @@ def instant(ms: int) -> str:
     return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def signed(snapshot: bytes, sub: str, roles: Iterable[str]) -> bytes:
-    """A snapshot with who looks at it, and what they may do: the one part that viewers do not share."""
+def signed(snapshot: bytes, sub: str, roles: Iterable[str]) -> tuple[memoryview, bytes]:
+    """A snapshot with who looks at it, and what they may do, in two parts: what is shared is not copied for each."""
     viewer = {"sub": sub, "roles": sorted(roles), "can": rights(roles)}
-    return snapshot[:-1] + b"," + _field("viewer", viewer) + b"}"
+    return memoryview(snapshot)[:-1], b"," + _field("viewer", viewer) + b"}"
 
 
 class Feed:
@@ -244,8 +244,8 @@ class Shared:
         self._feed = feed
         self._built: dict[tuple[Any, ...], tuple[int, bytes]] = {}
 
-    def snapshot(self, held: Held, now: Now, sub: str, roles: Iterable[str]) -> bytes:
-        """The first frame of a viewer."""
+    def snapshot(self, held: Held, now: Now, sub: str, roles: Iterable[str]) -> tuple[memoryview, bytes]:
+        """The first frame of a viewer, in two parts."""
         built = self._once(("snapshot", held.version, now.stale), now, lambda: self._feed.snapshot(held, now))
         return signed(built, sub, roles)
 

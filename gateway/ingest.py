@@ -20,6 +20,7 @@ from gateway.journal import Full
 from gateway.metrics import Metrics
 from gateway.parse import Frame, NotAFrame
 from gateway.session import Session, ack, retry
+from gateway.steps import in_turns
 
 log = structlog.get_logger()
 
@@ -74,7 +75,7 @@ class Ingest:
     async def _read(self) -> tuple[int, str]:
         """Take frames until the connection must end; the close code, and why."""
         while True:
-            await self._slots.acquire()  # before anything is taken: a stop cuts in here or in the next line only
+            await self._slots.acquire()  # before anything is taken: a stop cuts in before the store has the frame
             message = await self._connection.recv()
             now = time.time()
             if now >= self._session.claims.exp:
@@ -82,13 +83,13 @@ class Ingest:
             if not isinstance(message, str):
                 return 4400, "not a text frame"
             try:
-                self._answers.put_nowait(self._answer(message, int(now * 1_000)))
+                self._answers.put_nowait(await self._answer(message, int(now * 1_000)))
             except NotAFrame as end:
                 return end.code, str(end)
 
-    def _answer(self, message: str, now_ms: int) -> tuple[int, Awaitable[Ruling] | int]:
+    async def _answer(self, message: str, now_ms: int) -> tuple[int, Awaitable[Ruling] | int]:
         """The frame's number, and what its answer waits for (or after how many ms it may come again)."""
-        number, frame = self._session.receive(message, now_ms)
+        number, frame = await in_turns(self._session.receiving(message, now_ms))
         self._metrics.frames.inc()
         wait_ms = self._session.too_fast(frame, now_ms)
         if wait_ms:

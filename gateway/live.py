@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import socket
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
@@ -33,6 +33,9 @@ log = structlog.get_logger()
 MOST_UNSENT = 256 * 1024
 """Bytes a viewer may have unsent beyond the frame in flight."""
 
+PIECE = 64 * 1024
+"""Bytes of a frame that are given to a connection at once."""
+
 NO_PROGRESS_S = 10.0
 _PING_S = 5.0
 _KERNEL_BYTES = 64 * 1024
@@ -48,6 +51,7 @@ _ORDERS = 20
 _ORDERS_S = 10.0
 """So many orders in so many seconds; a person needs fewer."""
 
+Buffer = bytes | memoryview
 Send = Callable[[dict[str, Any]], Awaitable[Mapping[str, Any] | None]]
 """Has an order carried out; returns once it is stored, with what the reply says beside that; raises where it cannot."""
 
@@ -143,25 +147,34 @@ async def _tell(viewer: _Viewer) -> None:
     seen: int | None = None
     while True:
         frame, seen, stale = _frame(viewer, seen), held.version, mirror.stale
-        viewer.in_flight = len(frame)
-        await viewer.connection.send(frame, text=True)
+        viewer.in_flight = PIECE
+        small = sum(map(len, frame)) <= PIECE
+        await viewer.connection.send(b"".join(frame) if small else _pieces(viewer, frame), text=True)
         viewer.in_flight = 0
         await _ping(viewer)
         await asyncio.sleep(_PACE_S)
         await mirror.until(partial(_news, viewer, seen, stale), _BEAT_S - _PACE_S)
 
 
+async def _pieces(viewer: _Viewer, parts: Iterable[Buffer]) -> AsyncIterator[memoryview]:
+    """A large frame piece by piece, each once the one before is on its way: it waits here, once for all viewers."""
+    for part in (memoryview(whole) for whole in parts):
+        for start in range(0, len(part), PIECE):
+            yield part[start : start + PIECE]
+            viewer.moved_at = time.monotonic()
+
+
 def _news(viewer: _Viewer, seen: int, stale: str | None) -> bool:
     return viewer.mirror.held.version > seen or viewer.mirror.stale != stale or viewer.rewatched
 
 
-def _frame(viewer: _Viewer, seen: int | None) -> bytes:
+def _frame(viewer: _Viewer, seen: int | None) -> tuple[Buffer, ...]:
     mirror = viewer.mirror
     feed, whole = viewer.feed, viewer.rewatched
     viewer.rewatched = False
     if seen is None or seen < mirror.held.floor:
         return feed.snapshot(mirror.held, mirror.now(), viewer.sub, viewer.roles)
-    return feed.delta(mirror.held, mirror.now(), seen, whole)
+    return (feed.delta(mirror.held, mirror.now(), seen, whole),)
 
 
 async def _ping(viewer: _Viewer) -> None:

@@ -17,10 +17,11 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from gateway.strict import read_strictly
+from gateway.steps import Steps, at_once
+from gateway.strict import reading_strictly
 from gateway.wire import MAX_INT, Frame, NotAFrame, Refusal, Source, TickAsk, Wire, event_of, frame_of
 
-__all__ = ["Frame", "NotAFrame", "Refusal", "Source", "TickAsk", "read"]
+__all__ = ["Frame", "NotAFrame", "Refusal", "Source", "TickAsk", "read", "reading"]
 
 
 class _Envelope(msgspec.Struct, forbid_unknown_fields=True):
@@ -39,8 +40,19 @@ def read(text: str, source: Source) -> Frame:
     Raises:
         NotAFrame: it is not JSON, not of the three forms (4400), or holds too many events (1009).
     """
+    return at_once(reading(text, source))
+
+
+def reading(text: str, source: Source) -> Steps[Frame]:
+    """The same in steps: an event is one.
+
+    Raises:
+        NotAFrame: as `read`.
+    """
     plain = _plain(text)
-    return read_strictly(text, source) if plain is None else _taken(plain[0], plain[1], source)
+    if plain is None:
+        return (yield from reading_strictly(text, source))
+    return (yield from _taken(plain[0], plain[1], source))
 
 
 def _plain(text: str) -> tuple[int | None, list[Wire]] | None:
@@ -65,8 +77,9 @@ def _plain(text: str) -> tuple[int | None, list[Wire]] | None:
 _BLANK_COLON = re.compile(r'"[ \t\n\r]+:')
 
 
-def _taken(seq: int | None, wires: list[Wire], source: Source) -> Frame:
+def _taken(seq: int | None, wires: list[Wire], source: Source) -> Steps[Frame]:
     frame = frame_of(seq, len(wires))
     for index, wire in enumerate(wires):
         frame.add(index, wire.id, event_of(wire, source))
+        yield None
     return frame

@@ -26,6 +26,7 @@ CLOSING = 65 * SECOND
 _MOST_SPREAD = 500_000
 """Waits that may be laid over steps."""
 _KM = {"frt_p50_km_ms": 0.5, "frt_p90_km_ms": 0.9}
+_STANDING = ("backlog", "oldest_ms")
 _USUAL = ("expected", "low", "high")
 
 _IN_KEY = """tenant = {tenant:String} AND ({queue:String} = '*' OR queue = {queue:String})
@@ -85,12 +86,16 @@ class Steps:
         """How many there are."""
         return -(-(self.until - self.since) // self.step)
 
+    @property
+    def closed(self) -> int:
+        """Up to where every minute has closed."""
+        return self.until if self.now is None else min(self.until, pane_of(self.now - CLOSING))
+
     def values(self, tenant: str, question: Asked) -> dict[str, Value]:
         """What the statements need."""
-        closed = self.until if self.now is None else min(self.until, pane_of(self.now - CLOSING))
         return {
             "tenant": tenant, "queue": question.text("queue"), "channel": question.text("channel"),
-            "since": self.since, "until": self.until, "step": self.step, "closed": closed,
+            "since": self.since, "until": self.until, "step": self.step, "closed": self.closed,
         }  # fmt: skip
 
 
@@ -174,7 +179,7 @@ def number_in(name: str, row: Row | None) -> float | None:
     window = window_of(row)
     if name in COUNTS:
         return float(row[name]) if row is not None else 0
-    if name in ("backlog", "oldest_ms"):
+    if name in _STANDING:
         value = row[name] if row is not None else None
         return float(value) if value is not None else (0 if name == "backlog" else None)
     value = sentiment(window.counts) if name == "sentiment" else derived(window, {}).get(name)
@@ -200,7 +205,8 @@ def _series(
     usual = {int(row["slot"]): row for row in expected}
     for slot in range(steps.count):
         value, longer, n = None, False, None
-        if slot not in known:
+        open_yet = name in _STANDING and steps.since + slot * steps.step >= steps.closed
+        if slot not in known or open_yet:
             n = None
         elif name in _KM:
             value, longer, n = km.get(slot, (None, False, 0))

@@ -54,6 +54,8 @@ LIVE_BYTES = 64 << 10
 MAX_UNSENT = 256 << 10
 """Bytes a connection may leave unread; it is cut within `SWEEP_S`. Source: STACK §5 (870 MiB in 70 s without it)."""
 SWEEP_S = 0.25
+HELD_UP_S, REMEMBERED_S = 2.0, 5.0
+"""A loop that was this late, this recently, is not ready for more."""
 HANDSHAKE_S = 5
 PING_S, PONG_S = 20, 20
 """A peer that is gone is noticed within 40 s."""
@@ -89,6 +91,26 @@ class _Latch:
         return why
 
 
+@dataclass(slots=True)
+class _HeldUp:
+    """How late this process's own loop gets to what is due: who is always late serves nobody well."""
+
+    worst_s: float = 0.0
+    at: float = 0.0
+
+    def woke(self, due: float, now: float) -> float:
+        """Note when something due came to pass (monotonic, seconds); how late it was."""
+        late = max(now - due, 0.0)
+        if late >= self.worst_s or now - self.at > REMEMBERED_S:
+            self.worst_s, self.at = late, now
+        return late
+
+    def why_not(self, now: float) -> str | None:
+        """Why the gateway is not ready, or None."""
+        recent = self.worst_s > HELD_UP_S and now - self.at <= REMEMBERED_S
+        return f"held up for {self.worst_s:.1f} s" if recent else None
+
+
 class Gateway:
     """One gateway process."""
 
@@ -109,6 +131,7 @@ class Gateway:
         self._idle = asyncio.Event()
         self._idle.set()
         self._stopping = False
+        self.held_up = _HeldUp()
         self._latches = {"broker": _Latch(lambda: broker.trouble), "live": _Latch(self._live_trouble)}
         origins = frozenset(settings.gateway.origins)
         rules = Rules(settings.secret.get_secret_value(), origins, lambda: _run(settings), self.links.lives)
@@ -121,9 +144,12 @@ class Gateway:
     def _checked(self) -> tuple[bool, dict[str, str]]:
         needs = {name: why() for name, why in self._backing.needs.items()}
         latches = {name: latch.missing() for name, latch in self._latches.items()}
-        ready = not self._stopping and not any(needs.values()) and all(one.seen for one in self._latches.values())
-        stop = {"stop": "the gateway is stopping"} if self._stopping else {}
-        return ready, {name: why or "ok" for name, why in (latches | needs | stop).items()}
+        late = self.held_up.why_not(time.monotonic())
+        seen = all(one.seen for one in self._latches.values())
+        ready = not self._stopping and not any(needs.values()) and seen and late is None
+        more = {"stop": "the gateway is stopping"} if self._stopping else {}
+        more |= {"loop": late} if late else {}
+        return ready, {name: why or "ok" for name, why in (latches | needs | more).items()}
 
     def _page(self, path: str, query: str, headers: Mapping[str, str], claims: Claims | None) -> Response | None:
         return pages.http(path, query, headers, claims, self.mirror)
@@ -225,7 +251,9 @@ class Gateway:
         """Cut who does not read, and close who is no longer allowed, until cancelled."""
         closing: set[asyncio.Task[None]] = set()
         while True:
+            due = time.monotonic() + SWEEP_S
             await asyncio.sleep(SWEEP_S)
+            self.metrics.loop_lag.set(self.held_up.woke(due, time.monotonic()))
             now = time.time()
             for connection, claims in list(self._open.items()):
                 if _is_abusive(connection):

@@ -13,7 +13,8 @@ import msgspec
 
 from gateway.auth import Claims
 from gateway.doors import Ruling
-from gateway.parse import Frame, NotAFrame, Source, read
+from gateway.parse import Frame, NotAFrame, Source, reading
+from gateway.steps import Steps, at_once
 
 TOO_FAST = 4429
 FRAME_COST = 4
@@ -38,9 +39,18 @@ class Session:
         Raises:
             NotAFrame: the connection must close.
         """
+        return at_once(self.receiving(text, now_ms))
+
+    def receiving(self, text: str, now_ms: int) -> Steps[tuple[int, Frame]]:
+        """The same in steps.
+
+        Raises:
+            NotAFrame: as `receive`.
+        """
         self.frames += 1
-        frame = read(text, Source(self.claims.tenant, now_ms, self.replay))
-        return (self.frames if frame.seq is None else frame.seq), frame
+        number = self.frames
+        frame = yield from reading(text, Source(self.claims.tenant, now_ms, self.replay))
+        return (number if frame.seq is None else frame.seq), frame
 
     def too_fast(self, frame: Frame, now_ms: int) -> int:
         """How many ms to wait before this frame comes again; 0: it may be taken.

@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 from gateway.instants import instant
+from gateway.steps import Steps, at_once
 from gateway.wire import (
     ANY,
     MAX_ATTR_KEY,
@@ -73,21 +75,34 @@ _decode = json.JSONDecoder(
 ).decode
 
 
+LARGE = 32 << 10
+"""Characters; what is longer is decoded on a thread of its own where somebody else waits meanwhile."""
+
+
 def read_strictly(text: str, source: Source) -> Frame:
     """Read one text frame.
 
     Raises:
         NotAFrame: it is not JSON, not of the three forms (4400), or holds too many events (1009).
     """
-    value = _loads(text)
+    return at_once(reading_strictly(text, source))
+
+
+def reading_strictly(text: str, source: Source) -> Steps[Frame]:
+    """The same in steps: decoding the whole, then one event after another.
+
+    Raises:
+        NotAFrame: as `read_strictly`.
+    """
+    value = (yield partial(_loads, text)) if len(text) > LARGE else _loads(text)
     if isinstance(value, _Unfit) and value.value is not None and "events" in value.value:
         raise NotAFrame(NOT_JSON, "a key of the frame is given twice")
     if isinstance(value, dict) and "kind" not in value and {"events", "tick"} & value.keys():
-        return _batch(value, source, text) if "events" in value else _tick(value, source)
+        return (yield from _batch(value, source, text)) if "events" in value else _tick(value, source)
     if isinstance(value, list):
-        return _refine(None, value, source, text)
+        return (yield from _refine(None, value, source, text))
     if isinstance(value, dict) or (isinstance(value, _Unfit) and value.value is not None):
-        return _refine(None, [value], source, text)
+        return (yield from _refine(None, [value], source, text))
     raise NotAFrame(NOT_JSON, "neither an event, an array of events nor a numbered frame")
 
 
@@ -144,12 +159,12 @@ def _is_seq(value: Any) -> bool:
     return type(value) is int and 0 <= value <= MAX_INT
 
 
-def _batch(frame: dict[str, Any], source: Source, text: str) -> Frame:
+def _batch(frame: dict[str, Any], source: Source, text: str) -> Steps[Frame]:
     if not _is_seq(frame.get("seq")):
         raise NotAFrame(NOT_JSON, "seq: not an integer from 0")
     if not isinstance(frame["events"], list):
         raise NotAFrame(NOT_JSON, "events: not an array")
-    return _refine(frame["seq"], frame["events"], source, text)
+    return (yield from _refine(frame["seq"], frame["events"], source, text))
 
 
 def _tick(frame: dict[str, Any], source: Source) -> Frame:
@@ -166,7 +181,7 @@ def _tick(frame: dict[str, Any], source: Source) -> Frame:
     return Frame(seq, tick=TickAsk(tenant, at))
 
 
-def _refine(seq: int | None, values: list[Any], source: Source, text: str) -> Frame:
+def _refine(seq: int | None, values: list[Any], source: Source, text: str) -> Steps[Frame]:
     frame = frame_of(seq, len(values))
     escapes = _SURROGATE.search(text) is not None
     for index, value in enumerate(values):
@@ -175,6 +190,7 @@ def _refine(seq: int | None, values: list[Any], source: Source, text: str) -> Fr
         known = isinstance(ident, str) and len(ident) <= MAX_ID and _is_unicode(ident)
         problem = _unfit(value, escapes)
         frame.add(index, ident if known else None, problem or _checked(value, source))
+        yield None
     return frame
 
 

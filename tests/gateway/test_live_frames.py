@@ -30,12 +30,12 @@ def _change(seq: int, present: Present) -> Any:
     return decode_change(json.dumps(body).encode())
 
 
-def feed(tenant: str = "demo", **watch: frozenset[str]) -> Feed:
+def feed(tenant: str = "demo", **watch: Any) -> Feed:
     return Feed(Scope(tenant, **watch), "UTC", {})
 
 
 def snapshot(feed_: Feed, held: Held, stale: str | None = None) -> dict[str, Any]:
-    frame: dict[str, Any] = json.loads(signed(feed_.snapshot(held, Now(NOW, stale)), "li", ["supervisor"]))
+    frame: dict[str, Any] = json.loads(b"".join(signed(feed_.snapshot(held, Now(NOW, stale)), "li", ["supervisor"])))
     return frame
 
 

@@ -180,7 +180,7 @@ def test_a_history_is_merged_from_minutes(asked: Asked) -> None:
     series = {one["metric"]: one["values"] for one in answer["series"]}
     assert sum(value or 0 for value in series["offered"]) == 5
     assert series["offered"][0] == 3
-    assert series["backlog"][-1] in (1, 2)
+    assert series["backlog"][-2:] == [1, None]  # the last step has no minute yet that closed
     assert len(answer["at"]) == len(series["service_level"]) == len(series["frt_p90_km_ms"])
     assert series["service_level"][0] == pytest.approx(1 / 3)
 
