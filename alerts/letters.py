@@ -76,12 +76,22 @@ def _about_many(bodies: Sequence[Body], language: Language) -> Letter:
         else f"{len(bodies)} alerts: {len(going)} open, {over} resolved"
     )
     ranked = sorted(bodies, key=lambda body: (body["state"] == "resolved", _RANK[str(body["severity"])]))
-    lines = [plain(headline(body, language)) for body in ranked[:MOST_LISTED]]
+    lines = [f"{plain(headline(body, language))}{_begun(body, language)}" for body in ranked[:MOST_LISTED]]
     if len(ranked) > MOST_LISTED:
         more = len(ranked) - MOST_LISTED
         lines.append(f"另有 {more} 条" if language == "zh" else f"and {more} more")
     worst = min((str(body["severity"]) for body in going or bodies), key=lambda name: _RANK[name])
-    return Letter(title, tuple(lines), (), (), worst, not going)
+    board = ranked[0].get("board")
+    links = (("看板" if language == "zh" else "Board", str(board)),) if is_link(board) else ()
+    return Letter(title, tuple(lines), (), links, worst, not going)
+
+
+def _begun(body: Body, language: Language) -> str:
+    """Since when, in a list: the time of day is enough."""
+    if body["state"] == "resolved":
+        return ""
+    time = _when(body, "since")[11:16]
+    return f"（{time} 起）" if language == "zh" else f" (since {time})"
 
 
 _RANK = {"critical": 0, "warning": 1, "info": 2}
@@ -153,7 +163,7 @@ def _to_do(body: Body, language: Language) -> Iterable[str]:
     if needed:
         emptied = plus.get(str(needed))
         after = "" if emptied is None else amount(emptied, "s", language)
-        hint = (f"，约 {after}清空" if zh else f": the line is gone in {after}") if after else ""
+        hint = (f"，约 {after}清空" if zh else f"; the line is then gone in {after}") if after else ""
         yield (f"建议增加 {needed} 人{hint}" if zh else f"People needed: {needed} more{hint}")
     advised = (body.get("advice") or {}).get(language)
     if advised:

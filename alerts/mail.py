@@ -67,7 +67,8 @@ def compose(
         mail["In-Reply-To"], mail["References"] = marks.root, marks.root
     mail["Auto-Submitted"] = "auto-generated"
     links = [f"{name}: {url}" for name, url in told.links]
-    mail.set_content("\n".join((told.title, "", *told.lines, "", *told.said, "", *links)) + "\n", cte="base64")
+    parts = ("\n".join(part) for part in ((told.title,), told.lines, told.said, links) if part)
+    mail.set_content("\n\n".join(parts) + "\n", cte="base64")
     content_id = f"<chart.{marks.message_id[1:-1]}>"
     shown = page(told, language, content_id[1:-1] if picture is not None else None)
     mail.add_alternative(shown, subtype="html", cte="base64")

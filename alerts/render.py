@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from alerts.readings import METRICS, SUM
-from alerts.state import ACKNOWLEDGED, CATCHING_UP, CHANNEL_DOWN, FIRING, RESOLVED, RULES_REFUSED, Alert
+from alerts.state import ACKNOWLEDGED, CATCHING_UP, CHANNEL_DOWN, RESOLVED, RULES_REFUSED, Alert
 from alerts.words import filled, has_fields
 from config.settings import Labels
 
@@ -19,9 +19,13 @@ IMPACT: Mapping[str, Any] = {
     "drain_plus": {"1": None, "2": None},
 }  # fmt: skip
 _WORDS = {
-    FIRING: {"zh": "告警", "en": "Alert"},
     ACKNOWLEDGED: {"zh": "已确认", "en": "Acknowledged"},
     RESOLVED: {"zh": "已恢复", "en": "Resolved"},
+}
+_SEVERITIES = {
+    "critical": ("▲", {"zh": "严重", "en": "Critical"}),
+    "warning": ("◆", {"zh": "警告", "en": "Warning"}),
+    "info": ("●", {"zh": "提示", "en": "Note"}),
 }
 _REASONS = {
     "restated": {"zh": "数据已修正", "en": "the numbers were corrected"},
@@ -41,11 +45,13 @@ def instant(ms: int | None) -> str | None:
 
 
 def local(ms: int | None, zone: str) -> str:
-    """An instant as a person in a zone reads it off a clock; the zone's own name or offset says which clock it is."""
+    """An instant as a person in a zone reads it off a clock; the offset says which clock it is."""
     if ms is None:
         return ""
     at = datetime.fromtimestamp(ms / 1000, UTC).astimezone(ZoneInfo(zone))
-    return at.strftime("%Y-%m-%d %H:%M:%S %Z")
+    ahead = at.strftime("%z")
+    offset = "" if ahead == "+0000" else f"{ahead[0]}{int(ahead[1:3])}{'' if ahead[3:] == '00' else ':' + ahead[3:]}"
+    return f"{at.strftime('%Y-%m-%d %H:%M:%S')} UTC{offset}"
 
 
 def to_object(alert: Alert, labels: Labels, board_base: str = "", zone: str = "UTC") -> dict[str, Any]:
@@ -224,7 +230,8 @@ def _how_much(alert: Alert, language: str) -> str:
     if alert.value is None:
         return ""
     zh, bound = language == "zh", alert.facts.high if alert.upward else alert.facts.low
-    text = f" {amount(alert.value, alert.unit, language)}"
+    now = ("，现为" if zh else ", now") if alert.state is RESOLVED else ""
+    text = f"{now} {amount(alert.value, alert.unit, language)}"
     if alert.facts.expected is not None:
         usual = amount(alert.facts.expected, alert.unit, language)
         return text + (f"（通常 {usual}）" if zh else f" (usually {usual})")
@@ -271,9 +278,9 @@ def console_line(body: Mapping[str, Any]) -> dict[str, Any]:
 
 def headline(body: Mapping[str, Any], language: str) -> str:
     """The first line for people: the state, the severity's shape, what, and why it ended."""
-    mark = {"critical": "▲", "warning": "◆", "info": "●"}[str(body["severity"])]
-    state = str(body["state"])
-    word = next(words[language] for phase, words in _WORDS.items() if phase == state)
+    severity, state = str(body["severity"]), str(body["state"])
+    mark, known = _SEVERITIES[severity]
+    word = next((words[language] for phase, words in _WORDS.items() if phase == state), known[language])
     text = f"{'✓' if state == 'resolved' else mark} {word} {body['summary'][language]}"
     reason = _REASONS.get(str(body.get("reason"))) if state == "resolved" else None
     by = body.get("acknowledged_by") if state == "acknowledged" else None

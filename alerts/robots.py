@@ -41,11 +41,11 @@ def event(body: Body, routing_key: str) -> dict[str, Any]:
         **made,
         "payload": {
             "summary": cut(plain(str(body["summary"]["en"])), 500),
-            "source": f"tidewatch/{body['tenant']}",
+            "source": plain(f"tidewatch/{body['tenant']}"),
             "severity": str(body["severity"]),
             "timestamp": body["at"],
-            "component": str(body["queue"]),
-            "group": str(body["group"]),
+            "component": plain(str(body["queue"])),
+            "group": plain(str(body["group"])),
             "class": str(body["rule"]),
             "custom_details": {
                 name: body.get(name) for name in ("value", "peak", "expected", "unit", "impact", "since")

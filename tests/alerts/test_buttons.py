@@ -60,7 +60,7 @@ def test_one_message_is_edited_in_place_and_its_thread_tells_the_story(tmp_path:
         async with slack() as there, firing(tmp_path, there) as (watch, _, id_):
             (message,) = there.top
             assert shown_buttons(message) == [ACK, SILENCE]
-            assert "Alert" in seen(message).text
+            assert "Warning" in seen(message).text
             await there.press(there.pressed(ACK, id_, "U1"))
             await until(lambda: there.top[0]["edits"] == 1)
             (message,) = there.top

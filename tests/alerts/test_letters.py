@@ -26,7 +26,7 @@ def test_a_letter_of_one_alert_says_what_since_when_how_bad_and_what_to_do() -> 
         {"dimension": "topic", "value": "other", "excess": 21.0, "share": 0.3},
     ]
     told = letter([body(peak=40.0, drivers=drivers, runbook="https://r.example/x", samples=["没到账"])], "en")
-    assert told.title == "◆ Alert Returns: Backlog 30 (limit 20)"
+    assert told.title == "◆ Warning Returns: Backlog 30 (limit 20)"
     assert told.lines == (
         "Since 2026-03-02 10:00:00 UTC", "Worst: 40", "Topics: refund +44, other +21",
         "Impact: backlog 30, oldest 1 min 1 s",

@@ -231,7 +231,7 @@ def test_a_rules_words_may_name_what_the_alert_knows_and_say_the_whole_sentence(
     found = to_object(change.alert, Labels(queue={"returns": Label(zh="退货", en="Returns")}), zone="Asia/Shanghai")
     assert found["summary"] == {
         "zh": "shop · 退货 排了 30 人，超过 20",
-        "en": "30 wait in Returns (limit 20, since 2026-03-02 18:00:00 CST)",
+        "en": "30 wait in Returns (limit 20, since 2026-03-02 18:00:00 UTC+8)",
     }
     assert found["advice"] == {"zh": "叫人", "en": "Call somebody for Returns"}
 

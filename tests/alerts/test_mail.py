@@ -99,7 +99,7 @@ def test_a_letter_arrives_whole_for_everybody() -> None:
         async with mailbox() as box:
             await send(box.port, row(samples=["退款三天了"]))
             (mail,) = box.got
-            assert mail["Subject"] == "◆ Alert Returns: Backlog 30 (limit 20)"
+            assert mail["Subject"] == "◆ Warning Returns: Backlog 30 (limit 20)"
             assert (mail["From"], mail["To"]) == ("tide@shop.example", "a@ops.example, b@ops.example")
             plain, html = mail.get_body(("plain",)), mail.get_body(("html",))
             assert plain is not None

@@ -1,0 +1,203 @@
+"""What the messages look like, made by the very renderers that send them, from three alerts that might be real.
+
+`python -m alerts.gallery` writes them into docs/alerts.md; a test keeps the page true.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from alerts.alertmanager import entry
+from alerts.facts import Facts
+from alerts.letters import Language, letter
+from alerts.mail import Marks, compose
+from alerts.ourselves import channel_down
+from alerts.render import console_line, to_object
+from alerts.robots import Kind, event, robot_message
+from alerts.rule import Rule
+from alerts.rules import load
+from alerts.slack import buttons, message, words_of
+from alerts.state import ACKNOWLEDGED, FIRING, RESOLVED, Alert, Slot, State
+from config.settings import Label, Labels
+from streams.events import REAL
+
+PAGE = Path(__file__).parent.parent / "docs" / "alerts.md"
+BEGIN, END = "<!-- messages: written by `python -m alerts.gallery` -->", "<!-- end of messages -->"
+ZONE, BOARD = "Asia/Shanghai", "https://tide.example"
+LABELS = Labels(
+    queue={"refund": Label(zh="退款", en="Refunds"), "billing": Label(zh="账单", en="Billing")},
+    channel={"web": Label(zh="网页", en="Web"), "app": Label(zh="APP", en="App")},
+    topic={"not-received": Label(zh="退款未到账", en="Refund not received")},
+)
+_AT = round(datetime(2026, 11, 20, 19, 12, tzinfo=UTC).timestamp() * 1000)
+"""12 past 3 in the night, in Shanghai."""
+_MINUTE = 60_000
+_LINK = re.compile(r"<(https?:[^|>]*)\|([^>]*)>")
+ROBOTS: tuple[tuple[Kind, str], ...] = (("wecom", "企业微信"), ("dingtalk", "钉钉"), ("feishu", "飞书"))
+
+
+def _rule(name: str) -> Rule:
+    return load(None).by_name[name]
+
+
+def _of(rule: Rule, queue: str, **more: Any) -> Alert:
+    known = {
+        "severity": rule.severity, "unit": rule.metric.unit, "advice": rule.advice, "runbook": rule.runbook,
+        "fired_at": _AT, "changed_at": _AT, "id": "9f3c51d2a4b86e07",
+    }  # fmt: skip
+    alert = Alert(Slot(rule.name, "acme", queue, "*"), rule.metric.name, FIRING, REAL, _AT, _AT)
+    return replace(alert, **{**known, **more})
+
+
+def surge() -> Alert:
+    """A surge of refunds, eight minutes old, of which it is known why."""
+    drivers = (
+        {"dimension": "topic", "value": "not-received", "excess": 58.0, "share": 0.83},
+        {"dimension": "topic", "value": "other", "excess": 12.0, "share": 0.17},
+        {"dimension": "channel", "value": "app", "excess": 61.0, "share": 0.87},
+        {"dimension": "channel", "value": "other", "excess": 9.0, "share": 0.13},
+    )
+    impact = {
+        "backlog": 74, "oldest_ms": 11 * _MINUTE, "frt_p90_ms": 6 * _MINUTE, "agents_needed": 4, "drain_s": None,
+        "drain_plus": {"1": None, "2": 4_100, "4": 840},
+    }  # fmt: skip
+    said = ("退款三天了还没到账，什么时候能到？", "refund [order] still not in my account")
+    facts = Facts(26.0, 12.0, 41.0, drivers, ("退款", "没到账", "三天"), said, impact)
+    return _of(
+        _rule("surge"), "refund", facts=facts, value=96.0, peak=104.0, since=_AT - 8 * _MINUTE,
+        runbook="https://wiki.example/refund-surge",
+    )  # fmt: skip
+
+
+def backlog() -> Alert:
+    """A queue that grows, of which no more is known than its numbers."""
+    impact = {"backlog": 27, "oldest_ms": 9 * _MINUTE, "frt_p90_ms": 4 * _MINUTE, "agents_needed": 1, "drain_s": None}
+    facts = Facts(high=20.0, impact={**impact, "drain_plus": {"1": 790, "2": 410}})
+    return _of(
+        _rule("backlog-high"), "billing", facts=facts, value=27, peak=27, since=_AT - 2 * _MINUTE, id="1c0de5a7e2b94f10"
+    )
+
+
+def over() -> Alert:
+    """The surge, when it was over."""
+    before, end = surge(), _AT + 33 * _MINUTE
+    return replace(before, state=RESOLVED, resolved_at=end, at=end, changed_at=end, reason="cleared", value=22.0)
+
+
+def taken() -> Alert:
+    """The surge, when somebody had it."""
+    return replace(surge(), state=ACKNOWLEDGED, acknowledged_by="lin", acknowledged_at=_AT + _MINUTE)
+
+
+def dead_channel() -> Alert:
+    """A channel of alerts that takes nothing any more."""
+    _, (change,) = channel_down(State(), "mail", "answered 535", _AT, _rule("channel-down"))
+    return change.alert
+
+
+def body_of(alert: Alert) -> dict[str, Any]:
+    """The alert object, as the doors get it."""
+    return dict(msgspec.json.decode(msgspec.json.encode(to_object(alert, LABELS, BOARD, ZONE))))
+
+
+STORIES = {
+    ("突增", "A surge"): [surge],
+    ("已有人处理", "Somebody has it"): [taken],
+    ("已恢复", "Over"): [over],
+    ("积压", "A backlog"): [backlog],
+    ("告警渠道失效", "A dead channel"): [dead_channel],
+    ("中断后的汇总", "One summary after an outage"): [backlog, surge, over, dead_channel],
+}
+
+
+def section() -> str:
+    """The page's part, as Markdown."""
+    parts = [BEGIN, ""]
+    for (zh, en), made in STORIES.items():
+        bodies = [body_of(one()) for one in made]
+        parts += [f"### {en} · {zh}", ""]
+        for language in ("zh", "en"):
+            parts += _shown(_mail(bodies, language))
+    parts += ["### As each channel has it · 各渠道的样子", ""]
+    for title, shown in _channels():
+        parts += [f"**{title}**", "", *_shown(shown)]
+    return "\n".join([*parts, END])
+
+
+def _shown(text: str) -> list[str]:
+    return ["```text", text.rstrip(), "```", ""]
+
+
+def _mail(bodies: list[dict[str, Any]], language: Language) -> str:
+    """The text part of the letter, under its subject; a letter has every word that any channel has."""
+    mail = compose(letter(bodies, language), Marks(["a"], "<a@b>", _AT), "a@b", ["c@d"], language)
+    plain = mail.get_body(("plain",))
+    return str(plain.get_content()) if plain is not None else ""
+
+
+def _channels() -> Iterator[tuple[str, str]]:
+    body = body_of(surge())
+    for language, name in (("zh", "Slack · 中文"), ("en", "Slack · English")):
+        yield name, _slack(body, "zh" if language == "zh" else "en")
+    for kind, name in ROBOTS:
+        for language in ("zh", "en"):
+            told = letter([body], "zh" if language == "zh" else "en")
+            yield f"{name} ({language})", _text_of(robot_message(kind, told, None, 0))
+    yield "PagerDuty", _json(event(body, "…"))
+    at = datetime.fromtimestamp(_AT / 1000, UTC)
+    for language in ("zh", "en"):
+        yield f"Alertmanager ({language})", _json(entry(body, language, at))
+    yield "Console", " ".join(f"{name}={value}" for name, value in console_line(body).items() if value is not None)
+    yield "Webhook", _json(body)
+
+
+def _slack(body: Mapping[str, Any], language: Language) -> str:
+    """The message with its buttons, and what stands in its thread."""
+    told = letter([body], language)
+    lines = [_blocks(message(replace(told, said=()))), _blocks({"blocks": [buttons(body, language)]})]
+    story = words_of(told)
+    if story is not None:
+        lines += ["  ↳ " + line for line in _blocks(story).splitlines()]
+    return "\n".join(lines)
+
+
+def _blocks(shown: Mapping[str, Any]) -> str:
+    """Blocks as people see them."""
+    lines = []
+    for block in shown["blocks"]:
+        if block["type"] == "actions":
+            lines.append(" ".join(f"[ {part['text']['text']} ]" for part in block["elements"]))
+        parts = [block.get("text"), *(block.get("elements", ()) if block["type"] == "context" else ())]
+        lines += [_LINK.sub(r"\2", part["text"]).replace("*", "") for part in parts if part is not None]
+    return "\n".join(lines).replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+
+
+def _text_of(made: Mapping[str, Any]) -> str:
+    """What a robot's message shows."""
+    if "text" in made:
+        return str(made["text"]["content"])
+    post = made["content"]["post"]["zh_cn"]
+    return "\n".join([post["title"], *(part["text"] for line in post["content"] for part in line)])
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, indent=1)
+
+
+def page(text: str) -> str:
+    """The page with its messages as they are now."""
+    return text[: text.index(BEGIN)] + section() + text[text.index(END) + len(END) :]
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    sys.stdout.write(f"{PAGE}\n")
