@@ -141,7 +141,7 @@ def _mail(bodies: list[dict[str, Any]], language: Language) -> str:
     """The text part of the letter, under its subject; a letter has every word that any channel has."""
     mail = compose(letter(bodies, language), Marks(["a"], "<a@b>", _AT), "a@b", ["c@d"], language)
     plain = mail.get_body(("plain",))
-    return str(plain.get_content()) if plain is not None else ""
+    return "" if plain is None else str(plain.get_content()).replace("\r\n", "\n")
 
 
 def _channels() -> Iterator[tuple[str, str]]:
