@@ -21,6 +21,7 @@ from tests.rig import oracle
 from tests.rig.ledger import Ledger
 from tests.rig.load import Load, chat
 from tests.rig.processes import Rig, finish, until_stored
+from tidewatch import embedded
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults, pytest.mark.timeout(600)]
 SINK = ("sink.taken", "sink.begun", "sink.inserting", "sink.inserted", "sink.clocked", "sink.positioned", "sink.acked")
@@ -155,6 +156,25 @@ def test_b01_a_broker_that_dies_under_load_costs_nothing_that_was_acked(rigged: 
     wait("all that was acked", lambda: oracle.lost(ledger, oracle.stored(history, tenant), tenant) == [], 120)
     rows = oracle.stored(history, tenant)
     assert oracle.invented(ledger, rows, tenant) == []
+    assert oracle.double(history, tenant) == []
+    events = ledger.events(tenant)
+    wait("the reference's numbers", lambda: live_equals_reference(rigged, history, tenant, events), 60)
+
+
+def test_a_broker_that_holds_too_much_is_begun_anew_without_a_wrong_number(
+    rigged: Rig, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tenant, old = "renewed", rigged.stack.pid("broker")
+    with Load(rigged.access, ledger, 411) as load:
+        load.flow(chat(411, tenant), 100, 2)
+        with monkeypatch.context() as patch:
+            patch.setattr(embedded, "BROKER_MEMORY", 1)
+            wait("another broker", lambda: rigged.is_another("broker", old), 60)
+        load.flow(chat(412, tenant, prefix="g"), 100, 2)
+        load.drained(240)
+    rigged.ready(120)
+    history = History(rigged.access)
+    wait("all that was acked", lambda: oracle.lost(ledger, oracle.stored(history, tenant), tenant) == [], 120)
     assert oracle.double(history, tenant) == []
     events = ledger.events(tenant)
     wait("the reference's numbers", lambda: live_equals_reference(rigged, history, tenant, events), 60)
