@@ -66,8 +66,8 @@ function parity(c) {
       "span.late.broken",
       { key: "parity", title: `${c.t("parity_why")}${place(c, p.first_fault)}` },
       d.icon("error"),
-      c.t("parity") + " ",
-      h("b", c.t("parity_faults", f.count(p.faults))),
+      c.t("parity_bad") + " ",
+      h("b", f.count(p.faults)),
     );
   const old = p.checked_at && c.today - Date.parse(p.checked_at) > UNCHECKED;
   if (old)

@@ -27,17 +27,20 @@ export function tile(c, o) {
     o.lead ? h("span.lead", o.lead) : null,
     value(o.pieces, { provisional: o.provisional, loading: !c.state.ready }),
   ];
+  const hints = c.state.ready && c.view !== "tv" ? (o.hint ?? []).filter(Boolean) : [];
   const inside =
     o.of && o.pieces && c.state.ready
       ? number(
           c,
           { of: o.of, at: c.ui.queue, ...o.where },
           "",
-          { "aria-label": `${o.label} ${(o.lead ?? "") + said(o.pieces)}` },
+          {
+            "aria-label": `${o.label} ${(o.lead ?? "") + said(o.pieces)}`,
+            "aria-describedby": hints.length ? "hint-" + o.key : null,
+          },
           shown,
         )
       : shown;
-  const hints = c.state.ready && c.view !== "tv" ? (o.hint ?? []).filter(Boolean) : [];
   return h(
     "section.tile" + (o.tone ? "." + o.tone : ""),
     { key: o.key, "aria-label": o.label },

@@ -215,6 +215,7 @@ const dots = (page, all) =>
 export function phone(c) {
   const k = tiles(c),
     narrowed = c.many || c.ui.channel !== "*" || c.ui.queue !== "*";
+  c.see(c.order.slice(0, HUGE));
   const list = c.ui.table
     ? h(
         "section.panel.tablepanel",

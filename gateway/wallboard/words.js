@@ -286,7 +286,7 @@ const W = {
   abandoned: ["已放弃", "abandoned"],
   dropped: ["中途离开", "dropped"],
   parity: ["与存储一致", "Stored = shown"],
-  parity_faults: [(n) => `${n} 处不一致`, (n) => `${n} differ`],
+  parity_bad: ["与存储不一致", "Stored ≠ shown"],
   parity_at: [(t) => `看板与 ClickHouse 一致，${t} 核对`, (t) => `The board and ClickHouse agree, checked ${t}`],
   parity_old: ["有一阵没有与 ClickHouse 核对了", "The board has not been compared with ClickHouse for a while"],
   parity_why: [

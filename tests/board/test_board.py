@@ -441,5 +441,5 @@ def test_parity_stands_in_the_strip_and_a_fault_is_no_colour_alone(page: Page) -
     assert "agree, checked" in page.do("return document.querySelector('.paritied').title")
     page.theatre.play(crowded)
     page.open("lang=en&tenant=demo")
-    assert "2 differ" in page.text(".strip .broken")
+    assert "Stored ≠ shown 2" in page.text(".strip .broken")
     assert page.do("return !!document.querySelector('.strip .broken .i-error')")
