@@ -127,11 +127,11 @@ BEHIND: Mapping[str, Behind] = {
     "frt_p50_km_ms": replace(_WAITS, reckoned=Reckoned.KM50),
     "frt_p90_km_ms": replace(_WAITS, reckoned=Reckoned.KM90),
     "service_level": replace(
-        _OFFERED, where=f"NOT {_SHORT} AND NOT {_UNDECIDED}", hit=_IN_TARGET, reckoned=Reckoned.SHARE
+        _OFFERED, where="NOT " + _SHORT + " AND NOT " + _UNDECIDED, hit=_IN_TARGET, reckoned=Reckoned.SHARE
     ),
     "connect": replace(_OFFERED, hit="queue_left_ms <= target_ms", reckoned=Reckoned.SHARE),
     "answered_only": replace(_OFFERED, where="outcome = 'answered'", hit=_IN_TARGET, reckoned=Reckoned.SHARE),
-    "abandon_rate": replace(_OFFERED, where=f"NOT {_SHORT}", hit="outcome = 'abandoned'", reckoned=Reckoned.SHARE),
+    "abandon_rate": replace(_OFFERED, where="NOT " + _SHORT, hit="outcome = 'abandoned'", reckoned=Reckoned.SHARE),
     "csat": replace(_RATINGS, hit="score >= 4", reckoned=Reckoned.SHARE),
     "csat_low": replace(_RATINGS, hit="score >= 4", reckoned=Reckoned.LOW),
     "csat_high": replace(_RATINGS, hit="score >= 4", reckoned=Reckoned.HIGH),

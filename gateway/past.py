@@ -37,7 +37,7 @@ _SLOT = "intDiv(toUnixTimestamp64Milli(minute) - {since:Int64}, {step:Int64})"
 
 MERGED = "\n".join((
     "SELECT " + _SLOT + " AS slot,",
-    "    " + ", ".join(f"sum(m.{name}) AS {name}" for name in COUNTS) + ",",
+    "    " + ", ".join("sum(m." + name + ") AS " + name for name in COUNTS) + ",",
     "    sumMap(m.frt_hist) AS frt_hist, sum(m.restated) AS restated, sum(m.version) AS version,",
     "    max(m.formula_id) AS formula_id,",
     "    sumIf(m.backlog, toUnixTimestamp64Milli(m.minute) = least({since:Int64} + (slot + 1) * {step:Int64},",

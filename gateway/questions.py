@@ -94,11 +94,11 @@ class Questions:
                 body = await answer.content.read(MOST_BYTES + 1)
                 if answer.status != 200:
                     raise self._failed(answer, body)
+        except TimeoutError:
+            raise Away("ClickHouse does not answer in time", 10) from None
         except (aiohttp.ClientError, OSError) as error:
             log.warning("clickhouse_away", error=type(error).__name__)
             raise Away("ClickHouse does not answer") from None
-        except TimeoutError:
-            raise Away("ClickHouse does not answer in time", 10) from None
         if len(body) > MOST_BYTES:
             raise TooMuch
         return _rows(body)
