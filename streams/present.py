@@ -25,6 +25,8 @@ RESTATED = 20
 """Restatements a key remembers."""
 REACH = 33 * MINUTE
 """So far back from the end of the pane in progress may a pane lie whose passing changes numbers other than `today`."""
+FELT = 20
+"""Messages with a sentiment that it takes, lately and before, to say how it changed."""
 TOPICS = 10
 """Topics that a key shows, those with most messages."""
 MODELLED = ("expected", "low", "high", "surge")
@@ -248,7 +250,18 @@ class View:
             "keywords": [] if (outlook := self._outlook_of(self.name)) is None else outlook.keywords(key, now),
             "sentiment": sentiment(half_hour),
             "sentiment_n": half_hour.get("sentiment_n", 0),
+            "sentiment_change": self._mood(one, half_hour, now),
         }
+
+    def _mood(self, one: _Key, half_hour: Mapping[str, int], now: int) -> float | None:
+        """The sentiment less that of the day before this half hour; None where either is of too few messages."""
+        before = {
+            name: one.today.counts.get(name, 0) - half_hour.get(name, 0) for name in ("sentiment_sum", "sentiment_n")
+        }
+        young = first_pane("30m", now, self.policy.zone) < first_pane("today", now, self.policy.zone)
+        if young or min(before["sentiment_n"], half_hour.get("sentiment_n", 0)) < FELT:
+            return None
+        return (sentiment(half_hour) or 0.0) - (sentiment(before) or 0.0)
 
     def _topics(self, queue: str, window: Window, now: int) -> list[dict[str, Any]]:
         """What customers write about; `change`: how many times what is usual for it now."""

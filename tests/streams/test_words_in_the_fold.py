@@ -211,3 +211,18 @@ def test_whatever_a_foreign_producer_says_of_topics_is_bounded() -> None:
     assert row.topic is not None
     (pane,) = line.minute_rows()
     assert sum(pane["topics"].values()) == 1
+
+
+def test_the_change_of_sentiment_is_against_the_day_before_the_half_hour_and_needs_enough_messages() -> None:
+    line, noon = Line(), START + 2 * 3_600_000
+    line.send([customer(f"a{n}", n, sentiment=0.5) for n in range(19)])
+    line.send([customer(f"b{n}", noon - START + n, sentiment=-0.25) for n in range(20)])
+    line.tick(noon + 1_000, TENANT)
+    line.flush()
+    assert line.present.view(TENANT).key(("*", "*"), noon + 1_000)["sentiment_change"] is None
+    line.send([customer("a19", 19, sentiment=0.5)])
+    line.tick(noon + 2_000, TENANT)
+    line.flush()
+    assert line.present.view(TENANT).key(("*", "*"), noon + 2_000)["sentiment_change"] == -0.75
+    midnight = START // 86_400_000 * 86_400_000 + 86_400_000
+    assert line.present.view(TENANT).key(("*", "*"), midnight + 60_000)["sentiment_change"] is None
