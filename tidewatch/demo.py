@@ -4,7 +4,8 @@
     then         history: the shipped conversations, woven together, ending now, through the replay door; one tick
     live         the weave goes on through the ordinary door, at the same level, without end
     + 2 min      a surge on one queue, made of real conversations about one thing, for 3 min
-    soon after   an alert, to a webhook receiver that runs here; some minutes later it resolves
+    soon after   the volume model, which has learned from the history, finds it: an alert, to a webhook receiver that
+                 runs here; it resolves when the last minutes have been usual for five
 
 The conversations are real, the desk is not: their times are shifted so that the weave ends now, lanes lie side by side,
 questions nobody answered are mostly left out, conversations are closed when we know that nothing more comes, and the
@@ -47,6 +48,9 @@ UBUNTU_LANES = 4
 """With them, and a lane for each other desk, about 30 messages a minute come together."""
 SEATS = 12
 """People of a lane's team. A chat room's many helpers, new ones in every stretch, are put on so many seats."""
+LATER = 100 * MINUTE
+"""So much of what the lanes have is left for later: the half hour that then follows is as lively as most are, so that
+what is seen in it is the surge."""
 SURGE_AFTER_S = 120
 SURGE_MS = 3 * MINUTE
 SURGE_QUEUE = "ubuntu"
@@ -77,9 +81,14 @@ class Desk:
 
     lanes: Mapping[str, Sequence[Stretch]]
     reach: int
-    """ms: after so long the first of the big lanes has said all it has; the history is as long."""
+    """ms: after so long the first of the big lanes has said all it has."""
     surge: tuple[Thread, ...]
     """The surge's conversations, by their start; the surge begins at 0."""
+
+    @property
+    def history(self) -> int:
+        """ms: how much of it lies before now."""
+        return self.reach - LATER if self.reach > 2 * LATER else self.reach
 
     @property
     def queues(self) -> set[str]:
@@ -255,7 +264,7 @@ class Show:
     @classmethod
     def ending(cls, desk: Desk, now: int) -> Show:
         """The desk with all of its history before `now` (ms)."""
-        return cls(desk, now - desk.reach, desk.events())
+        return cls(desk, now - desk.history, desk.events())
 
     def until(self, now: int) -> Iterator[dict[str, Any]]:
         """The events up to `now` (ms) that were not yet given, as they go over the wire."""
@@ -375,10 +384,10 @@ async def _play(console: Console, desk: Desk, url: str, token: str) -> None:
 
 
 async def _fill(console: Console, client: Client, show: Show) -> None:
-    hours, began = show.desk.reach / 3_600_000, time.monotonic()
+    hours, began = show.desk.history / 3_600_000, time.monotonic()
     columns = (TextColumn("  {task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task(f"filling in {hours:.0f} h of history", total=round(show.desk.reach / MINUTE * 32))
+        task = bar.add_task(f"filling in {hours:.0f} h of history", total=round(show.desk.history / MINUTE * 32))
         sent = await fill(client, show, lambda n: bar.update(task, completed=n))
     took = time.monotonic() - began
     console.print(f"[green]✓[/] {hours:.0f} h of history: {sent:,} events in {took:.0f} s ({sent / took:,.0f}/s)")
@@ -414,7 +423,9 @@ def _announce(console: Console, live: float, queues: int) -> None:
     console.print(
         f"  ≈ {_at(surge + 60)[:5]}   the alert fires: here (by webhook), on the wallboard, in logs/notifier.log"
     )
-    console.print(f"  ≈ {_at(surge + 330)[:5]}   it resolves; the desk goes on until Ctrl-C\n")
+    console.print(
+        f"  ≈ {_at(surge + 780)[:5]}   it resolves, after five usual minutes; the desk goes on until Ctrl-C\n"
+    )
 
 
 async def _tell_of_the_surge(console: Console) -> None:

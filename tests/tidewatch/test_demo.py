@@ -47,7 +47,7 @@ def test_history_ends_now_with_one_tick_and_goes_live(desk: demo.Desk) -> None:
     door, progress = Door(), [0]
     filled(door, Show.ending(desk, NOW), progress)
     ats = [event["at"] for event in door.events.values()]
-    assert NOW - desk.reach <= min(ats) < max(ats) <= NOW
+    assert NOW - desk.history <= min(ats) < max(ats) <= NOW
     assert door.ticks == [("demo", NOW), ("demo", None)]
     assert {event["tenant"] for event in door.events.values()} == {"demo"}
     assert door.log[-2:] == [("tick", NOW), ("tick", None)]
