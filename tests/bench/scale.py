@@ -1,8 +1,8 @@
 """What a second of chat costs, by partitions and keys: `python -m tests.bench.scale`. In memory, on one core.
 
-A second is 2,000 messages of 2,000 conversations, packed as the gateway packs them (ten records a second and partition at
-most), a tick to every partition, ten commits. Measured is the CPU of the fold with its readings, of their encoding, and
-of what the notifier does with them; and the bytes that cross `chat.readings`. No broker, no disk, no ClickHouse.
+A second is 2,000 messages of 2,000 conversations, packed as the gateway packs them (at most ten records a second and
+partition), a tick to every partition, ten commits. Measured is the CPU of the fold with its readings, of their encoding,
+and of what the notifier does with them; and the bytes that cross `chat.readings`. No broker, no disk, no ClickHouse.
 """
 
 from __future__ import annotations
