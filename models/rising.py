@@ -64,6 +64,10 @@ class RisingWords:
         """Keys it follows."""
         return len(self._heard)
 
+    def clone(self) -> Self:
+        """A fresh one with the same settings."""
+        return type(self)(self.keys)
+
     def take(self, key: Key, at: int, words: Iterable[str]) -> None:
         """A customer message of this key, written at `at` (ms): counted in the key and in the sums over it."""
         known = [intern(word) for word in words]
@@ -130,7 +134,7 @@ class RisingWords:
             raise Corrupt(f"saved words cannot be read: {type(error).__name__}") from None
         if not unzip.eof or version != _VERSION or len(rows) > self.keys:
             raise Corrupt("saved words are of another form")
-        made = type(self)(self.keys)
+        made = self.clone()
         made._heard = {  # noqa: SLF001 - a fresh one of our own
             (queue, channel): heard for queue, channel, heard in rows
         }
