@@ -58,7 +58,7 @@ class Asked:
     tenant: str = "*"
     incidents: Path | None = None
     events: Path | None = None
-    every: str = "10s"
+    every: str = "30s"
     learn: str = "28d"
     out: Path | None = None
 

@@ -1,7 +1,7 @@
 """History through the very code of the live path, in one process: fold → align → models → judge → who would be told.
 
-    events, ticks ─► Shard ─► Aligner ─► Present ─► Insight ─► judge ─► plan
-                     worker   └────────────── notifier ──────────────┘
+    events, ticks ─► Shard, Learner ─► Aligner ─► Present ─► Insight ─► Watch (judge, plan)
+                     └── worker ───┘   └────────────────── notifier ─────────────────────┘
 
 What is left out is what only moves bytes: broker, database, Redis. Time is event time: a tick of the real clock stands
 behind every `every_ms` of it, so rules see what they would have seen live, had every event come at once. Where nothing
@@ -10,6 +10,7 @@ at all was recorded for hours, nobody was there: time jumps, and the models lear
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -17,17 +18,18 @@ from pathlib import Path
 
 from alerts import policy, rules
 from alerts.facts import Siblings
-from alerts.judging import judge, samples
-from alerts.notices import plan
+from alerts.judging import samples
+from alerts.outbox import TOPICS, Deed, Row, Store
 from alerts.readings import Place, Readings
 from alerts.rule import Ruleset
 from alerts.state import FIRING, OPEN, RESOLVED, Alert, Change, State
+from alerts.watch import Watch
 from config.settings import Settings
 from streams.align import Aligner, Cut
 from streams.events import REAL, Event, Record, Tick
 from streams.insight import Insight
 from streams.learner import Learner
-from streams.notifier import Judged
+from streams.notifier import Judged, quiet_in
 from streams.planned import Plan
 from streams.policy import Policies
 from streams.present import Present
@@ -39,6 +41,8 @@ from streams.windows import HOUR, pane_of
 from tidewatch.backtest_result import Minutes, Panel
 from tidewatch.backtest_score import Fire
 
+LEARNING_MS = 30_000
+"""From tick to tick while nothing is judged. The models take a longer silence of the clock for an absence."""
 UNRECORDED = 6 * HOUR
 """Silence of everybody at once for so long is no silence: nothing was recorded."""
 AFTER = HOUR
@@ -109,6 +113,33 @@ class _Heard(Saying):
             minutes.put(row.minute, value)
 
 
+class _Ledger(Store):
+    """The notifier's memory for as long as this process lives: who hears of what is noted, nothing is kept."""
+
+    def __init__(self) -> None:  # there is no file
+        self.heard_of: set[str] = set()
+        """Alerts that people were told to be firing."""
+
+    def load(self) -> State:
+        """Nothing is remembered."""
+        return State()
+
+    def commit(
+        self,
+        before: State,  # noqa: ARG002 - as it is called
+        after: State,  # noqa: ARG002
+        rows: Iterable[Row] = (),
+        deeds: Sequence[Deed] = (),  # noqa: ARG002
+        now: int = 0,  # noqa: ARG002
+    ) -> None:
+        """Note who hears of what."""
+        self.heard_of.update(row.alert for row in rows if row.channel not in TOPICS and row.state == FIRING)
+
+    def links(self, deeds: Iterable[Deed]) -> list[tuple[int, str]]:  # noqa: ARG002
+        """Nobody does anything in a backtest."""
+        return []
+
+
 class Line:
     """One run. `since`: rules are judged from then on (ms); what lies before only teaches the models."""
 
@@ -122,28 +153,31 @@ class Line:
         self.since, self.until = since, since
         self.first: int | None = None
         """The first event."""
-        self._told_by = policy.load(rules_file, settings.channels, settings.routes)
-        self._kept = _Kept()
-        self._learner = Learner()
+        self._clock: int | None = None
+        self._kept, self._learner = _Kept(), Learner()
         self._shard = Shard(0, policy_of, self._kept, reader=self._learner)
         self._aligner = Aligner(1)
         self._present = Present(1, policy_of)
-        self._judged = Judged(self._present)
         self._heard = _Heard(self._present, since)
-        days = Plan(events_file, policy_of).days
-        self._insight = Insight(self._present, Present(1, policy_of), Memory(), self._heard, policy_of, days)
+        plan = Plan(events_file, policy_of)
+        self._insight = Insight(self._present, Present(1, policy_of), Memory(), self._heard, policy_of, plan.days)
+        self._insight.save_every_s = math.inf
+        self._ledger = _Ledger()
+        told_by = policy.load(rules_file, settings.channels, settings.routes)
+        self._watch = Watch(self._ledger, self.rules, told_by, settings.labels, now=lambda: self._clock or 0)
+        self._watch.plan_events([quiet_in(event) for event in plan.events()])
+        self._judged = Judged(self._present)
+        self._judged.explain = self._insight.explain
         self._every = every_ms
-        self._state = State()
         self._open: dict[str, Fire] = {}
         self._values: dict[tuple[str, str, str, str, str], Minutes] = {}
         self._position = 0
-        self._clock: int | None = None
         self._drawn = -1
 
     async def take(self, event: Event) -> None:
         """One event; those before it in time have been taken."""
         if self._clock is None:
-            self._clock, self.first = self._floor(event.at), event.at
+            self._clock, self.first = _floor(event.at, LEARNING_MS), event.at
         await self._pass(event.at)
         self.events += 1
         self._step(Record(events=[event]))
@@ -157,21 +191,23 @@ class Line:
         self.until = max(self.since, min(until, self._clock or until))
         self.fires += [replace(fire, until=max(self.until, fire.since)) for fire in self._open.values()]
         self._open.clear()
+        self.fires = [replace(fire, told=fire.id in self._ledger.heard_of) for fire in self.fires]
         self.fires.sort(key=lambda fire: (fire.since, fire.rule, fire.tenant, fire.queue, fire.channel, fire.topic))
 
     async def _pass(self, at: int, *, whole: bool = False) -> None:
         """Let time pass up to an instant; `whole`: including it."""
         assert self._clock is not None  # noqa: S101 - set by the first event
         gap = at - self._clock > UNRECORDED and not whole
-        stop = self._clock + AFTER if gap else at
-        while self._clock + self._every <= stop - (not whole):
-            self._clock += self._every
-            await self._tick(self._clock)
+        stop = self._clock + AFTER if gap else at + whole
+        while (next_ := self._clock + self._step_ms(self._clock)) < stop:
+            self._clock = next_
+            await self._tick(next_)
         if gap:
-            self._clock = self._floor(at)
+            self._clock = _floor(at, LEARNING_MS)
 
-    def _floor(self, at: int) -> int:
-        return at // self._every * self._every
+    def _step_ms(self, at: int) -> int:
+        """While nothing is judged, as few ticks as the models take for an unbroken watch."""
+        return LEARNING_MS if at + LEARNING_MS < self.since else self._every
 
     def _step(self, record: Record) -> None:
         self._position += 1
@@ -187,29 +223,29 @@ class Line:
             await self._apply(cut)
 
     async def _apply(self, cut: Cut) -> None:
-        """As `streams.notifier` does it."""
+        """As `streams.notifier.Reader` does it."""
         for partition, segment in cut.segments:
             self._present.take(partition, segment)
+            self._insight.take(cut, segment)
         if cut.tick is None:
             return
         await self._insight.ticked(cut.clock, cut.tick)
-        if cut.tick >= self.since:
-            self._judge(cut.tick)
-        if cut.tick % HOUR < self._every:
+        if self.judges(cut.tick):
+            self._judge(cut.clock, cut.tick)
+        if cut.tick % HOUR < LEARNING_MS:
             self._forget(cut.tick)
 
-    def _judge(self, tick: int) -> None:
+    def judges(self, tick: int) -> bool:
+        """Whether rules are judged at a tick."""
+        return tick >= self.since
+
+    def _judge(self, clock: str, tick: int) -> None:
         self.judged_ms += self._every
-        readings = self._judged.readings(REAL, tick)
-        state, changes = judge(self._state, self.rules, REAL, tick, readings)
-        self._state, notices = plan(state, self._told_by, tick)
-        told = {notice.alert.id for notice in notices if notice.alert.state is FIRING}
-        for change in changes:
+        readings = self._judged.readings(clock, tick)
+        for change in self._watch.judge(clock, tick, readings):
             self._note(change)
         for id_, fire in self._open.items():
             self._open[id_] = replace(fire, firing_ms=fire.firing_ms + self._every)
-        for id_ in told & self._open.keys():
-            self._open[id_] = replace(self._open[id_], told=True)
         if pane_of(tick) != self._drawn:
             self._drawn = pane_of(tick)
             self._draw(tick, readings)
@@ -225,13 +261,13 @@ class Line:
 
     def _refresh(self) -> None:
         """Keep what an open alert knows by now."""
-        for alert in self._state.alerts.values():
+        for alert in self._watch.state.alerts.values():
             if alert.state in OPEN and alert.id in self._open:
                 self._open[alert.id] = _with_facts(self._open[alert.id], alert)
 
     def _draw(self, tick: int, readings: Readings) -> None:
         siblings = Siblings(readings.keys, readings.agents)
-        for sample in samples(self.rules, self._state.counters, REAL, tick, readings, siblings):
+        for sample in samples(self.rules, self._watch.state.counters, REAL, tick, readings, siblings):
             if sample.rule.metric.place in FLAGGED:
                 continue
             place = (sample.rule.name, *sample.slot[1:])
@@ -265,9 +301,13 @@ class Line:
         return Panel(name, tenant, queue, channel, rule.metric.name, unit, seen, expected, low, high)
 
 
+def _floor(at: int, step: int) -> int:
+    return at // step * step
+
+
 def _fire(alert: Alert) -> Fire:
     at = alert.fired_at or alert.at
-    return _with_facts(Fire(*alert.slot[:4], at, at, told=False, topic=alert.slot.topic), alert)
+    return _with_facts(Fire(*alert.slot[:4], at, at, topic=alert.slot.topic, id=alert.id), alert)
 
 
 def _with_facts(fire: Fire, alert: Alert) -> Fire:

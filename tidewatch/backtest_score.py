@@ -44,6 +44,7 @@ class Fire:
     drivers: tuple[Mapping[str, Any], ...] = ()
     keywords: tuple[str, ...] = ()
     topic: str = SUM
+    id: str = ""
     firing_ms: int = 0
     """Of this, the time that was recorded."""
 

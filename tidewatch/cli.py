@@ -242,7 +242,7 @@ def backtest(
     events: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Planned events; default: those in force.")
     ] = None,
-    every: Annotated[str, typer.Option(help="From tick to tick, 1s to 30s.")] = "10s",
+    every: Annotated[str, typer.Option(help="From tick to tick, 1s to 30s; live it is 1s.")] = "30s",
     learn: Annotated[str, typer.Option(help="ClickHouse: so much before --from only teaches the models.")] = "28d",
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write a page, a picture and the numbers there.")
