@@ -21,6 +21,7 @@ import structlog
 from config import crash
 from streams.events import DeadLetter, Event, Record, decode_record, encode
 from streams.lessons import Lessons
+from streams.pace import Pace
 from streams.parcels import parcels
 from streams.policy import Policy
 from streams.said import Told
@@ -30,8 +31,6 @@ from streams.suspicion import Suspicion
 
 log = structlog.get_logger()
 
-COMMIT_EVERY_S = 0.1
-"""How long changes wait for company before they are committed: it bounds what the board lags behind."""
 MOST_UNCOMMITTED = 2_000
 """Records that may wait for a commit; then reading waits."""
 TRIM_EVERY_S = 2.0
@@ -70,6 +69,7 @@ class Follow:
         self._busy = asyncio.Lock()
         self._ending = False
         self._suspicion = Suspicion()
+        self._pace = Pace()
         self._trimmed_at = 0.0
 
     def load(self) -> None:
@@ -113,6 +113,7 @@ class Follow:
             shard.step(record.pos, Record())
         else:
             self._step(shard, record)
+            self._pace.taken += len(record.events)
         self._unacked.append(event)
         self._work.set()
         if len(self._unacked) >= MOST_UNCOMMITTED:
@@ -132,13 +133,13 @@ class Follow:
             os._exit(70)  # half of a step may be in memory: none of it may be kept
 
     async def commit_for_ever(self) -> None:
-        """Commit what has come, ten times a second at most, until told to end.
+        """Commit what has come (`streams.pace`), until told to end.
 
         Never cancel it: what a commit has taken from the shards must be kept and published before anything after it is.
         """
         while not self._ending:
             await self._work.wait()
-            await asyncio.sleep(COMMIT_EVERY_S)
+            await self._pace.gather()
             await self.commit()
 
     def end(self) -> None:

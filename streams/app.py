@@ -15,6 +15,7 @@ from streams.events import EVENTS, READINGS
 from streams.feed import make_app, raw_topic, records
 from streams.learner import Learner
 from streams.lessons import Lessons
+from streams.pace import calm_collector
 from streams.policy import Policies
 from streams.states import Files
 from streams.topics import LABELS
@@ -61,6 +62,7 @@ async def run(settings: Settings) -> None:
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
     follow.load()
+    calm_collector()
     app.finalize()
     await app.start()
     listening = asyncio.create_task(lessons.listen(settings.kafka.bootstrap))

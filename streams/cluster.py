@@ -17,6 +17,7 @@ from streams.feed import make_app, raw_topic, records
 from streams.learner import Learner
 from streams.lessons import Lessons
 from streams.moving import Moving
+from streams.pace import calm_collector
 from streams.policy import Policies
 from streams.tables import Tables, ensure_topics
 from streams.topics import LABELS
@@ -50,6 +51,7 @@ async def run(settings: Settings) -> None:
 
 
 async def _work(settings: Settings, stop: asyncio.Event, scratch: Path) -> None:
+    calm_collector()
     app = make_app("tidewatch-worker", settings.kafka.bootstrap, embedded=False)
     app.conf.datadir = scratch
     labels = raw_topic(app, LABELS, 1)

@@ -25,11 +25,11 @@ from struct import iter_unpack
 import msgspec
 
 from streams.entries import GAIN, Entry, Log
-from streams.episode import GONE, NUMBER, TOPIC, Episode, Hints, Mark, Memory
+from streams.episode import GONE, TOPIC, Episode, Hints, Mark, Memory, numbered
 from streams.events import Hold
 from streams.metrics import NEGATIVE
 from streams.policy import Policy
-from streams.standing import Stance, Standing
+from streams.standing import Key, Stance, Standing
 from streams.windows import DAY, MINUTE, pane_of
 
 GOODBYE = 10 * MINUTE
@@ -39,6 +39,12 @@ FORGET = 90 * DAY
 
 SPOKEN = frozenset({"customer", "agent", "bot", "system", "opened"})
 """What may say who the customer is."""
+
+MESSAGES, CUSTOMERS, AGENTS, BOTS = numbered("messages", "customer_messages", "agent_messages", "bot_messages")
+OPENED, MOVED_IN, MOVED_OUT, DROPPED = numbered("opened", "moved_in", "moved_out", "dropped")
+SENTIMENT_N, SENTIMENT_SUM, NEGATIVES = numbered("sentiment_n", "sentiment_sum", "negative")
+COUNTED = {"customer": (MESSAGES, CUSTOMERS), "agent": (MESSAGES, AGENTS), "bot": (MESSAGES, BOTS)}
+"""What a message of an author counts as; of any other, as a message alone."""
 
 Place = tuple[str, str, int, int]
 """Queue, channel, minute, number of a mark's field."""
@@ -109,11 +115,11 @@ class Fold:
     def __init__(self, conversation: Conversation, policy: Policy) -> None:
         self.conversation = conversation
         self.policy = policy
-        self.deltas: dict[Place, int] = {}
+        self.deltas: dict[Key, dict[int, int]] = {}
         self.amended: list[tuple[str, int | None]] = []
         """Events that belong to another episode than was said of them."""
         self.refolded = False
-        self._hints = Hints()
+        self._hints: Hints | None = None
         self._targets: dict[int, tuple[str, int | None, int | None]] = {}
 
     # -- from outside ------------------------------------------------------------------------------------------------
@@ -145,8 +151,9 @@ class Fold:
         """Fold all events anew."""
         conversation = self.conversation
         self.refolded = True
-        for place, n in conversation.outside.items():
-            self._delta(*place, -n)
+        for (queue, channel, minute, number), n in conversation.outside.items():
+            totals = self._totals(queue, channel, minute)
+            totals[number] = totals.get(number, 0) - n
         conversation.outside = {}
         before = [one.episode for one in entries]
         while conversation.episodes:
@@ -191,8 +198,9 @@ class Fold:
         conversation = self.conversation
         episode = conversation.episodes.pop()
         for mark in episode.marks:
+            totals = self._totals(mark.queue, episode.channel, mark.minute)
             for number, n in mark.counts.items():
-                self._delta(mark.queue, episode.channel, mark.minute, number, -n)
+                totals[number] = totals.get(number, 0) - n
         conversation.number = episode.number - 1
         conversation.memory = episode.before
         if episode.demand_at is not None:
@@ -201,7 +209,7 @@ class Fold:
 
     def _expire(self, now: int) -> None:
         episode = self.conversation.open
-        if episode is not None:
+        if episode is not None and (now - episode.last_at >= self.policy.silence or episode.gone_at is not None):
             due = episode.due(self.policy)
             if due <= now:
                 self._close(episode, due, resolved=False)
@@ -261,26 +269,27 @@ class Fold:
             number=conversation.number,
             start=index,
             before=before,
-            hints=self._hints,
+            hints=self._hints or Hints(),
             channel=memory.channel,
             queue=memory.queue,
             opened_at=event.at,
             reopen=not outbound and last is not None and event.at - (last.closed_at or 0) < REOPEN,
             outbound=outbound,
         )
-        self._hints = Hints()
+        self._hints = None
         conversation.episodes.append(episode)
-        self._mark(episode, event.at, "opened")
+        self._mark(episode, episode.queue, event.at, OPENED)
         return episode
 
     def _message_outside(self, event: Entry) -> None:
         memory = self.conversation.memory
         memory.queue = event.queue or memory.queue
-        fields = ("messages", "bot_messages") if event.what == "bot" else ("messages",)
-        for field in fields:
-            key = (memory.queue, memory.channel, pane_of(event.at), NUMBER[field])
-            self.conversation.outside[key] = self.conversation.outside.get(key, 0) + 1
-            self._delta(*key, 1)
+        outside, minute = self.conversation.outside, pane_of(event.at)
+        totals = self._totals(memory.queue, memory.channel, minute)
+        for number in COUNTED.get(event.what, (MESSAGES,)):
+            key = (memory.queue, memory.channel, minute, number)
+            outside[key] = outside.get(key, 0) + 1
+            totals[number] = totals.get(number, 0) + 1
 
     # -- inside an open episode --------------------------------------------------------------------------------------
 
@@ -419,9 +428,8 @@ class Fold:
         queue = event.queue
         if queue is None or queue == episode.queue:
             return
-        minute = pane_of(event.at)
-        self._mark_in(episode, episode.queue, minute, "moved_out")
-        self._mark_in(episode, queue, minute, "moved_in")
+        self._mark(episode, episode.queue, event.at, MOVED_OUT)
+        self._mark(episode, queue, event.at, MOVED_IN)
         if episode.stay is not None:
             self._leave_queue(episode, event.at)
             episode.stay = (queue, event.at)
@@ -477,7 +485,7 @@ class Fold:
         if episode.away_at is None:
             episode.away_at = at
             episode.away_mark = (episode.queue, pane_of(at))
-            self._mark_in(episode, *episode.away_mark, "dropped")
+            self._mark(episode, *episode.away_mark, DROPPED)
 
     def _return(self, episode: Episode, event: Entry) -> Hints | None:
         if episode.gone:
@@ -485,7 +493,7 @@ class Fold:
             return Hints([*hints.stayed, *episode.leavings], hints.engages, hints.unasked)
         if episode.away_at is not None and episode.away_mark is not None:
             if event.at - episode.away_at < GONE:
-                self._mark_in(episode, *episode.away_mark, "dropped", -1)
+                self._mark(episode, *episode.away_mark, DROPPED, n=-1)
             episode.away_at = episode.away_mark = None
         return None
 
@@ -523,54 +531,49 @@ class Fold:
             memory.customer = event.who
 
     def _count_message(self, episode: Episode, event: Entry) -> None:
-        self._mark(episode, event.at, "messages")
         match event.what:
             case "customer":
                 episode.customer_messages += 1
-                self._mark(episode, event.at, "customer_messages")
-                self._count_words(episode, event)
             case "agent":
                 episode.agent_messages += 1
-                self._mark(episode, event.at, "agent_messages")
             case "bot":
                 episode.bot_messages += 1
-                self._mark(episode, event.at, "bot_messages")
+        self._mark(episode, episode.queue, event.at, *COUNTED.get(event.what, (MESSAGES,)))
+        if event.what == "customer":
+            self._count_words(episode, event)
 
     def _count_words(self, episode: Episode, event: Entry) -> None:
         """What a customer's words say: sums of integers, so that their order does not matter."""
-        minute = pane_of(event.at)
+        queue, at = episode.queue, event.at
         if event.sentiment is not None:
             episode.sentiment_n += 1
-            self._mark_in(episode, episode.queue, minute, "sentiment_n")
+            self._mark(episode, queue, at, SENTIMENT_N)
             if event.sentiment:
                 episode.sentiment_sum += event.sentiment
-                self._mark_in(episode, episode.queue, minute, "sentiment_sum", event.sentiment)
+                self._mark(episode, queue, at, SENTIMENT_SUM, n=event.sentiment)
                 if event.sentiment < NEGATIVE:
-                    self._mark_in(episode, episode.queue, minute, "negative")
+                    self._mark(episode, queue, at, NEGATIVES)
         if event.topics:
             gains = list(iter_unpack(GAIN, event.topics))
-            self._mark_number(episode, episode.queue, minute, TOPIC + gains[0][0], 1)
+            self._mark(episode, queue, at, TOPIC + gains[0][0])
             for topic, gain in gains:
                 episode.gains[topic] = episode.gains.get(topic, 0) + gain
 
-    def _mark(self, episode: Episode, at: int, field: str) -> None:
-        self._mark_in(episode, episode.queue, pane_of(at), field)
+    def _mark(self, episode: Episode, queue: str, at: int, *numbers: int, n: int = 1) -> None:
+        """Note what happened, in the episode and for the totals."""
+        minute = pane_of(at)
+        marks = marked(episode, queue, minute)
+        totals = self._totals(queue, episode.channel, minute)
+        for number in numbers:
+            marks[number] = marks.get(number, 0) + n
+            totals[number] = totals.get(number, 0) + n
 
-    def _mark_in(self, episode: Episode, queue: str, minute: int, field: str, n: int = 1) -> None:
-        self._mark_number(episode, queue, minute, NUMBER[field], n)
-
-    def _mark_number(self, episode: Episode, queue: str, minute: int, number: int, n: int) -> None:
-        counts = marked(episode, queue, minute)
-        counts[number] = counts.get(number, 0) + n
-        self._delta(queue, episode.channel, minute, number, n)
-
-    def _delta(self, queue: str, channel: str, minute: int, number: int, n: int) -> None:
-        key = (queue, channel, minute, number)
-        total = self.deltas.get(key, 0) + n
-        if total:
-            self.deltas[key] = total
-        else:
-            self.deltas.pop(key, None)
+    def _totals(self, queue: str, channel: str, minute: int) -> dict[int, int]:
+        key = (queue, channel, minute)
+        totals = self.deltas.get(key)
+        if totals is None:
+            totals = self.deltas[key] = {}
+        return totals
 
 
 def marked(episode: Episode, queue: str, minute: int) -> dict[int, int]:

@@ -16,9 +16,14 @@ MARKS = (
     "sentiment_n", "sentiment_sum", "negative",
 )  # fmt: skip
 """The columns of `minutes` that events mark, by their number. It is kept with the state: add at the end."""
+BACKLOG = frozenset({"awaiting_first", "awaiting_reply"})
 TOPIC = 64
 """A mark's number from here on counts a topic, by its number in the partition."""
-NUMBER = {field: number for number, field in enumerate(MARKS)}
+
+
+def numbered(*fields: str) -> tuple[int, ...]:
+    """The numbers of these columns."""
+    return tuple(MARKS.index(field) for field in fields)
 
 
 class Memory(msgspec.Struct, array_like=True):
@@ -149,7 +154,7 @@ class Episode(msgspec.Struct, array_like=True):
     @property
     def waiting_since(self) -> int | None:
         """Where the turn that waits now began; None outside the backlog."""
-        if self.state not in ("awaiting_first", "awaiting_reply"):
+        if self.state not in BACKLOG:
             return None
         return self.turn_start()
 
@@ -158,8 +163,8 @@ class Episode(msgspec.Struct, array_like=True):
         demand = self.demand_at or 0
         return demand if self.unanswered_since is None else max(demand, self.unanswered_since)
 
-    def due(self, policy: Policy) -> int:
-        """When the clock closes it, if nothing happens."""
-        silence = policy.expire_backlog if self.state in ("awaiting_first", "awaiting_reply") else policy.expire
+    def due(self, policy: Policy, state: str | None = None) -> int:
+        """When the clock closes it, if nothing happens. `state`: its own, where that is known."""
+        silence = policy.expire_backlog if (state or self.state) in BACKLOG else policy.expire
         expires = self.last_at + silence
         return expires if self.gone_at is None else min(expires, self.gone_at + GONE)

@@ -7,6 +7,7 @@ An example holds no text: its words are hashed to 32 bits, which is all that a l
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Protocol
 from zlib import crc32
 
@@ -43,7 +44,12 @@ class Reader(Protocol):
 
 def hashed(words: Iterable[str]) -> bytes:
     """Words as the fold keeps them: four bytes each."""
-    return b"".join([crc32(word.encode("utf-8", "surrogatepass")).to_bytes(_BYTES, "little") for word in words])
+    return b"".join(map(_hashed, words))
+
+
+@lru_cache(50_000)
+def _hashed(word: str) -> bytes:
+    return crc32(word.encode("utf-8", "surrogatepass")).to_bytes(_BYTES, "little")
 
 
 def bounded(parts: Iterable[bytes]) -> bytes:

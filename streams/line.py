@@ -92,7 +92,6 @@ class Line:
         self.position = -1
         self.round = 1
         """Rises whenever what has changed was taken: a conversation is noted once in each."""
-        self.silence = min(policy.expire, policy.expire_backlog)
         self.conversations: dict[str, Conversation] = {}
         self.resting: dict[str, bytes] = {}
         self.closed: dict[str, None] = {}
@@ -211,15 +210,30 @@ class Line:
         """Let the numbers follow what was folded."""
         conversation = fold.conversation
         conversation.version = self.position
-        for (queue, channel, minute, number), n in fold.deltas.items():
-            self.mark(self.pane((queue, channel, minute), restating), number, n)
+        for key, totals in fold.deltas.items():
+            for number, n in totals.items():
+                if n:
+                    self.mark(self.pane(key, restating), number, n)
         for name, episode in fold.amended:
             row = Amendment(self.name, conversation.id, name, self.position, episode)
             self.said.amendments.append(encode(row))
-        self._restand(fold, now, restating)
+        if fold.refolded or len(conversation.episodes) != len(conversation.standings):
+            self._restand(fold, now, restating)
+        elif conversation.episodes:
+            self._restand_last(conversation, now, restating)
         self._restance(conversation)
         self.schedule(conversation, now)
         self.changed.add(conversation.id)
+
+    def _restand_last(self, conversation: Conversation, now: int, restating: bool) -> None:
+        """Where nothing reached back, only the last episode may stand otherwise."""
+        last, standings = conversation.episodes[-1], conversation.standings
+        old, new = standings[-1], standing(last, now)
+        if old != new:
+            standings[-1] = new
+            self._apply(old, new, restating)
+        if conversation.round != self.round:
+            self.touch(conversation, last.number)
 
     def mark(self, pane: PaneRow, number: int, n: int) -> None:
         """Add to what has happened in a pane."""
@@ -365,7 +379,8 @@ class Line:
     def schedule(self, conversation: Conversation, now: int) -> None:
         """See to it that the clock looks at a conversation when it has to."""
         episode = conversation.open
-        self.closed.pop(conversation.id, None)
+        if self.closed:
+            self.closed.pop(conversation.id, None)
         if episode is None:
             conversation.wake = -1
             self.closed[conversation.id] = None

@@ -14,9 +14,10 @@ from typing import Any
 import msgspec
 import structlog
 
-from streams.agents import COMMIT_EVERY_S, MOST_UNCOMMITTED, OF_THE_MACHINE, dead_letter, read_record
+from streams.agents import MOST_UNCOMMITTED, OF_THE_MACHINE, dead_letter, read_record
 from streams.events import Record
 from streams.lessons import Lessons
+from streams.pace import Pace
 from streams.parcels import parcels
 from streams.policy import Policy
 from streams.said import Told
@@ -69,6 +70,7 @@ class Moving:
         self._uncommitted = 0
         self._busy = asyncio.Lock()
         self._ending = False
+        self._pace = Pace()
         self._suspicion = Suspicion()
 
     def assigned(self, partitions: Iterable[int]) -> None:
@@ -127,6 +129,7 @@ class Moving:
                 await self._suspicion.note(message, record)
             shard.dead(dead_letter(message, record))
             shard.step(message.offset, Record())
+        self._pace.taken += 0 if isinstance(record, str) else len(record.events)
         home.unacked.append(event)
         self._uncommitted += 1
         self._work.set()
@@ -148,10 +151,10 @@ class Moving:
             raise RuntimeError(f"partition {partition}: {home.next} should come next, {offset} came; beginning anew")
 
     async def commit_for_ever(self) -> None:
-        """Commit what has come, ten times a second at most, until told to end. Never cancel it."""
+        """Commit what has come (`streams.pace`), until told to end. Never cancel it."""
         while not self._ending:
             await self._work.wait()
-            await asyncio.sleep(COMMIT_EVERY_S)
+            await self._pace.gather()
             await self.commit()
 
     def end(self) -> None:

@@ -22,6 +22,8 @@ class Policy:
         self.bot_window = _ms(settings.bot_window_s)
         self.expire = _ms(settings.expire_s)
         self.expire_backlog = _ms(settings.expire_backlog_s)
+        self.silence = min(self.expire, self.expire_backlog)
+        """For less than this nothing expires."""
         self.lateness = _ms(settings.lateness)
         self.asynchronous = frozenset(settings.async_channels)
         self.zone = ZoneInfo(settings.zone)

@@ -9,7 +9,16 @@ from __future__ import annotations
 
 import msgspec
 
-from streams.conversation import Conversation, marked
+from streams.conversation import (
+    AGENTS,
+    CUSTOMERS,
+    MESSAGES,
+    NEGATIVES,
+    SENTIMENT_N,
+    SENTIMENT_SUM,
+    Conversation,
+    marked,
+)  # fmt: skip
 from streams.entries import Entry
 from streams.episode import Episode
 from streams.events import Event, EventRow
@@ -36,8 +45,8 @@ def quick(line: Line, conversation: Conversation, event: Event) -> bool:
         or episode.away_at is not None
         or at <= log.at
         or at < line.tenant.closed_until
-        or at - episode.last_at >= line.silence
-        or line.now - at >= line.silence
+        or at - episode.last_at >= line.policy.silence
+        or line.now - at >= line.policy.silence
         or (conversation.greatest_at if event.replay else event.received_at) - at > DAY
     ):
         return False
@@ -49,7 +58,7 @@ def quick(line: Line, conversation: Conversation, event: Event) -> bool:
     if author == "customer":
         new, topic = _customer(line, stance, episode, event)
     else:
-        new, topic = _agent(line, conversation, stance, episode, event), None
+        new, topic = _agent(line, stance, episode, event), None
     who = event.customer
     if who is not None:
         conversation.memory.customer = episode.customer = who
@@ -59,6 +68,8 @@ def quick(line: Line, conversation: Conversation, event: Event) -> bool:
     conversation.clock = max(conversation.clock, line.now)
     conversation.version = line.position
     log.append(new)
+    if at + line.policy.silence < conversation.wake:
+        line.schedule(conversation, line.now)
     if conversation.round != line.round:
         line.touch(conversation, episode.number)
     row = EventRow(event, episode.number, False, line.position, topic)
@@ -81,23 +92,23 @@ def _customer(line: Line, stance: Stance, episode: Episode, event: Event) -> tup
     pane = line.hot.get((queue, episode.channel, minute)) or line.pane((queue, episode.channel, minute))
     counts = pane.counts
     episode.customer_messages += 1
-    marks[0] = marks.get(0, 0) + 1
-    marks[1] = marks.get(1, 0) + 1
+    marks[MESSAGES] = marks.get(MESSAGES, 0) + 1
+    marks[CUSTOMERS] = marks.get(CUSTOMERS, 0) + 1
     counts["messages"] = counts.get("messages", 0) + 1
     counts["customer_messages"] = counts.get("customer_messages", 0) + 1
     topic = None
     if event.sentiment is not None:
         new.sentiment = sentiment = round(1_000 * event.sentiment)
         episode.sentiment_n += 1
-        marks[8] = marks.get(8, 0) + 1
+        marks[SENTIMENT_N] = marks.get(SENTIMENT_N, 0) + 1
         counts["sentiment_n"] = counts.get("sentiment_n", 0) + 1
         if sentiment:
             episode.sentiment_sum += sentiment
-            marks[9] = marks.get(9, 0) + sentiment
-            line.mark(pane, 9, sentiment)
+            marks[SENTIMENT_SUM] = marks.get(SENTIMENT_SUM, 0) + sentiment
+            line.mark(pane, SENTIMENT_SUM, sentiment)
             if sentiment < NEGATIVE:
-                marks[10] = marks.get(10, 0) + 1
-                line.mark(pane, 10, 1)
+                marks[NEGATIVES] = marks.get(NEGATIVES, 0) + 1
+                line.mark(pane, NEGATIVES, 1)
     if event.keywords or event.gains:
         new.words = hashed(event.keywords)
         topic = line.read(new, event)
@@ -113,15 +124,15 @@ def _customer(line: Line, stance: Stance, episode: Episode, event: Event) -> tup
     return new, topic
 
 
-def _agent(line: Line, conversation: Conversation, stance: Stance, episode: Episode, event: Event) -> Entry:
+def _agent(line: Line, stance: Stance, episode: Episode, event: Event) -> Entry:
     at, queue = event.at, episode.queue
     minute = at - at % MINUTE
     marks = marked(episode, queue, minute)
     pane = line.hot.get((queue, episode.channel, minute)) or line.pane((queue, episode.channel, minute))
     counts = pane.counts
     episode.agent_messages += 1
-    marks[0] = marks.get(0, 0) + 1
-    marks[2] = marks.get(2, 0) + 1
+    marks[MESSAGES] = marks.get(MESSAGES, 0) + 1
+    marks[AGENTS] = marks.get(AGENTS, 0) + 1
     counts["messages"] = counts.get("messages", 0) + 1
     counts["agent_messages"] = counts.get("agent_messages", 0) + 1
     if episode.unanswered_since is not None:
@@ -130,8 +141,6 @@ def _agent(line: Line, conversation: Conversation, stance: Stance, episode: Epis
         since, gauge = stance.since, line.gauge(stance)
         gauge.rest(stance)
         gauge.leave(at, since)
-        if at + line.policy.expire < conversation.wake:
-            line.schedule(conversation, line.now)
     return Entry(
         at, event.seq, event.id, "agent", event.author_id, event.queue, event.channel, event.customer, event.by,
         event.resolved, event.topic, event.score or 0, False, episode.number,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from streams.episode import Episode
+from streams.episode import BACKLOG, Episode
 from streams.policy import Policy
 from streams.windows import pane_of
 
@@ -149,7 +149,8 @@ def stance(episode: Episode) -> Stance | None:
     """What an open episode is in the gauges; None where it is closed."""
     if episode.closed_at is not None:
         return None
-    state, since = episode.state, episode.waiting_since
+    state = episode.state
+    since = episode.turn_start() if state in BACKLOG else None
     return Stance(
         episode.queue,
         episode.channel,
@@ -165,8 +166,9 @@ def stance(episode: Episode) -> Stance | None:
 
 def next_change(episode: Episode, tick: int, policy: Policy) -> int:
     """The first instant after the tick at which the clock alone changes what an open episode counts as."""
-    due = episode.due(policy)
-    if episode.state != "awaiting_first" or episode.demand_at is None:
+    state = episode.state
+    due = episode.due(policy, state)
+    if state != "awaiting_first" or episode.demand_at is None:
         return due
     decided = episode.demand_at + (episode.target_ms or 0)
     return min(due, decided) if decided > tick else due

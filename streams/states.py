@@ -47,9 +47,11 @@ class Batch(NamedTuple):
 class Files:
     """The file. One writer: `commit` may run in another thread, one at a time; what is staged is found meanwhile."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, durable: bool = True) -> None:
+        """`durable=False`: the file may be lost with the machine."""
         self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-        self._db.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;" + SCHEMA)
+        level = "FULL" if durable else "OFF"
+        self._db.executescript(f"PRAGMA journal_mode=WAL; PRAGMA synchronous={level};" + SCHEMA)
         self._reader = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         self._quarantine: dict[tuple[int, int], str] | None = None
         self._staged: dict[int, dict[tuple[str, str, str, int], bytes]] = {}

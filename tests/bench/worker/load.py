@@ -121,10 +121,9 @@ class _Script:
         bot, leaves = chance.random() < 0.15, chance.random() < 0.06 and self.channel != "wechat"
         self.say("customer", 0)
         if bot:
-            self.outcome, self.demand = "with_bot", None
             self.say("bot", 1 + chance.random())
+            self.outcome = "with_bot"
             self.say("customer", 5 + 10 * chance.random())
-            self.demand = None
             self.demand, self.outcome = self.add("handoff", 2).at, "waiting"
         if leaves:
             self.add("customer_left", 5 + chance.expovariate(1 / 60))

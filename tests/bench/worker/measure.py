@@ -193,6 +193,7 @@ async def _run(
     ceilings = {"aiokafka + decode": max(before, after, key=lambda one: one.rate)}
     if not one_by_one:
         ceilings["packed decode"] = await ceiling(bootstrap, EVENTS, packed=True)
+    print(pace, ceilings)
     wrong = await differences(bootstrap, load) if check else []
     if wrong:
         raise AssertionError(f"{len(wrong)} numbers are wrong: {wrong[:5]}")
