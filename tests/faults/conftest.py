@@ -14,7 +14,9 @@ from tidewatch import embedded
 
 def pytest_configure(config: pytest.Config) -> None:
     """The name of what `make test-faults` runs."""
-    config.addinivalue_line("markers", "faults: a row of the fault matrix that runs on every change")
+    config.addinivalue_line(
+        "markers", "faults: a row of the fault matrix that takes over 20 s; `make test-faults` runs them"
+    )
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,6 @@ from tests.conformance.cases import Row
 from tests.reference.streams import story
 from tests.streams.line import PARTITIONS, Line, event_of
 
-pytestmark = [pytest.mark.faults]
 GOLDEN = Path(__file__).parent / "golden"
 RELEASES = sorted(GOLDEN.glob("*.json"))
 COLUMNS = (

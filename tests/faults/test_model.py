@@ -147,7 +147,6 @@ def check(machine: type[Machine], runs: int = RUNS, steps: int = STEPS_A_RUN) ->
 
 
 @pytest.mark.slow
-@pytest.mark.faults
 @pytest.mark.timeout(3_600)
 def test_t09_no_history_of_faults_comes_to_other_numbers_than_the_reference() -> None:
     check(Machine)

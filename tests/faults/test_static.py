@@ -13,7 +13,6 @@ import pytest
 
 from tests.rig.clickhouse import ROOT
 
-pytestmark = [pytest.mark.faults]
 PRODUCT = ("streams", "models", "alerts", "sinks", "gateway", "config", "tidewatch")
 CONSTANT = {
     "gateway/alarms.py": "statements put together at import, of constants alone; what is asked is bound by the server",
