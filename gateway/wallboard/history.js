@@ -5,6 +5,7 @@ import { answered } from "./asked.js";
 import { h } from "./dom.js";
 import * as d from "./draw.js";
 import * as f from "./forms.js";
+import { PARTS, hours } from "./hours.js";
 import { copying } from "./receipt.js";
 import { clock, dur, given, inUnit, label } from "./say.js";
 import { tile, whole } from "./tiles.js";
@@ -23,7 +24,6 @@ const FIGURES = [
   "closed",
   "customer_messages",
 ];
-const PARTS = ["offered", "answered_in_target", "short_abandoned", "undecided"];
 export const SERIES = [
   "customer_messages",
   "service_level",
@@ -207,75 +207,6 @@ function tilesOf(c, data, where) {
       before(f.percent(csat.was, 0), csat.was),
     ]),
   ];
-}
-
-/* ── by hour and weekday ─────────────────────────────────────────────────────────────────────────────────────── */
-
-/** Sums of the steps that fall into the same hour of the same weekday: [weekday][hour] → {met, judged}. */
-export function byHour(data, zone) {
-  const table = Array.from({ length: 7 }, () => Array.from({ length: 24 }, () => ({ met: 0, judged: 0 }))),
-    get = (metric) => of(data, metric)?.values ?? [];
-  const [offered, met, short, open] = PARTS.map(get);
-  (data.at ?? []).forEach((text, i) => {
-    const { weekday, hour } = f.weekday(Date.parse(text), zone),
-      cell = table[weekday][hour];
-    cell.met += met[i] ?? 0;
-    cell.judged += (offered[i] ?? 0) - (short[i] ?? 0) - (open[i] ?? 0);
-  });
-  return table;
-}
-
-function hours(c, data) {
-  const table = byHour(data, c.zone),
-    days = c.t("weekdays"),
-    share = (x) => (x.judged > 0 ? x.met / x.judged : null),
-    near = c.key?.thresholds?.service_level;
-  const lv = (x) => {
-    const v = share(x);
-    return v === null || x.judged < (near?.min_n ?? 20) || !near
-      ? 0
-      : v < near.critical
-        ? 3
-        : v < near.warning
-          ? 2
-          : v < near.near
-            ? 1
-            : 0;
-  };
-  const kept = table
-    .map((row, i) => [days[i], row])
-    .filter(([, row]) => c.ui.period === "7d" || c.ui.period.endsWith("0d") || row.some((x) => x.judged > 0));
-  if (!kept.length) return h("p.sub", c.t("no_cases"));
-  const cell = (x) =>
-    h(
-      "td" + (share(x) === null ? ".blank" : `.heat${lv(x)}`),
-      { title: share(x) === null ? c.t("no_cases") : `${f.percent(share(x))} · n ${f.count(x.judged)}` },
-      share(x) === null
-        ? h("span.quiet", f.NONE)
-        : [
-            lv(x) > 1 ? h("span.quiet", c.t(lv(x) === 3 ? "critical" : "warning") + " ") : null,
-            Math.floor(share(x) * 100),
-          ],
-    );
-  return h(
-    "div.scrollx",
-    { tabindex: "0", role: "region", "aria-label": c.t("sl") },
-    h(
-      "table.hours",
-      h(
-        "thead",
-        h(
-          "tr",
-          h("th", { scope: "col" }, h("span.quiet", c.t("weekday"))),
-          Array.from({ length: 24 }, (_, i) => h("th", { scope: "col" }, String(i).padStart(2, "0"))),
-        ),
-      ),
-      h(
-        "tbody",
-        kept.map(([day, row]) => h("tr", { key: day }, h("th", { scope: "row" }, day), row.map(cell))),
-      ),
-    ),
-  );
 }
 
 /* ── the course of one number ────────────────────────────────────────────────────────────────────────────────── */

@@ -131,7 +131,7 @@ function row(c, k, o, i) {
 }
 
 /** Left and right go through the numbers of a row. */
-function walk(event) {
+export function walk(event) {
   const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key],
     cells = [...event.currentTarget.querySelectorAll("[data-cell]")];
   if (!step || !cells.length) return;

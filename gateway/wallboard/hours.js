@@ -1,0 +1,80 @@
+// Service level by hour and weekday: sums of what was judged, never a mean of means.
+
+import { h } from "./dom.js";
+import * as f from "./forms.js";
+import * as m from "./model.js";
+import { number, opens } from "./say.js";
+import { walk } from "./table.js";
+
+const HOUR = 36e5;
+/** The columns it takes. */
+export const PARTS = ["offered", "answered_in_target", "short_abandoned", "undecided"];
+
+/** Sums of the steps of the same hour of the same weekday: [weekday][hour] → {met, judged, from: begins of the steps}. */
+export function byHour(data, zone) {
+  const table = Array.from({ length: 7 }, () => Array.from({ length: 24 }, () => ({ met: 0, judged: 0, from: [] })));
+  const [offered, met, short, open] = PARTS.map(
+    (name) => (data.series ?? []).find((x) => x.metric === name)?.values ?? [],
+  );
+  (data.at ?? []).forEach((text, i) => {
+    const at = Date.parse(text),
+      { weekday, hour } = f.weekday(at, zone),
+      cell = table[weekday][hour];
+    cell.met += met[i] ?? 0;
+    cell.judged += (offered[i] ?? 0) - (short[i] ?? 0) - (open[i] ?? 0);
+    cell.from.push(at);
+  });
+  return table;
+}
+
+const share = (x) => (x.judged > 0 ? x.met / x.judged : null);
+
+/** One hour: a number that opens its conversations where it is of one hour alone. */
+function cell(c, x) {
+  const v = share(x),
+    lv = v === null ? 0 : m.level(c.key, "service_level", v, x.judged),
+    shown = Math.floor(v * 100);
+  if (v === null) return h("td.blank", { title: c.t("no_cases") }, h("span.quiet", f.NONE));
+  const [from] = x.from,
+    where = {
+      of: "service_level",
+      at: c.ui.queue,
+      from: new Date(from).toISOString(),
+      to: new Date(from + HOUR).toISOString(),
+    };
+  return h(
+    "td.heat" + lv,
+    { title: `${f.percent(v)} · n ${f.count(x.judged)}` },
+    lv > 1 ? h("span.quiet", c.t(lv === 3 ? "critical" : "warning") + " ") : null,
+    x.from.length === 1 ? number(c, where, "", { tabindex: opens(c) ? "-1" : null, "data-cell": from }, shown) : shown,
+  );
+}
+
+export function hours(c, data) {
+  const days = c.t("weekdays"),
+    all = !["today", "yesterday"].includes(c.ui.period);
+  const rows = byHour(data, c.zone)
+    .map((row, i) => [days[i], row])
+    .filter(([, row]) => all || row.some((x) => x.judged > 0));
+  if (!rows.length) return h("p.sub", c.t("no_cases"));
+  const head = Array.from({ length: 24 }, (_, i) => h("th", { scope: "col" }, String(i).padStart(2, "0")));
+  return h(
+    "div.scrollx",
+    { tabindex: "0", role: "region", "aria-label": c.t("sl") },
+    h(
+      "table.hours",
+      h("thead", h("tr", h("th", { scope: "col" }, h("span.quiet", c.t("weekday"))), head)),
+      h(
+        "tbody",
+        rows.map(([day, row]) =>
+          h(
+            "tr",
+            { key: day, tabindex: "0", "data-item": day, onkeydown: walk },
+            h("th", { scope: "row" }, day),
+            row.map((x) => cell(c, x)),
+          ),
+        ),
+      ),
+    ),
+  );
+}
