@@ -51,8 +51,10 @@ class Theatre:
         self._loop = asyncio.new_event_loop()
         self._open = threading.Event()
         self._scene: Callable[[int], Present] | None = surge
-        self._played = 0
+        self._wanted = self._shown = 0
+        """Which scene is asked for, and which one has been written whole."""
         self._end: asyncio.Event
+        self._next: asyncio.Event
 
     def run(self) -> None:
         """Play until `close`."""
@@ -60,7 +62,7 @@ class Theatre:
         self._loop.run_until_complete(self._run())
 
     async def _run(self) -> None:
-        self._end = asyncio.Event()
+        self._end, self._next = asyncio.Event(), asyncio.Event()
         with tempfile.TemporaryDirectory() as folder:
             async with running_redis(Path(folder)) as url:
                 self.stage, feeder = Stage(url), Feeder(url)
@@ -78,12 +80,15 @@ class Theatre:
 
     async def _play(self, feeder: Feeder) -> None:
         while True:
-            scene = self._scene
+            self._next.clear()
+            asked, scene = self._wanted, self._scene
             if scene is not None:
-                with contextlib.suppress(RedisError, OSError):
+                with contextlib.suppress(RedisError, OSError, TimeoutError):
                     await feeder.write(scene(time.time_ns() // 1_000_000))
-                self._played += 1
-            await asyncio.sleep(0.5)
+                    await until(lambda: (self.stage.mirror._seq or 0) >= feeder.seq)
+            self._shown = asked
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._next.wait(), 0.5)
 
     def opened(self) -> None:
         """Returns when the stage is up."""
@@ -99,9 +104,11 @@ class Theatre:
         self.stage.garble = ""
         self.stage.orders.clear()
         self.stage.answers = dict(ANSWERS)
-        self._scene, seen = scene, self._played
-        while scene is not None and self._played < seen + 2:
-            time.sleep(0.02)
+        self._scene = scene
+        self._wanted += 1
+        self._loop.call_soon_threadsafe(self._next.set)
+        while self._shown < self._wanted:
+            time.sleep(0.01)
 
     def drop(self) -> None:
         """Cut every viewer's connection."""

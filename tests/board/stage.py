@@ -81,13 +81,13 @@ class Feeder:
 
     def __init__(self, url: str) -> None:
         self._client = redis.asyncio.Redis.from_url(url)
-        self._seq = 0
+        self.seq = 0
         self._last: Present = {"keys": [], "series": {}, "lists": {}}
 
     async def write(self, present: Present) -> None:
         """Write all of it, publish what differs from the last one."""
-        self._seq += 1
-        meta = {"seq": self._seq} | present["meta"]
+        self.seq += 1
+        meta = {"seq": self.seq} | present["meta"]
         async with self._client.pipeline(transaction=True) as ask:
             for name, mapping in (
                 ("tw:keys", {_field(key): key for key in present["keys"]}),
@@ -106,7 +106,7 @@ class Feeder:
         before = {_field(key): key for key in self._last["keys"]}
         now = {_field(key): key for key in present["keys"]}
         return {
-            "seq": self._seq,
+            "seq": self.seq,
             "keys": [key for field, key in now.items() if before.get(field) != key],
             "gone": [json.loads(field) for field in before.keys() - now.keys()],
             "series": [
