@@ -160,8 +160,10 @@ def _stored_episodes(client: Client, tenant: str) -> dict[tuple[str, int], dict[
 
 
 def _stored_minutes(client: Client, tenant: str) -> dict[tuple[str, str, int], dict[str, Any]]:
+    """Those in which something happened; the others only say what stood open."""
     columns = ", ".join(("queue", "channel", "minute", *COUNTS, "frt_hist"))
-    query = f"SELECT {columns} FROM minutes WHERE tenant = {{tenant:String}}"  # noqa: S608  names of ours
+    anything = " OR ".join(f"{name} != 0" for name in COUNTS)
+    query = f"SELECT {columns} FROM minutes WHERE tenant = {{tenant:String}} AND ({anything})"  # noqa: S608  names of ours
     return {(row["queue"], row["channel"], row["minute"]): row for row in _rows(client, query, tenant)}
 
 
