@@ -19,7 +19,13 @@ import faust
 import stamina
 import structlog
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import (
+    KafkaConnectionError,
+    KafkaError,
+    LeaderNotAvailableError,
+    TopicAlreadyExistsError,
+    for_code,
+)
 
 from config.settings import Settings
 from sinks.clickhouse import open_history
@@ -214,7 +220,10 @@ async def _topics(settings: Settings) -> dict[str, int]:
             for _, code, *_ in made.topic_errors:
                 if code and for_code(code) is not TopicAlreadyExistsError:
                     raise for_code(code)
-        return {one["topic"]: len(one["partitions"]) for one in await admin.describe_topics(list(READ))}
+        found = {one["topic"]: len(one["partitions"]) for one in await admin.describe_topics(list(READ))}
+        if not all(found.values()):  # one that was made a moment ago has none at first
+            raise LeaderNotAvailableError
+        return found
     finally:
         await admin.close()
 
