@@ -531,38 +531,49 @@ asyncio.run(main(Path(sys.argv[1]), sys.argv[2], sys.argv[3]))
 """
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("die", "most"), [("before_send", 1), ("after_send", 2), ("after_log", 1)])
-def test_a_kill_around_a_sending_loses_none_and_repeats_at_most_one_with_the_same_id(
-    tmp_path: Path, die: str, most: int
-) -> None:
-    settings_with(tmp_path)
+AROUND = [("before_send", 1), ("after_send", 2), ("after_log", 1)]
+
+
+async def killed_around_a_sending(tmp_path: Path, die: str, most: int) -> None:
+    """One life that dies where it is told to, and one after it: nothing is lost, and at most one post repeated."""
 
     async def child(url: str, where: str, at: int) -> asyncio.subprocess.Process:
         command = (sys.executable, "-c", CHILD, str(tmp_path), url, where, str(at))
         return await asyncio.create_subprocess_exec(*command, env={**os.environ, "PYTHONPATH": "."})
 
-    async def story() -> None:
-        at = now_ms()
-        async with receiver() as there:
-            process: list[asyncio.subprocess.Process] = []
+    at = now_ms()
+    async with receiver() as there:
+        process: list[asyncio.subprocess.Process] = []
 
-            async def kill_then_answer(request: web.Request) -> None:
-                process[0].send_signal(signal.SIGKILL)
-                await process[0].wait()
+        async def kill_then_answer(request: web.Request) -> None:
+            process[0].send_signal(signal.SIGKILL)
+            await process[0].wait()
 
-            there.before = kill_then_answer if die == "after_send" else None
-            process.append(await child(there.url, die, at))
-            assert await process[0].wait() == -signal.SIGKILL
-            there.before = None
-            again = await child(there.url, "not", at)
-            assert await again.wait() == 0
-            assert 1 <= len(there.posts) <= most
-            assert {(p.json["alert"], p.json["state"]) for p in there.posts} == {
-                (there.posts[0].json["alert"], "firing")
-            }
+        there.before = kill_then_answer if die == "after_send" else None
+        process.append(await child(there.url, die, at))
+        assert await process[0].wait() == -signal.SIGKILL
+        there.before = None
+        again = await child(there.url, "not", at)
+        assert await again.wait() == 0
+        assert 1 <= len(there.posts) <= most
+        assert {(p.json["alert"], p.json["state"]) for p in there.posts} == {(there.posts[0].json["alert"], "firing")}
 
-    run(story(), within_s=60)
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("die", "most"), AROUND)
+def test_a_kill_around_a_sending_loses_none_and_repeats_at_most_one_with_the_same_id(
+    tmp_path: Path, die: str, most: int
+) -> None:
+    settings_with(tmp_path)
+    run(killed_around_a_sending(tmp_path, die, most), within_s=60)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("number", range(30))
+@pytest.mark.parametrize(("die", "most"), AROUND)
+def test_ninety_kills_around_a_sending(tmp_path: Path, die: str, most: int, number: int) -> None:
+    settings_with(tmp_path)
+    run(killed_around_a_sending(tmp_path, die, most), within_s=60)
 
 
 def test_a_webhook_door_is_what_a_webhook_channel_gets() -> None:

@@ -5,21 +5,14 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import pytest
 
 from tests.conformance.cases import Row, rfc3339
 from tests.conftest import RunningStack
+from tests.integration.alarmed import MINUTE, SECRET, START, Receiver, message, receiving, stack_with, tick
 from tests.integration.outside import History, Sender, wait
-from tidewatch.embedded import Stack
-
-SECRET = "a secret of the test, long enough"
-START = 1_772_445_600_000
-MINUTE = 60_000
 
 RULES = """
 rules:
@@ -34,74 +27,18 @@ rules:
 """
 
 
-class Receiver:
-    """A webhook receiver that keeps what it is posted."""
-
-    def __init__(self) -> None:
-        self.posts: list[tuple[str, bytes]] = []
-        posts = self.posts
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                posts.append((self.headers["Tidewatch-Signature"], body))
-                self.send_response(204)
-                self.end_headers()
-
-            def log_message(self, *_: object) -> None:
-                """Stay silent."""
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    @property
-    def url(self) -> str:
-        """Where to post."""
-        return f"http://127.0.0.1:{self.server.server_port}/hook"
-
-
 @pytest.fixture(scope="module")
 def receiver() -> Iterator[Receiver]:
     """The receiver."""
-    one = Receiver()
-    yield one
-    one.server.shutdown()
+    with receiving() as one:
+        yield one
 
 
 @pytest.fixture(scope="module")
 def alarmed(tmp_path_factory: pytest.TempPathFactory, receiver: Receiver) -> Iterator[RunningStack]:
     """A stack with one rule and the webhook."""
-    root: Path = tmp_path_factory.mktemp("alarmed")
-    (root / "rules.yaml").write_text(RULES)
-    config = root / "tidewatch.toml"
-    config.write_text(
-        f'rules = "rules.yaml"\n[[channels]]\nname = "hook"\ntype = "webhook"\nurl = "{receiver.url}"\n'
-        f'secret = "{SECRET}"\nallow_private = true\n'
-    )
-    running = RunningStack(Stack(root / "data", port=0, config=config))
-    running.start()
-    yield running
-    running.stop()
-
-
-def message(number: int, at: int, author: str) -> Row:
-    """One message of conversation `number`."""
-    return {
-        "id": f"{author}-{number}",
-        "kind": "message",
-        "at": START + at,
-        "tenant": "alarm",
-        "conversation": f"c{number}",
-        "queue": "billing",
-        "author": author,
-        "author_id": f"{author}-{number}",
-        "text": "我的订单还没到",
-    }
-
-
-def tick(at: int) -> Row:
-    """A tick of the replay."""
-    return {"tick": rfc3339(START + at), "tenant": "alarm"}
+    with stack_with(tmp_path_factory.mktemp("alarmed"), RULES, receiver) as running:
+        yield running
 
 
 def test_an_alert_fires_when_its_numbers_held_and_resolves_when_they_cleared(

@@ -9,19 +9,17 @@ import subprocess
 import time
 from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
 from tests.conformance.cases import Row
 from tests.conftest import RunningStack
+from tests.integration.alarmed import MINUTE, Receiver, message, receiving, stack_with, tick
 from tests.integration.outside import History, Sender, wait
-from tests.integration.test_alert import MINUTE, SECRET, Receiver, message, tick
 from tests.integration.test_orders import ask, lists
 from tests.tidewatch.test_cli import assert_one_line, tidewatch
 from tidewatch.access import make_token
 from tidewatch.directory import signing_secret
-from tidewatch.embedded import Stack
 
 RULES = """
 rules:
@@ -37,30 +35,17 @@ AWAY_S = 16
 @pytest.fixture(scope="module")
 def receiver() -> Iterator[Receiver]:
     """A webhook receiver."""
-    one = Receiver()
-    yield one
-    one.server.shutdown()
-    one.server.server_close()
+    with receiving() as one:
+        yield one
 
 
 @pytest.fixture(scope="module")
 def staffed(tmp_path_factory: pytest.TempPathFactory, receiver: Receiver) -> Iterator[RunningStack]:
     """A stack with a rule for a tenant, one about the stack as a whole, and a webhook; the tenant's alert fires."""
-    root: Path = tmp_path_factory.mktemp("staffed")
-    (root / "rules.yaml").write_text(RULES)
-    config = root / "tidewatch.toml"
-    config.write_text(
-        f'rules = "rules.yaml"\n[[channels]]\nname = "hook"\ntype = "webhook"\nurl = "{receiver.url}"\n'
-        f'secret = "{SECRET}"\nallow_private = true\n'
-        f'[heartbeat]\nurl = "{receiver.url}"\nevery_s = 1\nallow_private = true\n'
-    )
-    running = RunningStack(Stack(root / "data", port=0, config=config))
-    running.start()
-    try:
+    heartbeat = f'[heartbeat]\nurl = "{receiver.url}"\nevery_s = 1\nallow_private = true\n'
+    with stack_with(tmp_path_factory.mktemp("staffed"), RULES, receiver, heartbeat) as running:
         Sender(dict(running.access)).send([{"events": [message(1, 0, "customer")]}, tick(MINUTE)])
         yield running
-    finally:
-        running.stop()
 
 
 def alerts(access: Row, rule: str) -> list[Row]:
@@ -114,7 +99,8 @@ def test_a_grade_is_shown_and_every_deed_is_kept_with_who_whence_and_what_came_o
     graded, silenced = wait("both deeds", lambda: rows if len(rows := history.rows(query)) == 2 else None, 30)
     assert (graded["tenant"], graded["actor"], graded["object"]) == ("alarm", "board", fired["alert"])
     detail = json.loads(graded["detail"])
-    assert detail == {"alert": fired["alert"], "as": "useful", "from": "127.0.0.1", "result": "ok"}
+    known = {"alert": fired["alert"], "as": "useful", "from": "127.0.0.1", "result": "ok"}
+    assert {name: detail[name] for name in known} == known
     assert json.loads(silenced["detail"])["reason"] == "drill"
 
 
@@ -156,6 +142,36 @@ def test_the_command_line_lists_and_does_what_the_board_can(staffed: RunningStac
     asked = ("alert", "list", "--url", access["url"], "--key")
     assert_one_line(tidewatch(*asked, access["ingest_token"]), 1, f"tidewatch: {access['url']}: the token lacks")
     assert_one_line(tidewatch(*asked, "nonsense"), 1, f"tidewatch: {access['url']}: the token is not (or no longer)")
+
+
+def test_what_the_gateway_refuses_is_kept_too_and_the_record_is_whole(staffed: RunningStack) -> None:
+    access: Row = dict(staffed.access)
+    (fired,) = wait("the alert", lambda: alerts(access, "one-waits"), 60)
+    secret = signing_secret(staffed.directory) or ""
+    looker = {**access, "board_token": make_token(secret, "eve", "alarm", ("analyst",), timedelta(minutes=5))}
+    answer = ask(looker, {"ack": fired["alert"]})
+    assert answer == {"kind": "reply", "ok": False, "error": "ack: your role does not allow it"}
+    history = History(access)
+    query = "SELECT tenant, actor, action, detail FROM audit WHERE actor = 'eve'"
+    (kept,) = wait("the refusal", lambda: history.rows(query), 30)
+    assert (kept["tenant"], kept["action"]) == ("alarm", "ack")
+    assert json.loads(kept["detail"])["result"] == "ack: your role does not allow it"
+    wait("the whole record", lambda: tidewatch("audit", "verify", "--data", str(staffed.directory)).returncode == 0, 60)
+
+
+def test_rules_are_exchanged_without_a_restart_and_a_mistake_keeps_the_old_ones(staffed: RunningStack) -> None:
+    access: Row = dict(staffed.access)
+    path, pid = staffed.directory.parent / "rules.yaml", staffed.pid("notifier")
+    path.write_text(RULES + "  - {name: broken, metric: backlogg, fire: '> 1'}\n")
+    (refused,) = wait("the mistake", lambda: alerts(access, "rules-refused/"), 20)
+    assert "rules.yaml:7" in refused["reason"]
+    assert alerts(access, "one-waits")[0]["state"] != "resolved"
+    path.write_text(RULES + "  - {name: newer, metric: ingest_lag, fire: '>= 0', severity: info}\n")
+    wait("the newer rule", lambda: alerts(access, "newer"), 20)
+    wait("the end of the mistake", lambda: alerts(access, "rules-refused/")[0]["state"] == "resolved", 20)
+    path.write_text(RULES)
+    wait("the end of the newer rule", lambda: alerts(access, "newer")[0]["reason"] == "rule_removed", 20)
+    assert staffed.pid("notifier") == pid
 
 
 def test_a_notifier_that_was_away_keeps_what_stands_and_tells_nothing_of_its_own_absence(

@@ -1,0 +1,188 @@
+"""Two notifiers on a real Kafka, without a directory: each alert once; who is killed has an heir who loses nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from aiokafka import AIOKafkaProducer
+
+from config.settings import TenantSettings
+from streams.events import READINGS, Event, Record, Tick, encode, partition_of
+from streams.policy import Policy
+from streams.shard import Shard
+from tests.alerts.receiver import Receiver, receiver
+from tests.board.stage import running_redis
+from tests.kafka.broker import Broker
+from tests.streams.line import Shelf
+from tidewatch.servers import create_topics
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+PARTITIONS = 2
+RULES = 'rules:\n  - {name: waits, metric: backlog, scope: {queue: "*"}, fire: ">= 1", clear: "<= 0"}\n'
+TAKEOVER_S = 40
+
+
+class Notifiers:
+    """Processes of the role, all of the same settings, none with a directory."""
+
+    def __init__(self, directory: Path, environment: dict[str, str]) -> None:
+        self._directory = directory
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("TIDEWATCH_")}
+        self._environment = kept | environment | {"PYTHONPATH": str(Path(__file__).parents[2])}
+        self.running: dict[str, subprocess.Popen[bytes]] = {}
+
+    def start(self, name: str) -> None:
+        """One more."""
+        with (self._directory / f"{name}.log").open("ab") as output:
+            self.running[name] = subprocess.Popen(
+                [sys.executable, "-c", "from tidewatch.cli import main; main()", "notifier"],
+                env=self._environment, cwd=self._directory, stdout=output, stderr=output,
+            )  # fmt: skip
+
+    def said(self, name: str) -> str:
+        """Its log."""
+        path = self._directory / f"{name}.log"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def leader(self) -> str | None:
+        """Who of those that live leads."""
+        return next((name for name in self.running if "notifier_ready" in self.said(name)), None)
+
+    def kill(self, name: str) -> None:
+        """SIGKILL it."""
+        process = self.running.pop(name)
+        process.kill()
+        process.wait()
+
+    def end(self) -> None:
+        """All of them."""
+        for name in list(self.running):
+            self.kill(name)
+
+
+class Stream:
+    """What two workers would say: conversations that wait, and a tick of the real clock with each step."""
+
+    def __init__(self, producer: AIOKafkaProducer) -> None:
+        self._producer = producer
+        policy = Policy(TenantSettings())
+        self._shards = [Shard(number, lambda _: policy, Shelf()) for number in range(PARTITIONS)]
+        self._position = 0
+        self._number = 0
+
+    async def step(self, waiting: int = 0) -> None:
+        """So many more conversations wait, each in a queue of its own; then a tick."""
+        now = time.time_ns() // 1_000_000
+        for _ in range(waiting):
+            self._number += 1
+            name = f"c{self._number}"
+            event = Event(
+                id="m", kind="message", at=now, tenant="shop", conversation=name, author="customer", text="?",
+                queue=f"q{self._number}", received_at=now,
+            )  # fmt: skip
+            self._position += 1
+            partition = partition_of("shop", name, PARTITIONS)
+            self._shards[partition].step(self._position, Record(events=[event]))
+        self._position += 1
+        for partition, shard in enumerate(self._shards):
+            shard.step(self._position, Record(tick=Tick(now, None)))
+            reading = shard.reading()
+            if reading is not None:
+                await self._producer.send_and_wait(READINGS, encode(reading), partition=partition)
+
+
+@asynccontextmanager
+async def house(broker: Broker, directory: Path) -> AsyncIterator[tuple[Notifiers, Stream, Receiver]]:
+    """Topics, Redis, a webhook, a stream; and no notifier yet."""
+    await create_topics(int(broker.bootstrap.rpartition(":")[2]), PARTITIONS)
+    (directory / "rules.yaml").write_text(RULES)
+    async with running_redis(directory) as redis, receiver() as there:
+        (directory / "tidewatch.toml").write_text(
+            f'rules = "rules.yaml"\n[redis]\nurl = "{redis}"\n[kafka]\nbootstrap = "{broker.bootstrap}"\n'
+            f'partitions = {PARTITIONS}\n[[channels]]\nname = "hook"\ntype = "webhook"\nurl = "{there.url}"\n'
+            "allow_private = true\n"
+        )
+        notifiers = Notifiers(directory, {"TIDEWATCH_CONFIG": str(directory / "tidewatch.toml")})
+        producer = AIOKafkaProducer(bootstrap_servers=broker.bootstrap, acks="all")
+        await producer.start()
+        try:
+            yield notifiers, Stream(producer), there
+        finally:
+            notifiers.end()
+            await producer.stop()
+
+
+def told(there: Receiver) -> Counter[tuple[str, str, str]]:
+    """(queue, alert, state) of what was posted about the rule."""
+    bodies = [json.loads(post.body) for post in there.posts]
+    return Counter((body["queue"], body["alert"], body["state"]) for body in bodies if body["rule"] == "waits")
+
+
+async def ticking(stream: Stream, until: float) -> None:
+    while time.monotonic() < until:
+        await stream.step()
+        await asyncio.sleep(0.5)
+
+
+async def heard(stream: Stream, there: Receiver, alerts: int, notifiers: Notifiers) -> None:
+    """Tick until so many alerts were told."""
+    end = time.monotonic() + TAKEOVER_S + alerts * 0.2
+    while len(told(there)) < alerts:
+        assert time.monotonic() < end, f"{len(told(there))} of {alerts}\n{_logs(notifiers)}"
+        await stream.step()
+        await asyncio.sleep(0.3)
+
+
+def _logs(notifiers: Notifiers) -> str:
+    return "\n".join(f"{name}: {notifiers.said(name)[-2_000:]}" for name in ("one", "two", "three"))
+
+
+async def story(broker: Broker, directory: Path, alerts: int, kills: int) -> Counter[tuple[str, str, str]]:
+    """Fire alerts in a fault-free run, then as many again around each kill of the leader."""
+    async with house(broker, directory) as (notifiers, stream, there):
+        notifiers.start("one")
+        notifiers.start("two")
+        await stream.step()
+        await heard(stream, there, 0, notifiers)
+        await stream.step(alerts)
+        await heard(stream, there, alerts, notifiers)
+        await ticking(stream, time.monotonic() + 2)
+        assert max(told(there).values()) == 1, "a run without a fault repeats nothing"
+        leaders = {name for name in ("one", "two") if "notifier_ready" in notifiers.said(name)}
+        assert len(leaders) == 1, _logs(notifiers)
+        for number in range(kills):
+            wanted = alerts * (number + 2)
+            leader = notifiers.leader()
+            assert leader is not None
+            await stream.step(alerts)
+            if number % 2:
+                await heard(stream, there, wanted - alerts + 1, notifiers)
+            notifiers.kill(leader)
+            (Path(directory) / f"{leader}.log").unlink()
+            await heard(stream, there, wanted, notifiers)
+            notifiers.start(leader)
+        await ticking(stream, time.monotonic() + 2)
+        return told(there)
+
+
+def test_each_alert_once_and_an_heir_tells_what_was_left(broker: Broker, tmp_path: Path) -> None:
+    found = asyncio.run(story(broker, tmp_path, 20, kills=1))
+    assert len(found) == len({queue for queue, _, _ in found}) == 40, "one alert a queue, with one id"
+    assert sum(found.values()) <= 40 + 1
+
+
+@pytest.mark.nightly
+def test_a_thousand_alerts_and_four_kills(broker: Broker, tmp_path: Path) -> None:
+    found = asyncio.run(story(broker, tmp_path, 1_000, kills=4))
+    assert len(found) == len({queue for queue, _, _ in found}) == 5_000
+    assert sum(found.values()) <= 5_000 + 4
