@@ -17,9 +17,10 @@ on Kafka. Unknown fields are ignored, so newer writers work.
 from __future__ import annotations
 
 import zlib
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 EVENTS = "chat.events"
 READINGS = "chat.readings"
@@ -69,11 +70,11 @@ class Event(msgspec.Struct, omit_defaults=True):
     """What the source said, only where `at` is not that."""
     clock_suspect: bool = False
     replay: bool = False
-    sentiment: float | None = None
+    sentiment: Annotated[float, Meta(ge=-1, le=1)] | None = None
     """Of a customer's public text: −1 to 1 in three decimals (`streams.stamps`). None: unread, or nothing to read."""
-    keywords: list[str] = []
+    keywords: Annotated[list[str], Meta(max_length=8)] = []
     """Of the same: at most eight words, the rarest first."""
-    gains: dict[str, int] = {}
+    gains: Annotated[dict[str, Annotated[int, Meta(ge=1, le=65_535)]], Meta(max_length=8)] = {}
     """What the worker's model took it to be about when it came: topic → thousandths of log-probability above the topics
     that are not named, at least 1 (`streams.labels.Reader`). It stays with the event, so a fold anew sums the same."""
 
