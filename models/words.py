@@ -25,7 +25,7 @@ from models.feeling import Lexicon
 
 KEPT = 8
 """Words of a message at most."""
-MOST = 1_000
+MOST = 400
 """Characters of a text that are read: a bound on what one message may cost."""
 LONGEST = 24
 """Letters of an English word at most; what is longer is none."""
