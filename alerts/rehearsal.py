@@ -8,7 +8,8 @@ tests:
     key: {queue: returns}          # tenant: default; queue and channel: *
     values:                        # field → values, tick by tick; the last one stays. 30*4 is 30 four times
       backlog: [0, 30*4, 0]
-      30m.service_level: [0.9]     # of a window; volume.surge: of the volume
+      30m.service_level: [0.9]     # of a window; volume.surge: of the volume; topic.refund.change: of a topic
+      agents: [2]                  # how many people are at work
     expect:                        # every change of state, no more and no less
       - {after: 2m30s, rule: backlog-high, state: firing}
 ```
@@ -103,6 +104,7 @@ def _readings(names: Mapping[str, Any], now: Mapping[str, Any]) -> Readings:
     windows: dict[str, dict[str, Any]] = {name: {} for name in WINDOWS}
     volume: dict[str, Any] = {}
     about: dict[str, Any] = {}
+    topics: dict[str, dict[str, Any]] = {}
     for name, value in now.items():
         place, dot, metric = name.partition(".")
         if name in _TENANT:
@@ -111,8 +113,16 @@ def _readings(names: Mapping[str, Any], now: Mapping[str, Any]) -> Readings:
             windows[place][metric] = value
         elif dot and place == "volume":
             volume[metric] = value
+        elif dot and place == "topic" and "." in metric:
+            topic, _, field = metric.rpartition(".")
+            topics.setdefault(topic, {"topic": topic})[field] = value
         elif not dot:
             key[name] = value
         else:
-            raise ValueError(f"values: {name!r} is nowhere (allowed: a field, 30m.FIELD, volume.FIELD)")
-    return Readings([{**key, "windows": windows, "volume": volume}], {tenant: TenantReading(**about)})
+            raise ValueError(
+                f"values: {name!r} is nowhere (allowed: a field, 30m.FIELD, volume.FIELD, topic.NAME.FIELD)"
+            )
+    work = {"tenant": tenant, "status": "online", "queues": [key["queue"]]}
+    agents = [{**work, "agent": f"a{number}"} for number in range(int(key.pop("agents", 0)))]
+    whole = {**key, "windows": windows, "volume": volume, "topics": list(topics.values())}
+    return Readings([whole], {tenant: TenantReading(**about)}, agents)

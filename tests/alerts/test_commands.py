@@ -12,6 +12,7 @@ from alerts.rehearsal import rehearse
 from alerts.rules import SHIPPED, RulesError, load
 from alerts.webhook import Webhook
 from config.settings import Channel, Settings
+from tests.alerts.build import rules
 from tests.alerts.receiver import receiver, run
 from tests.alerts.test_tell import Fake
 
@@ -80,6 +81,25 @@ tests:
       - {after: 6m, rule: ingest-lag, state: resolved}
 """
     assert rehearse(load(None), text) == []
+
+
+def test_topics_and_people_can_be_rehearsed() -> None:
+    ruleset = rules("""
+- {name: refunds, metric: topic_change, scope: {queue: "*", topic: "ref*"}, fire: "> 3", min_n: 10}
+- {name: short, metric: agents_needed, scope: {queue: "*"}, fire: ">= 1"}
+""")
+    text = """
+tests:
+  - name: a topic rises
+    key: {queue: q}
+    values: {topic.refund.count: [5, 20], topic.refund.change: [9], topic.login.change: [9], topic.login.count: [99]}
+    expect: [{after: 1m, rule: refunds, state: firing}]
+  - name: two people cannot empty it
+    key: {queue: q}
+    values: {backlog: [0, 60], agents: [2], 30m.closed: [30], 30m.offered: [30]}
+    expect: [{after: 1m, rule: short, state: firing}]
+"""
+    assert rehearse(ruleset, text) == []
 
 
 @pytest.mark.parametrize(
