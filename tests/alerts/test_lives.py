@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from alerts.notices import Maintenance, Policy, about, labels_of
 from alerts.orders import acknowledge
 from alerts.ourselves import catching_up, channel_down, expired, rules_refused
 from alerts.outbox import TOPIC, Store
+from alerts.policy import parse as policy_of
 from alerts.readings import EVERYWHERE, TenantReading
 from alerts.render import to_object
 from alerts.rule import Ruleset
@@ -20,7 +22,7 @@ from alerts.rules import RulesError, load, parse
 from alerts.state import ACKNOWLEDGED, FIRING, RESOLVED, State
 from alerts.tell import DOWN_MS
 from alerts.watch import MANY_OLD, Watch
-from config.settings import Label, Labels
+from config.settings import Channel, Label, Labels
 from streams.events import REAL
 from tests.alerts.build import BACKLOG, T0, M, S, Story, key, readings, rules
 
@@ -149,8 +151,6 @@ def behind(watch: Watch, at: int, ticks: int, backlog: int = 0) -> None:
 
 
 def told_of(store: Store) -> list[tuple[str, str]]:
-    import json
-
     rows = store.due("ops", 1 << 60, 1_000)
     return [(json.loads(row.body)["rule"], row.state) for row in rows]
 
@@ -279,3 +279,18 @@ def test_the_shipped_rules_are_all_that_is_promised_and_each_says_what_to_do(tmp
         assert rule.advice is not None, rule.name
         assert rule.advice["zh"], rule.name
         assert rule.advice["en"], rule.name
+
+
+def test_only_letters_with_a_picture_carry_the_last_hours() -> None:
+    with Store(":memory:") as store:
+        policy = policy_of("rules: []", "r.yaml", [_channel("mail", "email"), _channel("hook", "webhook")], [])
+        watch = Watch(store, rules(BACKLOG), policy, now=lambda: T0)
+        watch.chart_of = lambda alert: {"from": 0, "customer_messages": [1, 2], "of": alert.slot.queue}
+        behind(watch, T0, 1, backlog=30)
+        bodies = {name: json.loads(store.due(name, 1 << 60)[0].body) for name in ("mail", "hook")}
+        assert bodies["mail"]["chart"]["of"] == "returns"
+        assert "chart" not in bodies["hook"]
+
+
+def _channel(name: str, kind: Any) -> Channel:
+    return Channel(name=name, type=kind)
