@@ -1,4 +1,4 @@
-"""Changing `events.toml` by command, and noticing that it changed.
+"""Changing `events.toml` by command.
 
 The commands change the text of the file, so that everything else in it stays as a person wrote it. The file is replaced
 whole or not at all, and by one command at a time.
@@ -13,38 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from config.calendar_events import KEYS, EventsError, Planned, event_of, local_time, parse, planned, zone_of
+from config.calendar_events import KEYS, EventsError, Planned, event_of, local_time, parse, zone_of
 from config.lines import key_lines
-
-
-class Watched:
-    """A file of events, read again when it changes. A mistake in it leaves in force what was read before."""
-
-    def __init__(self, path: Path | None) -> None:
-        self.path = path
-        self.events: list[Planned] = planned(path)
-        """In force. Making this raises `EventsError`, so that a role does not start with a wrong file."""
-        self._seen = self._stamp()
-
-    def changed(self) -> bool:
-        """Look at the file; whether other events are in force now.
-
-        Raises:
-            EventsError: once for each change for the worse; the old events stay in force.
-        """
-        stamp = self._stamp()
-        if stamp == self._seen:
-            return False
-        self._seen = stamp
-        before, self.events = self.events, planned(self.path)
-        return before != self.events
-
-    def _stamp(self) -> tuple[int, ...]:
-        try:
-            found = self.path.stat() if self.path else None
-        except OSError:
-            found = None
-        return (found.st_mtime_ns, found.st_size, found.st_ino) if found else ()
 
 
 def add(path: Path, entry: Mapping[str, Any]) -> Planned:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from config.calendar_events import EventsError, Planned, listed, parse, planned
-from config.calendar_file import Watched, add, remove
+from config.calendar_file import add, remove
 
 SALE = """# ours
 zone = "Asia/Shanghai"
@@ -136,23 +136,6 @@ def test_commands_at_the_same_time_lose_nothing(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert {event.name for event in planned(file)} == {f"e{n}" for n in range(16)}
-
-
-def test_a_changed_file_is_read_again_and_a_mistake_leaves_the_old_events_in_force(tmp_path: Path) -> None:
-    file = tmp_path / "events.toml"
-    watched = Watched(file)
-    assert not watched.changed()
-    file.write_text(SALE)
-    assert watched.changed()
-    assert not watched.changed()
-    file.write_text(SALE + "[[event]]\n")
-    with pytest.raises(EventsError, match=":17: name is missing"):
-        watched.changed()
-    assert not watched.changed()
-    assert len(watched.events) == 2
-    file.unlink()
-    assert watched.changed()
-    assert watched.events == []
 
 
 def test_the_feed_lists_what_is_under_way_or_comes_within_a_day() -> None:
