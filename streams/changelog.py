@@ -27,6 +27,7 @@ MAX_ROW = 8 << 20
 """Bytes of one row: what a model of volume keeps of one key is far less."""
 TRANSACTION_MS = 30_000
 REQUEST_MS = 5_000
+CLOSE_S = 5.0
 UNSURE_S = 5.0
 """So long a sending waits for the broker before the lease's word is enough."""
 _LINE = TopicPartition(TOPIC, 0)
@@ -131,6 +132,9 @@ class Changelog:
                 self._begun += 1
             try:
                 await self._transaction(copies)
+            except asyncio.CancelledError:
+                self._waiting = copies + self._waiting  # nobody knows whether they were written: `close` does it again
+                raise
             except Lost as lost:
                 self._lost = lost
                 await self._tell()
@@ -218,11 +222,15 @@ class Changelog:
                 await asyncio.wait_for(producer.stop(), 5)
 
     async def close(self) -> None:
-        """Write what waits, if that can be done soon, and let go."""
-        if self._producer is not None and self._waiting and self._lost is None:
-            with contextlib.suppress(KafkaError, OSError, TimeoutError, Lost, AssertionError):
-                await asyncio.wait_for(self._transaction(self._waiting), 5)
+        """Write what waits, if that can be done soon and nobody else leads, and let go."""
+        led = self._producer is not None
         await self._drop_producer()
+        if led and self._waiting and self._lost is None and self._lease_ours():
+            with contextlib.suppress(KafkaError, OSError, TimeoutError, Lost, AssertionError):
+                async with asyncio.timeout(CLOSE_S):
+                    self._producer = await self._opened()
+                    await self._transaction(self._waiting)
+            await self._drop_producer()
 
     async def _ensure(self) -> None:
         admin = AIOKafkaAdminClient(bootstrap_servers=self._bootstrap, request_timeout_ms=REQUEST_MS)

@@ -54,6 +54,9 @@ class Home(Protocol):
     def judged(self) -> Mapping[str, int]:
         """Clock → the last tick that whoever leads has judged, as far as is known here."""
 
+    def ours(self) -> bool:
+        """Whether nobody else can lead now."""
+
     async def until_lost(self) -> None:
         """Keep the lead.
 
@@ -103,6 +106,10 @@ class Directory:
         """As the file says."""
         return self._judged
 
+    def ours(self) -> bool:
+        """Once locked, always."""
+        return self._store is not None
+
     async def until_lost(self) -> None:
         """A lock is not lost while the process lives."""
         await asyncio.Event().wait()
@@ -142,6 +149,10 @@ class Shared:
     def judged(self) -> Mapping[str, int]:
         """As the changelog says."""
         return self._store.judged()
+
+    def ours(self) -> bool:
+        """As the lease says."""
+        return self._lease.ours()
 
     async def until_lost(self) -> None:
         """Renew the lease and write the changelog.

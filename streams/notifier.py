@@ -266,7 +266,7 @@ async def _lead(
         desk = set_up(settings, store, producer, pace=pace)
         plan, saying = Plan(file_of(settings), policy_of), Saying(shelf, producer)
         labels, parity = settings.labels.model_dump(mode="json"), reader.parity
-        show = Show(url, reader.shown, _lists(desk, plan, reader.shown), labels, parity.verdict.told)
+        show = Show(url, reader.shown, _lists(desk, plan, reader.shown, home), labels, parity.verdict.told)
         questions = Questions(settings)
         try:
             await producer.start()
@@ -326,8 +326,10 @@ def _insight_of(shelf: Shelf, saying: Saying, policy_of: Policies, plan: Plan) -
     return of
 
 
-def _lists(desk: Desk, plan: Plan, shown: Present) -> Any:
+def _lists(desk: Desk, plan: Plan, shown: Present, home: Home) -> Any:
     def of(tenant: str) -> dict[str, Any]:
+        if not home.ours():  # one that was only asleep must not write what was
+            raise ConnectionError("the lease is not ours now")
         watch = desk.watch
         events = [] if tenant == EVERYWHERE else plan.listed(tenant, shown.as_of(tenant))
         return {"alerts": watch.open_alerts(tenant), "silences": watch.silences(tenant), "events": events}
