@@ -185,3 +185,44 @@ def test_what_concerns_the_whole_stack_is_shown_once_to_those_who_see_all_tenant
     assert [alert["alert"] for alert in every["alerts"]].count("a-lag") == 1
     assert "*" not in every["clocks"]
     assert held.tenants() == {"demo"}
+
+
+def test_who_may_not_read_sees_no_sample_of_what_was_written() -> None:
+    present = surge(NOW)
+    for key in present["keys"]:
+        key["samples"] = ["a masked sample"]
+    for alert in present["lists"]["demo"]["alerts"]:
+        alert["samples"] = ["a masked sample"]
+    held = held_of(present)
+    reader, wall = Feed(Scope("demo"), "UTC", {}), Feed(Scope("demo", reads=False), "UTC", {})
+    assert b"a masked sample" in reader.snapshot(held, Now(NOW))
+    for frame in (wall.snapshot(held, Now(NOW)), wall.delta(held, Now(NOW), -1)):
+        assert b"a masked sample" not in frame
+        assert len(json.loads(frame)["keys"]) == len(present["keys"])
+        assert json.loads(frame)["alerts"]
+
+
+def test_parity_is_told_of_the_tenants_in_sight_only() -> None:
+    present = surge(NOW)
+    fault = {
+        "tenant": "rival",
+        "queue": "q",
+        "channel": "web",
+        "minute": "x",
+        "field": "offered",
+        "live": 1,
+        "stored": 2,
+    }
+    told = {
+        "checked_at": "2026-11-21T10:00:00.000Z",
+        "compared": 9,
+        "by": {"rival": {"faults": 2, "first_fault": fault}},
+    }
+    present["meta"]["parity"] = told
+    held = held_of(present)
+    own = snapshot(feed("demo"), held)["parity"]
+    assert own == {"checked_at": told["checked_at"], "compared": 9, "faults": 0, "first_fault": None}
+    assert snapshot(feed("*"), held)["parity"]["first_fault"] == fault
+    assert snapshot(feed("*"), held)["parity"]["faults"] == 2
+    present["meta"]["parity"] = None
+    assert snapshot(feed("demo"), held_of(present))["parity"] is None
