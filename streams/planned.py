@@ -22,12 +22,14 @@ LOOK_EVERY_S = 1.0
 class Plan:
     """The events of a file (None: there is none). One that cannot be read leaves those known in force."""
 
-    def __init__(self, path: Path | None, policy_of: Callable[[str], Policy]) -> None:
-        self._path, self._policy_of = path, policy_of
+    def __init__(
+        self, path: Path | None, policy_of: Callable[[str], Policy], look_every_s: float = LOOK_EVERY_S
+    ) -> None:
+        self._path, self._policy_of, self._look_every_s = path, policy_of, look_every_s
         self._events: list[Planned] = []
         self._days: dict[str, Days] = {}
         self._read: object = None
-        self._looked_at = -LOOK_EVERY_S
+        self._looked_at = -look_every_s
 
     def days(self, tenant: str) -> Days:
         """The days of a tenant: the same object until something changes."""
@@ -49,7 +51,7 @@ class Plan:
 
     def _look(self) -> None:
         now = time.monotonic()
-        if now - self._looked_at < LOOK_EVERY_S:
+        if now - self._looked_at < self._look_every_s:
             return
         self._looked_at = now
         mark = _mark(self._path)

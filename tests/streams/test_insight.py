@@ -8,11 +8,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from models.moments import Days, Planned
 from streams.events import Segment
 from streams.shelf import File, Memory
 from streams.windows import MINUTE
 from tests.models.streams import counts
-from tests.streams.watching import MONDAY, Counts, Stage
+from tests.streams.watching import MONDAY, Broker, Counts, Stage
 
 LEAF, QUEUE, ALL = ("billing", "web"), ("billing", "*"), ("*", "*")
 RATE = 40.0
@@ -192,6 +193,21 @@ def test_a_damaged_model_starts_afresh_and_spares_the_others(stage: Stage) -> No
     other.hear([base(stage), *other.filling(NOW, {LEAF: 40})])
     assert other.key("*", "*")["volume"]["learned_days"] > 0.3
     assert other.key("billing", "web")["volume"]["learned_days"] < 0.05
+
+
+def test_what_an_empty_broker_forgot_is_said_again_at_a_start(stage: Stage) -> None:
+    other = Stage(stage.shelf, Broker())
+    other.hear([])
+    assert other.rows == stage.rows
+    assert len(stage.rows) > 1_000
+
+
+def test_a_planned_event_lifts_what_is_expected(stage: Stage) -> None:
+    before = stage.key()["volume"]["expected"]
+    stage.days = Days(planned=(Planned(NOW, NOW + 60 * MINUTE, 5.0),))
+    shown = surge(stage, NOW, 5.0, 4)
+    assert stage.key()["volume"]["expected"] == pytest.approx(5 * before, rel=0.2)
+    assert not any(on for _, on in shown)
 
 
 def test_a_damaged_file_is_set_aside(tmp_path_factory: pytest.TempPathFactory) -> None:
