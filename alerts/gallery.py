@@ -68,7 +68,7 @@ def surge() -> Alert:
     )
     impact = {
         "backlog": 74, "oldest_ms": 11 * _MINUTE, "frt_p90_ms": 6 * _MINUTE, "agents_needed": 4, "drain_s": None,
-        "drain_plus": {"1": None, "2": 4_100, "4": 840},
+        "drain_plus": {"1": None, "2": 4_100, "4": 840}, "sentiment": -0.41, "sentiment_change": -0.33,
     }  # fmt: skip
     said = ("退款三天了还没到账，什么时候能到？", "refund [order] still not in my account")
     facts = Facts(26.0, 12.0, 41.0, drivers, ("退款", "没到账", "三天"), said, impact)

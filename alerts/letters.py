@@ -153,6 +153,10 @@ def _impact(body: Body, language: Language) -> Iterable[str]:
         ("首次响应 P90" if zh else "first response P90", impact.get("frt_p90_ms"), "ms"),
     ]
     told = [f"{name} {amount(value, kind, language)}" for name, value, kind in waits if value is not None]
+    mood, change = impact.get("sentiment"), impact.get("sentiment_change")
+    if mood is not None:
+        against = "" if change is None else f"（较今日 {change:+.2f}）" if zh else f" ({change:+.2f} against today)"
+        told.append(f"{'情绪' if zh else 'mood'} {mood:+.2f}{against}")
     if told:
         yield ("影响：" if zh else "Impact: ") + ("，" if zh else ", ").join(told)
 
