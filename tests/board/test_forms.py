@@ -163,3 +163,45 @@ def test_the_minute_under_way_stands_with_the_rate_of_now(still: Page) -> None:
 )  # fmt: skip
 def test_a_filter_takes_stars(still: Page, pattern: str, name: str, fits: bool) -> None:
     assert ask(still, "model", f"m.matches({json.dumps(pattern)}, {json.dumps(name)})") is fits
+
+
+@pytest.mark.parametrize(
+    ("zone", "noon", "begin"),
+    [
+        ("Asia/Shanghai", "2026-11-21T04:00:00Z", "2026-11-20T16:00:00.000Z"),
+        ("Europe/Berlin", "2026-10-25T12:00:00Z", "2026-10-24T22:00:00.000Z"),
+        ("Europe/Berlin", "2026-03-29T12:00:00Z", "2026-03-28T23:00:00.000Z"),
+        ("America/New_York", "2026-11-01T15:00:00Z", "2026-11-01T04:00:00.000Z"),
+    ],
+)
+def test_a_day_begins_at_midnight_also_when_the_clocks_are_changed(
+    still: Page, zone: str, noon: str, begin: str
+) -> None:
+    said = ask(still, "history", f"new Date(m.midnight(Date.parse('{noon}'), '{zone}')).toISOString()")
+    assert said == begin
+
+
+@pytest.mark.parametrize(
+    ("search", "strange"),
+    [
+        ("?queue=a&window=5m", []),
+        ("?window=7m", ["window=7m"]),
+        ("?page=admin&x=1", ["page=admin", "x=1"]),
+        ("?queue=" + "q" * 300, ["queue=" + "q" * 54]),
+        ("?sort=-oldest&arrivals", []),
+        ("?lang=fr", ["lang=fr"]),
+    ],
+)
+def test_a_link_is_understood_or_named(still: Page, search: str, strange: list[str]) -> None:
+    assert ask(still, "address", f"m.read('{search}', {{lang: 'en', theme: 'dark'}}).strange") == strange
+
+
+def test_a_link_says_what_was_chosen_and_nothing_that_is_usual(still: Page) -> None:
+    script = """(() => {
+      const { choice } = m.read('?queue=a&window=30m&arrivals&ticket=x', {lang: 'en', theme: 'dark'});
+      return [m.write(choice, new Set()), m.write({...choice, page: 'behind', of: 'backlog'}, new Set(['lang']))];
+    })()"""
+    assert ask(still, "address", script) == [
+        "/?queue=a&arrivals=",
+        "/?lang=en&page=behind&queue=a&arrivals=&of=backlog",
+    ]
