@@ -141,7 +141,8 @@ def compared() -> set[str]:
 ELSEWHERE = {
     "sentiment": "alerts/test_rules.py", "expected": "alerts/test_state.py", "low": "alerts/test_state.py",
     "high": "alerts/test_state.py", "surge": "alerts/test_state.py", "lull": "alerts/test_state.py",
-    "ingest_lag": "alerts/test_state.py", "no_data": "alerts/test_state.py", "stream_age": "alerts/test_state.py",
+    "ingest_lag": "alerts/test_state.py", "parity_faults": "streams/test_parity.py",
+    "no_data": "alerts/test_state.py", "stream_age": "alerts/test_state.py",
     "dead_letters": "alerts/test_state.py", "late_total": "streams/test_metrics.py",
     "rate_per_min": "streams/test_metrics.py", "novelty": "streams/test_metrics.py",
     "topic_count": "alerts/test_lives.py", "topic_share": "alerts/test_lives.py",

@@ -7,7 +7,12 @@ from typing import Any
 
 import pytest
 
+from alerts.judging import judge
+from alerts.readings import Readings, TenantReading
+from alerts.rules import load
+from alerts.state import State
 from streams import parity
+from streams.events import REAL
 from streams.parity import CLOCKS, Parity, Place, Verdict
 from tests.conformance.cases import Row
 from tests.streams.line import Line, event_of
@@ -126,3 +131,14 @@ def test_the_whole_day_is_walked_through() -> None:
     stored.bent = {"messages": 1}
     rounds(watch, stored, 90)
     assert watch.verdict.faults("t") == 1
+
+
+def test_the_shipped_rule_alarms_a_fault_and_resolves_once_it_is_mended() -> None:
+    rules = load(None)
+    assert rules.by_name["parity"].metric.name == "parity_faults"
+    state, said = State(), []
+    for second, faults in enumerate((None, 0, 2, 2, 0)):
+        readings = Readings(tenants={"t": TenantReading(parity_faults=faults)})
+        state, changes = judge(state, rules, REAL, NOW + second * 1_000, readings)
+        said += [(second, str(change.alert.state), change.alert.slot.tenant) for change in changes]
+    assert said == [(2, "firing", "t"), (4, "resolved", "t")]
