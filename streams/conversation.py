@@ -103,7 +103,7 @@ class Conversation(msgspec.Struct, array_like=True):
 
     def knows(self, name: str) -> bool:
         """Whether an event of this id has come before."""
-        return self.log.has(name) or name in self.late
+        return (self.log.n > 0 and self.log.has(name)) or name in self.late
 
 
 class Fold:
@@ -111,6 +111,8 @@ class Fold:
 
     `deltas` collects what the marks came to, `touched` whether all was folded anew.
     """
+
+    __slots__ = ("_hints", "_targets", "amended", "conversation", "deltas", "policy", "refolded")
 
     def __init__(self, conversation: Conversation, policy: Policy) -> None:
         self.conversation = conversation

@@ -52,23 +52,15 @@ def entry(event: Event, policy: Policy) -> Entry:
     """An event as the fold keeps it."""
     message = event.kind == "message"
     what = (("note" if event.private else event.author) if message else event.kind) or "note"
-    return Entry(
-        at=event.at,
-        seq=event.seq,
-        id=event.id,
-        what=what,
-        who=event.author_id if message else event.agent,
-        queue=event.queue,
-        channel=event.channel,
-        customer=event.customer,
-        by=event.by,
-        resolved=event.resolved,
-        topic=event.topic,
-        score=event.score or 0,
-        goodbye=what == "customer" and policy.goodbye(event.text),
-        sentiment=None if event.sentiment is None or what != "customer" else round(1_000 * event.sentiment),
-        words=hashed(event.keywords) if what == "customer" else b"",
-    )
+    new = Entry(
+        event.at, event.seq, event.id, what, event.author_id if message else event.agent, event.queue, event.channel,
+        event.customer, event.by, event.resolved, event.topic, event.score or 0,
+    )  # fmt: skip
+    if what == "customer":
+        new.goodbye = policy.goodbye(event.text)
+        new.sentiment = None if event.sentiment is None else round(1_000 * event.sentiment)
+        new.words = hashed(event.keywords)
+    return new
 
 
 class Log(msgspec.Struct, array_like=True):

@@ -217,9 +217,10 @@ class Line:
         for name, episode in fold.amended:
             row = Amendment(self.name, conversation.id, name, self.position, episode)
             self.said.amendments.append(encode(row))
-        if fold.refolded or len(conversation.episodes) != len(conversation.standings):
+        known, there = len(conversation.standings), len(conversation.episodes)
+        if fold.refolded or known != there > 1 or known > there:
             self._restand(fold, now, restating)
-        elif conversation.episodes:
+        elif there:
             self._restand_last(conversation, now, restating)
         self._restance(conversation)
         self.schedule(conversation, now)
@@ -228,6 +229,8 @@ class Line:
     def _restand_last(self, conversation: Conversation, now: int, restating: bool) -> None:
         """Where nothing reached back, only the last episode may stand otherwise."""
         last, standings = conversation.episodes[-1], conversation.standings
+        if not standings:
+            standings.append(NOTHING)
         old, new = standings[-1], standing(last, now)
         if old != new:
             standings[-1] = new
@@ -291,7 +294,7 @@ class Line:
 
     def _recount(self, was: list[Count], before: str, now: list[Count], channel: str, restating: bool) -> None:
         """Take away what is no more and add what is new; what stays is not touched."""
-        same = set(was).intersection(now) if before == channel else ()
+        same = set(was).intersection(now) if was and before == channel else ()
         for queue, minute, field, n in was:
             if (queue, minute, field, n) not in same:
                 bump(self.pane((queue, before, minute), restating).counts, field, -n)

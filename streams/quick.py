@@ -1,4 +1,4 @@
-"""The short way for what most events are: one more message, in order, in an open episode that a person has answered.
+"""The short way for what most events are: one more message, in order, in an open episode.
 
 It does what `streams.conversation.Fold` and `Line.settle` would, without looking at the rest of the episode: of such a
 message only counts and the turn change. Plainer than the house style, for it runs for most of what comes
@@ -34,14 +34,13 @@ _pack = msgspec.msgpack.Encoder().encode
 
 
 def quick(line: Line, conversation: Conversation, event: Event) -> bool:
-    """Apply such a message. False: it is something else, and nothing was done."""
+    """Apply a message, if it is such a one. False: it is something else, and nothing was done."""
     author = event.author
-    if (author not in {"customer", "agent"}) or event.kind != "message" or event.private or not conversation.episodes:
+    if (author not in {"customer", "agent"}) or event.private or not conversation.episodes:
         return False
     episode, stance, log, at = conversation.episodes[-1], conversation.stance, conversation.log, event.at
     if (
         stance is None
-        or episode.reply_at is None
         or episode.away_at is not None
         or at <= log.at
         or at < line.tenant.closed_until
@@ -49,6 +48,8 @@ def quick(line: Line, conversation: Conversation, event: Event) -> bool:
         or line.now - at >= line.policy.silence
         or (conversation.greatest_at if event.replay else event.received_at) - at > DAY
     ):
+        return False
+    if episode.reply_at is None and (author == "agent" or not _waits(episode)):
         return False
     if author == "agent" and (episode.held is None or episode.stay is not None or episode.frt_any_ms is None):
         return False
@@ -77,6 +78,11 @@ def quick(line: Line, conversation: Conversation, event: Event) -> bool:
         row.queue, row.channel = episode.queue, episode.channel
     line.said.events.append(_encode(row))
     return True
+
+
+def _waits(episode: Episode) -> bool:
+    """Whether the customer, not gone, has asked for a first response already: one more message changes counts alone."""
+    return episode.demand_at is not None and episode.unanswered_since is not None and episode.gone_at is None
 
 
 def _customer(line: Line, stance: Stance, episode: Episode, event: Event) -> tuple[Entry, str | None]:

@@ -117,7 +117,7 @@ class Shard:
                 conversation = line.conversations.get(event.conversation or "")
                 if conversation is None:
                     conversation = line.conversation(event.conversation or "")
-                if not quick(line, conversation, event):
+                if event.kind != "message" or not quick(line, conversation, event):
                     self._fold(line, conversation, event)
         if self._labelled:
             self._teach()
@@ -150,8 +150,10 @@ class Shard:
         """Apply an event to its conversation, whatever it is."""
         if conversation.knows(event.id):
             return
-        self._forget(line, conversation, event)
-        stamp(event)
+        if conversation.stance is None and conversation.episodes:
+            self._forget(line, conversation, event)
+        if event.sentiment is None and event.author == "customer":
+            stamp(event)
         if _late(conversation, event):
             line.changed.add(conversation.id)
             conversation.late.append(event.id)
