@@ -64,12 +64,23 @@ Answers = Callable[[Asked, Asker], Awaitable[Mapping[str, Any] | bytes]]
 
 
 class Api:
-    """Answers questions. `routes` says which; the table in `gateway.routes` says which there must be."""
+    """Answers questions. `routes` says which; the table in `gateway.routes` says which there must be.
 
-    def __init__(self, settings: Settings, mirror: Mirror, boards: Boards, links: Links) -> None:
+    `differs` is told of every receipt whose number came to something else when it was reckoned anew.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        mirror: Mirror,
+        boards: Boards,
+        links: Links,
+        differs: Callable[[], None] = lambda: None,
+    ) -> None:
         self.questions = Questions(settings)
         self._mirror = mirror
         self._boards = boards
+        self._differs = differs
         self._links = links
         self._policies = Policies(settings)
         self.routes: dict[str, Answers] = {
@@ -134,6 +145,13 @@ class Api:
         return await history(self.questions, question, asker.tenant)
 
     async def _receipt(self, question: Asked, asker: Asker) -> Mapping[str, Any]:
+        answer = await self._receipt_of(question, asker)
+        if answer["settled"] and answer["difference"]:
+            self._differs()
+            log.error("receipt_differs", tenant=asker.tenant, metric=answer["metric"], by=answer["difference"])
+        return answer
+
+    async def _receipt_of(self, question: Asked, asker: Asker) -> Mapping[str, Any]:
         policy = self._policies(asker.tenant)
         if question.maybe("conversation") is not None:
             return await of_episode(self.questions, question, asker.tenant, policy)

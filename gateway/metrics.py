@@ -28,6 +28,7 @@ class Metrics:
         self.cut = self._counter("connections_cut_total", "Connections cut because they do not read.")
         self.connections = self._gauge("connections", "Open connections.", "door")
         self.pending = self._gauge("pending_bytes", "Accepted and not yet safe.")
+        self.differs = self._counter("receipts_differ_total", "Receipts whose number was another when reckoned anew.")
         self.loop_lag = self._gauge("loop_lag_seconds", "How late the loop last got to what was due.")
         self.position = self._gauge("journal_position", "Last position that is safe in the journal.")
         self.fed = self._gauge("journal_fed_position", "Position up to which the broker has the journal.")

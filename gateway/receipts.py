@@ -24,8 +24,9 @@ from streams.metrics import CATALOGUE, COUNTS, FORMULA, Place
 from streams.policy import Policy
 from streams.windows import pane_of
 
-SETTLING_S, PAUSE_S = 2.5, 0.2
-"""So long a difference is looked at again: the feed and ClickHouse may be as of different ticks."""
+SETTLING_S, PAUSE_S, STOOD = 2.5, 0.2, 3
+"""So long a difference is looked at again, until both sides have stood still so many times: neither is ever as of the
+same instant as the other while messages come."""
 
 Shown = Callable[[str | None], tuple[float | None, str | None]]
 """Window → the number as the live feed has it now, and as of when."""
@@ -170,11 +171,16 @@ async def of_key(questions: Questions, question: Asked, tenant: str, policy: Pol
         raise Wrong("episode: without conversation", "say both, or neither")
     loop = asyncio.get_running_loop()
     deadline = loop.time() + SETTLING_S
+    stood = 0
+    before: Any = None
     while True:
         answer = await _receipt(questions, question, tenant, policy, shown)
-        agreed = answer["difference"] == 0 or answer["settled"]
-        if agreed or loop.time() > deadline:
+        stood = stood + 1 if before == (answer["value"], answer["recomputed"]) else 0
+        before = (answer["value"], answer["recomputed"])
+        if answer["difference"] == 0:
             return answer
+        if loop.time() > deadline or (answer["settled"] and stood >= STOOD):
+            return answer | {"settled": answer["settled"] and stood >= STOOD}
         await asyncio.sleep(PAUSE_S)
 
 

@@ -123,7 +123,7 @@ class Gateway:
         self.handover = Handover(settings.redis.url.get_secret_value())
         self.links = Links(settings.redis.url.get_secret_value())
         boards = Boards(boards_of(settings))
-        self.api = Api(settings, self.mirror, boards, self.links)
+        self.api = Api(settings, self.mirror, boards, self.links, self.metrics.differs.inc)
         self.doings = Doings(self.handover, boards, self.links, settings.secret.get_secret_value())
         self._addresses: Counter[str] = Counter()
         self._open: dict[ServerConnection, Claims] = {}
