@@ -33,6 +33,7 @@ async def longest_wait(work: asyncio.Future[object] | asyncio.Task[object]) -> f
     return worst
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("frame", [HOSTILE, STRICT], ids=["digits", "objects"])
 def test_a_large_frame_is_read_in_turns_and_comes_to_the_same(frame: str) -> None:
     async def story() -> None:

@@ -12,6 +12,8 @@ from streams.events import EpisodeRow, EventRow
 from tests.conformance.cases import Row, load_cases, now_ms
 from tests.sinks.test_views import line_of
 
+pytestmark = pytest.mark.slow
+
 CASES = load_cases()
 
 
