@@ -33,6 +33,13 @@ CREATE TABLE IF NOT EXISTS learned (one INTEGER PRIMARY KEY CHECK (one = 1), n I
 """
 
 
+_NEW_EXAMPLE = """
+INSERT INTO examples (n, value)
+SELECT 1 + max(ifnull((SELECT max(n) FROM examples), 0), ifnull((SELECT n FROM learned), 0)), ?
+"""
+"""Above all that are there and all that were learned, also in a file to which only these tables were carried over."""
+
+
 class Batch(NamedTuple):
     """What one partition commits."""
 
@@ -94,7 +101,7 @@ class Files:
             "INSERT INTO outbox (partition, pos, value) VALUES (?, ?, ?)",
             [(part, batch.position, value) for value in batch.readings],
         )
-        self._db.executemany("INSERT INTO examples (value) VALUES (?)", [(value,) for value in batch.examples])
+        self._db.executemany(_NEW_EXAMPLE, [(value,) for value in batch.examples])
         self._db.execute("INSERT OR REPLACE INTO applied VALUES (?, ?)", (part, batch.position))
 
     def position(self, partition: int) -> int:

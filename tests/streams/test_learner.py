@@ -169,3 +169,15 @@ def test_a_worker_that_starts_waits_for_what_it_had_not_learned_but_not_for_ever
 
     assert asyncio.run(start(deaf=False)) == (True, 3)
     assert asyncio.run(start(deaf=True)) == (False, 0)
+
+
+def test_new_examples_are_numbered_above_what_was_learned_even_in_a_file_made_anew(tmp_path: Path) -> None:
+    files = Files(tmp_path / "worker.db")
+    files.keep_models({"t": b"model"}, 5_000)
+    files.commit([Batch(0, 1, [], [], [b"one", b"two"])])
+    assert files.examples(0) == [(5_001, b"one"), (5_002, b"two")]
+    files.keep_models({}, 5_002)
+    files.commit([Batch(0, 2, [], [], [b"three"])])
+    assert files.examples(0) == [(5_003, b"three")]
+    assert (files.learned(), files.models()) == (5_002, [("t", b"model")])
+    files.close()
