@@ -1,6 +1,7 @@
 // The page of alerts: what is open, what was, and what people thought of each rule.
 
-import { alertsPanel, grade, title } from "./alerts.js";
+import { grade, title } from "./alertcard.js";
+import { alertsPanel } from "./alerts.js";
 import { answered } from "./asked.js";
 import { h } from "./dom.js";
 import * as d from "./draw.js";
