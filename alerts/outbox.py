@@ -19,7 +19,7 @@ from typing import IO, Any, Self
 
 import msgspec
 
-from alerts.state import Alert, Group, Silence, Slot, State
+from alerts.state import RULES_REFUSED, Alert, Group, Silence, Slot, State
 
 VERSION = 1
 KEEP_MS = 7 * 86_400_000
@@ -385,6 +385,17 @@ def chain_broken_at(deeds: Iterable[Mapping[str, Any]]) -> int | None:
             return int(deed["n"])
         previous = str(deed["digest"])
     return None
+
+
+def refused_rules(path: Path) -> str | None:
+    """Why the notifier that uses a file has refused its rules; None: it has not, or nothing can be read now."""
+    query = "SELECT body FROM memory WHERE kind = 'alerts' AND key LIKE ?"
+    try:
+        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=1)) as db:
+            found = db.execute(query, (f'["{RULES_REFUSED}",%',)).fetchone()
+    except sqlite3.Error:
+        return None
+    return None if found is None else str(msgspec.json.decode(found[0], type=Alert).reason)
 
 
 def deeds_in(path: Path) -> tuple[list[dict[str, Any]], int]:

@@ -100,6 +100,18 @@ async def _embedded(directory: Path) -> AsyncIterator[Finding]:
     yield await asyncio.to_thread(_history, *login, "tidewatch", f"see {directory}/logs/sink.log")
     yield await _flowing(_redis_url(directory, run["redis"]), f"see {directory}/logs")
     yield _room(directory)
+    yield await asyncio.to_thread(_rules_in_force, directory)
+
+
+def _rules_in_force(directory: Path) -> Finding:
+    """Whether the running notifier could read its file of rules when that last changed."""
+    from alerts.notifier import FILE
+    from alerts.outbox import refused_rules
+
+    mistake = refused_rules(directory / FILE)
+    if mistake is None:
+        return Finding(True, "the alert rules in force are those of the file")
+    return Finding(False, f"the file of alert rules was refused: {mistake}", "correct it there; no restart is needed")
 
 
 def _redis_url(directory: Path, address: str) -> str:

@@ -13,7 +13,7 @@ from tests.tidewatch.test_cli import assert_one_line, tidewatch
 
 COMMANDS = [
     "rules check", "rules test", "alert list", "alert ack", "alert grade", "alert silence", "alert unsilence",
-    "alert test",
+    "alert test", "audit verify",
 ]  # fmt: skip
 WRONG = "rules:\n  - {name: a, metric: b, fire: '> 1'}\n  - {name: c, metric: backlog, fire: 'much'}\n"
 

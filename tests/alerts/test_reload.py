@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from alerts.outbox import Store
+from alerts.notices import Policy
+from alerts.outbox import Store, refused_rules
 from alerts.policy import load as policy_of
 from alerts.reload import RulesFile
 from alerts.rules import load
@@ -87,6 +88,17 @@ def test_a_file_with_a_mistake_changes_nothing_and_is_one_alert_until_it_is_righ
     house.file.look()
     house.judge(30)
     assert house.states() == {"high": "firing"}
+
+
+def test_what_was_refused_can_be_read_beside_the_notifier(tmp_path: Path) -> None:
+    with Store(tmp_path / "n.db") as store:
+        watch = Watch(store, load(None), Policy(("ops",)))
+        assert refused_rules(tmp_path / "n.db") is None
+        watch.refuse("rules.yaml:3: fire: is missing")
+        assert refused_rules(tmp_path / "n.db") == "rules.yaml:3: fire: is missing"
+        watch.refuse(None)
+        assert refused_rules(tmp_path / "n.db") is None
+    assert refused_rules(tmp_path / "nothing.db") is None
 
 
 def test_a_file_that_is_taken_away_keeps_the_rules(house: House) -> None:
