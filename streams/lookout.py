@@ -21,7 +21,7 @@ from models.base import Corrupt
 from models.moments import Days
 from models.usual import DAY_MS, Key, Usual
 from models.watch import STEP_MS
-from streams.present import ALL, LeafKey, View
+from streams.present import ALL, Bands, LeafKey, View
 from streams.shapes import Shape
 from streams.track import Said, Track, rounded, total
 from streams.usual_row import UsualRow
@@ -33,6 +33,9 @@ QUIET = 3 * DAY_MS
 """A tenant silent for longer is not there: its silence teaches nothing, and a jump of its clock costs nothing."""
 LOUD = 0.5
 """Messages a minute: keys that usually have fewer are shown anew only when something of theirs changes."""
+MOST_RECKONED = 20
+"""Sums of one key that are remembered until they may change."""
+MOST_RECKONED_KEYS = 1_000
 LEAST_DUE = 0.5
 """Messages usual in half an hour; with fewer, a quotient says nothing."""
 MOST_NOVEL = 1_000
@@ -79,6 +82,7 @@ class Lookout:
         self._shapes: dict[Key, Shape] = {}
         self._phases: dict[Key, int] = {}
         self._topics: dict[str, set[str]] = {}
+        self._reckoned: dict[Key, tuple[object, dict[object, Any]]] = {}
         self._before: int | None = None
         self._dropped: set[Key] = set()
 
@@ -179,7 +183,7 @@ class Lookout:
         return counts
 
     def _forget(self, key: Key) -> None:
-        for kept in (self._tracks, self._shapes, self._phases):
+        for kept in (self._tracks, self._shapes, self._phases, self._reckoned):
             kept.pop(key, None)
         if len(key) == 3:
             self._topics.get(key[0], set()).discard(key[2])
@@ -248,7 +252,35 @@ class Lookout:
 
     def window(self, key: Key, first: int, end: int) -> Said | None:
         """The sum over the minutes of `[first, end)` of which something is known."""
-        return total(said for minute in range(first, end, MINUTE) if (said := self.at(key, minute)) is not None)
+        known = self._told(key)
+        found = known.get((first, end), self)
+        if found is self:
+            parts = (self.at(key, minute) for minute in range(first, end, MINUTE))
+            found = known[first, end] = total(said for said in parts if said is not None)
+        return found  # type: ignore[no-any-return]  # what was put in
+
+    def bands(self, key: Key, first: int, end: int) -> Bands:
+        """What is usual in the minutes of `[first, end)`: expected, low and high, None where nothing is known."""
+        known = self._told(key)
+        found = known.get((first, end, "bands"))
+        if found is None:
+            said = [self.at(key, minute) for minute in range(first, end, MINUTE)]
+            found = known[first, end, "bands"] = (
+                [one and one.expected for one in said],
+                [one and one.low for one in said],
+                [one and one.high for one in said],
+            )
+        return found
+
+    def _told(self, key: Key) -> dict[object, Any]:
+        """What was reckoned of a key since the last minute closed, or a surge began or ended."""
+        stamp = self._next, self.usual.standing(key)[0], id(self.usual.days)
+        known = self._reckoned.get(key)
+        if known is None or known[0] != stamp or len(known[1]) > MOST_RECKONED:
+            if len(self._reckoned) >= MOST_RECKONED_KEYS:
+                self._reckoned.clear()
+            known = self._reckoned[key] = stamp, {}
+        return known[1]
 
     def today(self, key: Key, first: int, end: int) -> Said | None:
         """The same for the day that begins at `first`."""

@@ -43,14 +43,18 @@ ThresholdsOf = Callable[[str, str, str], Mapping[str, Mapping[str, float | int |
 """(tenant, queue, channel) → metric → near, warning, critical, min_n: what stands in place of the defaults."""
 
 
+Bands = tuple[list[float | None], list[float | None], list[float | None]]
+"""Expected, low and high, minute by minute."""
+
+
 class Outlook(Protocol):
     """What a tenant's models say of its keys."""
 
     def volume(self, key: LeafKey, now: int) -> dict[str, Any]:
         """`volume` of the live feed but for the rate; `since` in ms."""
 
-    def at(self, key: LeafKey, minute: int) -> Said | None:
-        """What is usual in one minute."""
+    def bands(self, key: LeafKey, first: int, end: int) -> Bands:
+        """What is usual in the minutes of `[first, end)`: expected, low and high; not to be changed."""
 
     def window(self, key: LeafKey, first: int, end: int) -> Said | None:
         """Summed over the minutes of `[first, end)` of which something is known."""
@@ -337,15 +341,16 @@ class View:
         one = self.keys[key]
         panes = [one.panes.get(minute) for minute in range(start, end, MINUTE)]
         outlook = self._outlook_of(self.name)
-        usual = [outlook and outlook.at(key, minute) for minute in range(start, end, MINUTE)]
+        empty: list[float | None] = [None] * len(panes)
+        expected, low, high = (empty,) * 3 if outlook is None else outlook.bands(key, start, end)
         return {
             "from": start,
             "step_s": MINUTE // SECOND,
             "customer_messages": [pane.window.counts.get("customer_messages", 0) if pane else 0 for pane in panes],
             "arrivals": [pane.window.counts.get("arrivals", 0) if pane else 0 for pane in panes],
-            "expected": [said and said.expected for said in usual],
-            "low": [said and said.low for said in usual],
-            "high": [said and said.high for said in usual],
+            "expected": expected,
+            "low": low,
+            "high": high,
             "version": [pane.version if pane else 0 for pane in panes],
         }
 
