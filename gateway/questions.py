@@ -16,7 +16,7 @@ import aiohttp
 import msgspec
 import structlog
 
-from config.settings import Settings
+from config.settings import ClickHouse, Settings
 
 log = structlog.get_logger()
 
@@ -52,7 +52,8 @@ class Questions:
 
     def __init__(self, settings: Settings) -> None:
         self._clickhouse = settings.clickhouse
-        self._port = None if settings.data is None else settings.data / "ports" / "clickhouse"
+        embedded = settings.data is not None and settings.clickhouse.url == ClickHouse().url  # none was named
+        self._port = settings.data / "ports" / "clickhouse" if settings.data and embedded else None
         self._turns = asyncio.Semaphore(AT_ONCE)
         self._waiting = 0
         self._session: aiohttp.ClientSession | None = None

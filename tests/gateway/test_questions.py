@@ -145,6 +145,14 @@ def test_nobody_there_and_nobody_yet_are_away(tmp_path: Path) -> None:
     asyncio.run(story())
 
 
+def test_a_server_that_is_named_is_asked_even_where_there_is_a_directory(tmp_path: Path) -> None:
+    named = Questions(Settings(data=tmp_path, clickhouse={"url": "http://clickhouse:8123"}))
+    assert named._url() == "http://clickhouse:8123"
+    (tmp_path / "ports").mkdir()
+    (tmp_path / "ports" / "clickhouse").write_text("4711")
+    assert Questions(Settings(data=tmp_path))._url() == "http://127.0.0.1:4711/"
+
+
 def test_only_so_many_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(questions, "MOST_WAITING", 0)
 
