@@ -105,31 +105,32 @@ def write(result: Result, out: Path) -> list[Path]:
 # What to go through
 
 
-def _open(asked: Asked, settings: Settings, zone: ZoneInfo) -> tuple[History, int, int]:
-    """The history, and the span (ms) in which rules are judged."""
+def _open(asked: Asked, settings: Settings, zone: ZoneInfo) -> tuple[History, int, int | None]:
+    """The history, and the span (ms) in which rules are judged; None: to its end."""
     if asked.files and asked.clickhouse:
         raise Wrong("--file and --clickhouse: name one history, not two")
     end = None if not asked.until else _instant(asked.until, "--to", zone)
     return _of_files(asked, zone, end) if asked.files else _of_clickhouse(asked, settings, zone, end)
 
 
-def _of_files(asked: Asked, zone: ZoneInfo, end: int | None) -> tuple[History, int, int]:
+def _of_files(asked: Asked, zone: ZoneInfo, end: int | None) -> tuple[History, int, int | None]:
     history = from_files(asked.files)
     first = next(history.events, None)
     if first is None:
         raise Failed(f"{asked.files[0]}: there is no event in it")
-    until = end or 1 << 60
     since = _since(asked.since, first.at, end, zone)
-    kept = (event for event in chain([first], history.events) if event.at < until)
+    kept = (event for event in chain([first], history.events) if end is None or event.at < end)
     history.events = (event for event in kept if _is_of(event, asked.tenant))
-    return history, since, until
+    return history, since, end
 
 
 def _is_of(event: Event, tenant: str) -> bool:
     return tenant in ("*", event.tenant)
 
 
-def _of_clickhouse(asked: Asked, settings: Settings, zone: ZoneInfo, end: int | None) -> tuple[History, int, int]:
+def _of_clickhouse(
+    asked: Asked, settings: Settings, zone: ZoneInfo, end: int | None
+) -> tuple[History, int, int | None]:
     client = connect(*_door(asked, settings), settings.clickhouse.database)
     tenants = ".*" if asked.tenant == "*" else f"^{re.escape(asked.tenant)}$"
     first, last = span_of(client, tenants)
@@ -187,7 +188,13 @@ def _every(text: str) -> int:
 
 
 async def _run(
-    asked: Asked, settings: Settings, zone: str, history: History, since: int, until: int, known: Sequence[Incident]
+    asked: Asked,
+    settings: Settings,
+    zone: str,
+    history: History,
+    since: int,
+    until: int | None,
+    known: Sequence[Incident],
 ) -> Result:
     from tidewatch.backtest_line import Line
 
@@ -263,6 +270,8 @@ def _tell(result: Result, history: History) -> None:
     )
     for why, n in [*history.refused.most_common(5), *history.left_out.items()]:
         print(f"  left out: {n:,} ({why})", file=sys.stderr)
+    if history.behind:
+        print(f"  {history.behind:,} events lie over a minute behind others: sort the file by time", file=sys.stderr)
     if not result.incidents:
         print("  no incident is known: grade alerts useful, or name them with --incidents", file=sys.stderr)
 

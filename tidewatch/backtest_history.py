@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 import json
+import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -44,6 +45,8 @@ class History:
     refused: Counter[str] = field(default_factory=Counter)
     """Events of a file that the gateway would not have taken, by reason; counted while they are read."""
     left_out: Counter[str] = field(default_factory=Counter)
+    behind: int = 0
+    """Events of a file that came too far out of order to be put right: they restate what was judged before them."""
 
 
 def ordered(events: Iterable[Event], within_ms: int = LATENESS_MS) -> Iterator[Event]:
@@ -72,8 +75,16 @@ def from_files(files: Sequence[Path]) -> History:
         if not file.is_file():
             raise Failed(f"there is no file {file}")
     history = History(iter(()))
-    history.events = ordered(_read(files, history))
+    history.events = _watched(ordered(_read(files, history)), history)
     return history
+
+
+def _watched(events: Iterable[Event], history: History) -> Iterator[Event]:
+    greatest = 0
+    for event in events:
+        history.behind += event.at < greatest
+        greatest = max(greatest, event.at)
+        yield event
 
 
 def _read(files: Sequence[Path], history: History) -> Iterator[Event]:
@@ -128,6 +139,8 @@ def connect(url: str, user: str, password: str, database: str = "tidewatch") -> 
     from clickhouse_connect.driver.exceptions import ClickHouseError
 
     parts = urlsplit(url if "://" in url else f"http://{url}")
+    for talkative in ("clickhouse_connect", "urllib3"):  # what matters is raised
+        logging.getLogger(talkative).setLevel(logging.CRITICAL)
     common.set_setting("autogenerate_session_id", False)
     try:
         return clickhouse_connect.get_client(

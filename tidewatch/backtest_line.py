@@ -37,7 +37,7 @@ from streams.saying import Saying
 from streams.shard import Changed, Shard
 from streams.shelf import Memory
 from streams.usual_row import UsualRow
-from streams.windows import HOUR, pane_of
+from streams.windows import HOUR, MINUTE, pane_of
 from tidewatch.backtest_result import Minutes, Panel
 from tidewatch.backtest_score import Fire
 
@@ -154,6 +154,7 @@ class Line:
         self.first: int | None = None
         """The first event."""
         self._clock: int | None = None
+        self._last = 0
         self._kept, self._learner = _Kept(), Learner()
         self._shard = Shard(0, policy_of, self._kept, reader=self._learner)
         self._aligner = Aligner(1)
@@ -180,15 +181,17 @@ class Line:
             self._clock, self.first = _floor(event.at, LEARNING_MS), event.at
         await self._pass(event.at)
         self.events += 1
+        self._last = max(self._last, event.at)
         self._step(Record(events=[event]))
         if self.events % KEEP_EVERY == 0:
             self._kept.keep(self._shard.changes())
 
-    async def end(self, until: int) -> None:
-        """The history ends here (ms); what fires then fired until now."""
+    async def end(self, until: int | None = None) -> None:
+        """The history ends here (ms; None: a minute after the last event); what fires then fired until now."""
+        last = self._last + MINUTE
         if self._clock is not None:
-            await self._pass(min(until, self._clock + UNRECORDED), whole=True)
-        self.until = max(self.since, min(until, self._clock or until))
+            await self._pass(last if until is None else min(until, last + UNRECORDED), whole=True)
+        self.until = max(self.since, self._clock or self.since)
         self.fires += [replace(fire, until=max(self.until, fire.since)) for fire in self._open.values()]
         self._open.clear()
         self.fires = [replace(fire, told=fire.id in self._ledger.heard_of) for fire in self.fires]
