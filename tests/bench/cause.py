@@ -32,7 +32,7 @@ from config.settings import Settings
 from gateway.wire import Source, Wire, event_of
 from streams.events import Event
 from tests.bench.machine import machine
-from tidewatch.backtest_line import Line
+from tidewatch.backtest_line import LEARNING_MS, Line
 from tidewatch.backtest_score import Fire
 
 MINUTE = 60_000
@@ -242,6 +242,9 @@ class _Near(Line):
 
     def judges(self, tick: int) -> bool:
         return any(cause.since - MINUTE <= tick < cause.since + 2 * LONG for cause in self.causes)
+
+    def _step_ms(self, at: int) -> int:
+        return self._every if self.judges(at + LEARNING_MS) else LEARNING_MS
 
 
 async def run(events: Iterable[dict[str, Any]], causes: list[Cause]) -> Tally:
