@@ -34,6 +34,11 @@ RIGHTS: dict[str, tuple[str, ...]] = {
 }
 """What each role may do on the board. Other roles may not open it."""
 
+PIECE = 64 * 1024
+"""Bytes of a frame that are given to a connection at once."""
+
+Pieces = tuple[bytes, ...]
+
 _SHARED_MS = 200
 """A frame that was built this recently, of the same versions, is good for the next viewer too."""
 
@@ -87,10 +92,15 @@ def instant(ms: int) -> str:
     return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def signed(snapshot: bytes, sub: str, roles: Iterable[str]) -> tuple[memoryview, bytes]:
-    """A snapshot with who looks at it, and what they may do, in two parts: what is shared is not copied for each."""
+def signed(snapshot: Pieces, sub: str, roles: Iterable[str]) -> Pieces:
+    """A snapshot with who looks at it, and what they may do: the one piece that viewers do not share."""
     viewer = {"sub": sub, "roles": sorted(roles), "can": rights(roles)}
-    return memoryview(snapshot)[:-1], b"," + _field("viewer", viewer) + b"}"
+    return *snapshot[:-1], snapshot[-1][:-1] + b"," + _field("viewer", viewer) + b"}"
+
+
+def pieces(frame: bytes) -> Pieces:
+    """A frame in pieces, each made once for all who get it."""
+    return tuple(frame[start : start + PIECE] for start in range(0, len(frame), PIECE))
 
 
 class Feed:
@@ -242,15 +252,15 @@ class Shared:
 
     def __init__(self, feed: Feed) -> None:
         self._feed = feed
-        self._built: dict[tuple[Any, ...], tuple[int, bytes]] = {}
+        self._built: dict[tuple[Any, ...], tuple[int, Pieces]] = {}
 
-    def snapshot(self, held: Held, now: Now, sub: str, roles: Iterable[str]) -> tuple[memoryview, bytes]:
-        """The first frame of a viewer, in two parts."""
+    def snapshot(self, held: Held, now: Now, sub: str, roles: Iterable[str]) -> Pieces:
+        """The first frame of a viewer, in pieces."""
         built = self._once(("snapshot", held.version, now.stale), now, lambda: self._feed.snapshot(held, now))
         return signed(built, sub, roles)
 
-    def delta(self, held: Held, now: Now, version: int, whole: bool) -> bytes:
-        """The next frame of a viewer that has seen `version`."""
+    def delta(self, held: Held, now: Now, version: int, whole: bool) -> Pieces:
+        """The next frame of a viewer that has seen `version`, in pieces."""
         asked = (version, whole, held.version, now.stale)
         return self._once(asked, now, lambda: self._feed.delta(held, now, version, whole))
 
@@ -258,10 +268,10 @@ class Shared:
         """Drop frames that nobody should get any more."""
         self._built = {asked: made for asked, made in self._built.items() if 0 <= now.ms - made[0] < _SHARED_MS}
 
-    def _once(self, asked: tuple[Any, ...], now: Now, build: Callable[[], bytes]) -> bytes:
+    def _once(self, asked: tuple[Any, ...], now: Now, build: Callable[[], bytes]) -> Pieces:
         self.forget(now)
         if asked not in self._built:
-            self._built[asked] = (now.ms, build())
+            self._built[asked] = (now.ms, pieces(build()))
         return self._built[asked][1]
 
 

@@ -22,7 +22,7 @@ from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 from config.settings import Settings
-from gateway.frames import RIGHTS, Scope, Shared, rights
+from gateway.frames import PIECE, RIGHTS, Pieces, Scope, Shared, rights
 from gateway.mirror import Mirror
 from gateway.orders import Order, Refused, Watch, decide, parse, refused
 
@@ -32,9 +32,6 @@ log = structlog.get_logger()
 
 MOST_UNSENT = 256 * 1024
 """Bytes a viewer may have unsent beyond the frame in flight."""
-
-PIECE = 64 * 1024
-"""Bytes of a frame that are given to a connection at once."""
 
 NO_PROGRESS_S = 10.0
 _PING_S = 5.0
@@ -51,7 +48,6 @@ _ORDERS = 20
 _ORDERS_S = 10.0
 """So many orders in so many seconds; a person needs fewer."""
 
-Buffer = bytes | memoryview
 Send = Callable[[dict[str, Any]], Awaitable[Mapping[str, Any] | None]]
 """Has an order carried out; returns once it is stored, with what the reply says beside that; raises where it cannot."""
 
@@ -148,33 +144,31 @@ async def _tell(viewer: _Viewer) -> None:
     while True:
         frame, seen, stale = _frame(viewer, seen), held.version, mirror.stale
         viewer.in_flight = PIECE
-        small = sum(map(len, frame)) <= PIECE
-        await viewer.connection.send(b"".join(frame) if small else _pieces(viewer, frame), text=True)
+        await viewer.connection.send(frame[0] if len(frame) == 1 else _one_by_one(viewer, frame), text=True)
         viewer.in_flight = 0
         await _ping(viewer)
         await asyncio.sleep(_PACE_S)
         await mirror.until(partial(_news, viewer, seen, stale), _BEAT_S - _PACE_S)
 
 
-async def _pieces(viewer: _Viewer, parts: Iterable[Buffer]) -> AsyncIterator[memoryview]:
+async def _one_by_one(viewer: _Viewer, pieces: Pieces) -> AsyncIterator[bytes]:
     """A large frame piece by piece, each once the one before is on its way: it waits here, once for all viewers."""
-    for part in (memoryview(whole) for whole in parts):
-        for start in range(0, len(part), PIECE):
-            yield part[start : start + PIECE]
-            viewer.moved_at = time.monotonic()
+    for piece in pieces:
+        yield piece
+        viewer.moved_at = time.monotonic()
 
 
 def _news(viewer: _Viewer, seen: int, stale: str | None) -> bool:
     return viewer.mirror.held.version > seen or viewer.mirror.stale != stale or viewer.rewatched
 
 
-def _frame(viewer: _Viewer, seen: int | None) -> tuple[Buffer, ...]:
+def _frame(viewer: _Viewer, seen: int | None) -> Pieces:
     mirror = viewer.mirror
     feed, whole = viewer.feed, viewer.rewatched
     viewer.rewatched = False
     if seen is None or seen < mirror.held.floor:
         return feed.snapshot(mirror.held, mirror.now(), viewer.sub, viewer.roles)
-    return (feed.delta(mirror.held, mirror.now(), seen, whole),)
+    return feed.delta(mirror.held, mirror.now(), seen, whole)
 
 
 async def _ping(viewer: _Viewer) -> None:

@@ -30,6 +30,7 @@ from gateway import live, pages, ticker
 from gateway.api import Api
 from gateway.auth import MIN_SECRET, Claims, Verdict, is_replay
 from gateway.boards import Boards
+from gateway.deflate import Factory
 from gateway.direct import DirectStore
 from gateway.doings import Doings
 from gateway.entrance import Entrance, Opening, Plain, Rules, answer, choose_subprotocol
@@ -185,6 +186,7 @@ class Gateway:
         connection.verdict = verdict  # type: ignore[attr-defined]  # handed to `serve_one`
         if not _is_ingest(connection):
             connection.protocol.max_message_size = LIVE_BYTES
+            connection.protocol.available_extensions = [Factory()]
         return None
 
     async def _opened(self, ticket: Claims) -> Claims | None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from gateway.frames import MOST, Feed, Now, Scope, rights, signed
+from gateway.frames import MOST, Feed, Now, Scope, pieces, rights, signed
 from gateway.held import Held, decode_change
 from tests.board.scenes import Present, surge
 
@@ -35,7 +35,9 @@ def feed(tenant: str = "demo", **watch: Any) -> Feed:
 
 
 def snapshot(feed_: Feed, held: Held, stale: str | None = None) -> dict[str, Any]:
-    frame: dict[str, Any] = json.loads(b"".join(signed(feed_.snapshot(held, Now(NOW, stale)), "li", ["supervisor"])))
+    frame: dict[str, Any] = json.loads(
+        b"".join(signed(pieces(feed_.snapshot(held, Now(NOW, stale))), "li", ["supervisor"]))
+    )
     return frame
 
 

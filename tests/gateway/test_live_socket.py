@@ -162,7 +162,7 @@ async def test_a_missed_change_is_mended_by_reading_all_again(house: House) -> N
     await until(lambda: house.stage.mirror.ready)
     async with house.viewer() as viewer:
         await frame(viewer)
-        house.feeder._seq += 5
+        house.feeder.seq += 5
         present = surge(now())
         present["keys"][2]["backlog"] = 4321
         house.feeder._last = present  # so that the change itself says nothing of it
