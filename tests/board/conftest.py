@@ -60,6 +60,7 @@ class Theatre:
         """Play until `close`."""
         asyncio.set_event_loop(self._loop)
         self._loop.run_until_complete(self._run())
+        self._loop.close()
 
     async def _run(self) -> None:
         self._end, self._next = asyncio.Event(), asyncio.Event()
