@@ -8,6 +8,7 @@ from dataclasses import asdict
 from html import escape
 from zoneinfo import ZoneInfo
 
+from alerts.rule import SEVERITIES
 from tidewatch.backtest_result import Result
 from tidewatch.backtest_score import Score
 from tidewatch.backtest_svg import chart
@@ -78,7 +79,12 @@ _COLUMNS = ("rule", "severity", "fires", "told", "minutes", "week", "night", "ri
 
 def _table(scores: Sequence[Score]) -> str:
     head = "".join(f"<th>{both(name)}</th>" for name in _COLUMNS)
-    rows = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells(score)) + "</tr>" for score in scores)
+    rows = "".join(
+        "<tr>"
+        + "".join(f"<td>{both(cell) if cell in SEVERITIES else escape(cell)}</td>" for cell in cells(score))
+        + "</tr>"
+        for score in scores
+    )
     return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
 
 

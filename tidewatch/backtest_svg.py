@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from html import escape
 from zoneinfo import ZoneInfo
 
+from alerts.readings import METRICS
 from tidewatch.backtest_result import POINTS, Minutes, Panel, Result
-from tidewatch.backtest_words import both, clock, number
+from tidewatch.backtest_words import both, clock, number, pair
 
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 1100, 190, 56, 22, 8
 
@@ -25,8 +26,10 @@ def chart(panel: Panel, result: Result, zone: ZoneInfo) -> str:
         parts.append(f'<line class="bound" x1="{LEFT}" x2="{WIDTH}" y1="{y:.1f}" y2="{y:.1f}"/>')
     parts.append(f'<path class="seen" d="{_line(panel.seen, scale)}"/>')
     title = f"{escape(panel.rule)} · {escape(panel.where)}"
+    metric = METRICS.get(panel.metric)
+    names = (metric.zh, metric.en) if metric is not None else (panel.metric, panel.metric)
     return (
-        f'<h3>{title} <span class="dim">{escape(panel.metric)} ({escape(panel.unit)}) · {len(panel.fires)} '
+        f'<h3>{title} <span class="dim">{pair(*map(escape, names))} ({escape(panel.unit)}) · {len(panel.fires)} '
         f'{both("fires")}</span></h3><svg viewBox="0 0 {WIDTH} {HEIGHT + BOTTOM}" role="img" '
         f'aria-label="{title}">{"".join(parts)}</svg>'
     )

@@ -29,6 +29,9 @@ WORDS = {
     "fire": ("触发", "fired"),
     "incident": ("已确认的事件", "confirmed incident"),
     "nothing": ("没有规则触发。", "No rule fired."),
+    "info": ("提示", "info"),
+    "warning": ("警告", "warning"),
+    "critical": ("严重", "critical"),
     "more": ("另有图表未画出：", "Not drawn: "),
     "of": ("共", "of"),
     "events": ("条消息与事件", "events"),
@@ -45,7 +48,11 @@ WORDS = {
 
 def both(word: str) -> str:
     """A word; both languages stand on the page, and one is shown."""
-    zh, en = WORDS[word]
+    return pair(*WORDS[word])
+
+
+def pair(zh: str, en: str) -> str:
+    """The same, of words that are HTML already."""
     return f'<span class="zh">{zh}</span><span class="en">{en}</span>'
 
 

@@ -12,9 +12,10 @@ from sinks.rows import ALERTS, decode_alert
 from streams.events import Event, encode
 from tests.builders import START, agent, as_text, closed, customer, status
 from tests.sinks.stage import Base, Recorded
+from tests.sinks.test_door import Opened
 from tests.streams.line import event_of
 from tidewatch import backtest_history
-from tidewatch.backtest_history import Failed, from_clickhouse, from_files, ordered, span_of
+from tidewatch.backtest_history import Failed, connect, from_clickhouse, from_files, ordered, span_of
 from tidewatch.backtest_score import Graded
 
 pytestmark = pytest.mark.slow
@@ -57,6 +58,20 @@ def test_events_come_back_as_a_file_of_them_would_give_them(stored: Base, tmp_pa
     )
     assert read.size == len(found) == len(given) == len(told())
     assert found == given
+
+
+def test_the_embedded_door_gives_the_same_to_a_reader(stored: Base) -> None:
+    opened = Opened(stored)
+    try:
+        client = connect(f"http://127.0.0.1:{opened.port}", "bi", "pw", stored.name)
+        first, last = span_of(client, "^t$")
+        found = list(from_clickhouse(client, first, last + 1, "^t$").events)
+        with pytest.raises(Failed, match=r"^http://127.0.0.1:\d+: "):
+            connect(f"http://bi:wrong@127.0.0.1:{opened.port}", "bi", "pw", stored.name)
+    finally:
+        opened.close()
+    assert found == list(from_clickhouse(stored.client, first, last + 1, "^t$").events)
+    assert len(found) == len(told())
 
 
 def test_a_span_is_half_open_and_a_tenant_can_be_chosen(stored: Base) -> None:
