@@ -27,8 +27,9 @@ class Broker:
     def __init__(self, bootstrap: str, *, embedded: bool) -> None:
         self.trouble: str | None = "not connected yet"
         self._bootstrap = bootstrap
-        self._more: dict[str, Any] = {"max_batch_size": 1} if embedded else {"enable_idempotence": True}
-        # one record a batch: the embedded broker's "latest offset" is wrong for batches of several
+        embedded_only = {"max_batch_size": 1, "compression_type": "gzip"}
+        # one record a batch: the embedded broker's "latest offset" is wrong for batches of several; and it keeps all
+        self._more: dict[str, Any] = embedded_only if embedded else {"enable_idempotence": True}
         self._producer: AIOKafkaProducer | None = None
         self._lock = asyncio.Lock()
 

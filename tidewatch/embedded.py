@@ -3,7 +3,7 @@
 The supervisor decides little: who has died is started again, after a pause that grows while it keeps dying. The broker
 is special: it forgets everything, so when it dies, everyone who talks to it is stopped, the topics are made anew, and
 everyone is started again, the worker first; positions in the journal make that harmless. It has no bound on its memory
-either, so past `BROKER_MEMORY` it is ended on purpose.
+either, so past `BROKER_MEMORY` it is ended on purpose now and then.
 """
 
 from __future__ import annotations
@@ -43,8 +43,12 @@ GIVE_UP = 3
 """Deaths of one role before the stack was ever ready, after which it does not start."""
 SETTLED = 1.0
 """Seconds that a role must live to count as up: what cannot start dies sooner, or shows in /readyz."""
-BROKER_MEMORY = 1 << 30
-"""Bytes: some days of a busy desk. The journal is the truth, so the broker may forget."""
+BROKER_MEMORY = 160 << 20
+"""Bytes the broker may hold, so that the whole stack stays under 1 GiB; the journal is the truth, so it may forget."""
+BROKER_LIFE = 1_800.0
+"""Seconds before it is ended for that: the board stands still for some seconds meanwhile."""
+BROKER_MOST = 1 << 30
+"""Bytes at which it is ended however young it is: some minutes of 2,000 messages a second."""
 NEW_TOKENS = 86_400
 """Seconds after which `access.json` is written anew, so that its tokens never run out while the stack runs."""
 
@@ -347,8 +351,9 @@ class Stack:
     async def _mind_memory(self) -> None:
         while True:
             await asyncio.sleep(10)
-            pid = self.pid("broker")
-            if pid and _resident(pid) > BROKER_MEMORY:
+            broker = self._children.get("broker")
+            held = _resident(broker.pid) if broker and broker.alive else 0
+            if held > BROKER_MOST or (broker and held > BROKER_MEMORY and broker.age > BROKER_LIFE):
                 self._say("the broker holds much that is long done; it begins anew")
                 self.kill("broker")
 

@@ -168,7 +168,7 @@ def test_a_broker_that_holds_too_much_is_begun_anew_without_a_wrong_number(
     with Load(rigged.access, ledger, 411) as load:
         load.flow(chat(411, tenant), 100, 2)
         with monkeypatch.context() as patch:
-            patch.setattr(embedded, "BROKER_MEMORY", 1)
+            patch.setattr(embedded, "BROKER_MOST", 1)
             wait("another broker", lambda: rigged.is_another("broker", old), 60)
         load.flow(chat(412, tenant, prefix="g"), 100, 2)
         load.drained(240)
