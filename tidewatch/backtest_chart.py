@@ -49,7 +49,7 @@ def _title(result: Result, zone: ZoneInfo) -> str:
     form = "%Y-%m-%d %H:%M"
     span = f"{_at(result.since, zone):{form}} to {_at(result.until, zone):{form}} ({result.zone})"
     more = f"; {len(result.panels) - MOST} more panels are on the page" if len(result.panels) > MOST else ""
-    return f"{result.rules}: {len(result.fires)} fires, {span}{more}"
+    return f"{result.rules}: fires: {len(result.fires)}, {span}{more}"
 
 
 def _at(at: int, zone: ZoneInfo) -> datetime:
@@ -75,7 +75,7 @@ def _panel(axis: Any, panel: Panel, result: Result, zone: ZoneInfo) -> None:
     for n, fire in enumerate(panel.fires):
         label = "fired" if n == 0 else None
         axis.axvspan(_at(fire.since, zone), _at(fire.until, zone), color=FIRE, alpha=0.25, linewidth=0.8, label=label)
-    about = [incident for incident in result.incidents if incident.tenant == panel.tenant]
+    about = [incident for incident in result.incidents if incident.of(panel.tenant)]
     for n, incident in enumerate(about):
         ends = _at(incident.since, zone), _at(incident.until, zone)
         label = "confirmed incident" if n == 0 else None

@@ -51,7 +51,7 @@ class Fire:
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """What really was wrong, and when. `*`: all queues, all channels."""
+    """What really was wrong, and when. `*`: all tenants, queues, channels."""
 
     name: str
     tenant: str
@@ -59,6 +59,10 @@ class Incident:
     until: int
     queue: str = SUM
     channel: str = SUM
+
+    def of(self, tenant: str) -> bool:
+        """Whether it was a tenant's."""
+        return self.tenant in (SUM, tenant)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +112,7 @@ class Score:
 def touches(fire: Fire, incident: Incident) -> bool:
     """Whether a fire is about an incident: the same place (a sum holds its parts), at the same time or just before."""
     places = ((fire.queue, incident.queue), (fire.channel, incident.channel))
-    here = fire.tenant == incident.tenant and all(a == b or SUM in (a, b) for a, b in places)
+    here = incident.of(fire.tenant) and all(a == b or SUM in (a, b) for a, b in places)
     return here and fire.since < incident.until and fire.until > incident.since - EARLY_MS
 
 
@@ -210,4 +214,4 @@ def _incident(entry: Any, zone: ZoneInfo | None, where: str) -> Incident:
     return Incident(texts["name"], texts["tenant"], since, until, texts["queue"], texts["channel"])
 
 
-_DEFAULTS = {"name": "", "tenant": "default", "queue": SUM, "channel": SUM}
+_DEFAULTS = {"name": "", "tenant": SUM, "queue": SUM, "channel": SUM}

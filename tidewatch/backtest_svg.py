@@ -65,7 +65,7 @@ def _grid(scale: _Scale, zone: ZoneInfo) -> str:
 
 def _spans(panel: Panel, result: Result, scale: _Scale, zone: ZoneInfo) -> Iterable[str]:
     for incident in result.incidents:
-        if incident.tenant == panel.tenant:
+        if incident.of(panel.tenant):
             x, width = scale.x(incident.since), max(scale.x(incident.until) - scale.x(incident.since), 2.0)
             words = f"{incident.name} {clock(incident.since, zone)} – {clock(incident.until, zone, '%H:%M')}"
             yield (

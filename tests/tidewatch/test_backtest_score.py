@@ -52,6 +52,7 @@ def test_a_fire_is_about_an_incident_of_its_place_at_its_time_or_just_before() -
     assert touches(fire(70, 80), incident(60, 90, queue="*"))
     assert not touches(fire(70, 80, queue="other"), one)
     assert not touches(fire(70, 80, tenant="other"), one)
+    assert touches(fire(70, 80, tenant="other"), incident(60, 90, tenant="*"))
 
 
 def test_lead_is_from_the_first_fire_to_the_beginning_of_the_incident() -> None:
@@ -106,7 +107,7 @@ def test_incidents_are_read_from_a_file(tmp_path: Path) -> None:
         'zone = "Asia/Shanghai"\n[[incident]]\nname = "x"\nqueue = "q"\n'
         "from = 2026-03-02T08:00:00\nto = 2026-03-02T01:00:00Z\n"
     )
-    assert incidents_in(file) == [Incident("x", "default", T, T + 60 * MINUTE, "q")]
+    assert incidents_in(file) == [Incident("x", "*", T, T + 60 * MINUTE, "q")]
 
 
 @pytest.mark.parametrize(
