@@ -132,16 +132,16 @@ class Shared:
     async def lead(self) -> Store:
         """Read along until the lease is ours; then shut out whoever led before, and read to the end."""
         following = asyncio.create_task(self._changelog.follow(), name="follow")
+        lease = asyncio.create_task(self._lease.get(), name="lease")
         try:
-            lease = asyncio.create_task(self._lease.get(), name="lease")
             await asyncio.wait({following, lease}, return_when=asyncio.FIRST_COMPLETED)
             if following.done():
-                lease.cancel()
                 following.result()
             await lease
         finally:
-            following.cancel()
-            await asyncio.gather(following, return_exceptions=True)
+            for task in (following, lease):
+                task.cancel()
+            await asyncio.gather(following, lease, return_exceptions=True)
         await self._changelog.lead()
         log.info("notifier_leads")
         return self._store
