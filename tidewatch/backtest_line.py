@@ -277,7 +277,8 @@ class Line:
             if place not in self._values and len(self._values) < MOST_LINES:
                 self._values[place] = Minutes(pane_of(self.since))
             if place in self._values:
-                self._values[place].put(pane_of(tick), sample.value)
+                scale = _shown(sample.rule.metric.unit)[0]
+                self._values[place].put(pane_of(tick), None if sample.value is None else sample.value / scale)
 
     def _forget(self, tick: int) -> None:
         for view in self._present.views.values():
@@ -298,10 +299,16 @@ class Line:
         empty = Minutes(pane_of(self.since))
         if rule.metric.place not in FLAGGED:
             seen = self._values.get((name, tenant, queue, channel, topic), empty)
-            return Panel(name, tenant, queue, channel, rule.metric.name, rule.metric.unit, seen, bound=rule.fire.value)
+            scale, unit = _shown(rule.metric.unit)
+            return Panel(name, tenant, queue, channel, rule.metric.name, unit, seen, bound=rule.fire.value / scale)
         seen, expected, low, high = self._heard.lines.get((tenant, queue, channel), (empty, empty, empty, empty))
         unit = "messages a minute"
         return Panel(name, tenant, queue, channel, rule.metric.name, unit, seen, expected, low, high)
+
+
+def _shown(unit: str) -> tuple[float, str]:
+    """How a unit is drawn: by what it is divided, and its name. Nobody reads an hour in milliseconds."""
+    return (60_000, "min") if unit == "ms" else (1, unit)
 
 
 def _floor(at: int, step: int) -> int:
