@@ -39,7 +39,8 @@ WITH picked AS («last»
 )
 SELECT
     p.changes AS changes, toUnixTimestamp64Milli(p.began) AS began_ms,
-    a.* EXCEPT (at, since, acknowledged_at, resolved_at), toUnixTimestamp64Milli(a.at) AS at_ms,
+    a.tenant AS tenant, a.alert AS alert,
+    a.* EXCEPT (tenant, alert, at, since, acknowledged_at, resolved_at), toUnixTimestamp64Milli(a.at) AS at_ms,
     toUnixTimestamp64Milli(a.since) AS since_ms, toUnixTimestamp64Milli(a.acknowledged_at) AS acknowledged_at_ms,
     toUnixTimestamp64Milli(a.resolved_at) AS resolved_at_ms
 FROM picked AS p INNER JOIN alerts AS a ON a.tenant = p.tenant AND a.alert = p.alert

@@ -213,6 +213,50 @@ def test_a_question_that_is_wrong_is_told_what_is_allowed(
     assert word in body["mend"]
 
 
+_KINDS: dict[str, tuple[type, ...]] = {
+    "string": (str,), "integer": (int,), "number": (int, float), "boolean": (bool,), "object": (dict,),
+    "array": (list,),
+}  # fmt: skip
+
+
+def unlike(schema: Any, body: Any, at: str = "") -> list[str]:
+    """Where an answer is not what the document says."""
+    kinds = schema.get("type")
+    kinds = kinds if isinstance(kinds, list) else [kinds]
+    if body is None:
+        return [] if "null" in kinds else [f"{at}: null"]
+    if not any(isinstance(body, _KINDS[kind]) for kind in kinds if kind != "null"):
+        return [f"{at}: {type(body).__name__} is not {kinds}"]
+    if isinstance(body, list):
+        return [
+            line for item in body[:5] for line in unlike(schema.get("items", {"type": [*_KINDS, "null"]}), item, at)
+        ]
+    known = schema.get("properties")
+    if not isinstance(body, dict) or known is None:
+        return []
+    missing = [f"{at}.{name}" for name in known.keys() ^ body.keys()]
+    return missing + [
+        line for name in known.keys() & body.keys() for line in unlike(known[name], body[name], f"{at}.{name}")
+    ]
+
+
+def test_every_answer_is_what_the_document_says(asked: Asked) -> None:
+    document = asked.get("/v1/openapi.json")[1]["paths"]
+    asking: list[tuple[str, Row]] = [
+        ("/v1/conversations", {"metric": "offered"}), ("/v1/conversations", {"metric": "backlog"}),
+        ("/v1/conversations", {"metric": "messages", "window": "today"}),
+        ("/v1/conversation", {"conversation": "slow"}), ("/v1/conversation", {"conversation": "still"}),
+        ("/v1/conversation", {"conversation": "given-up"}),
+        ("/v1/receipt", {"metric": "frt_ms", "conversation": "quick", "episode": 1}),
+        ("/v1/receipt", {"metric": "service_level"}), ("/v1/receipt", {"metric": "oldest_ms"}),
+        ("/v1/history", {"metric": "customer_messages,csat", "from_": START}), ("/v1/alerts", {}), ("/v1/keys", {}),
+        ("/v1/boards", {}),
+    ]  # fmt: skip
+    for path, said in asking:
+        schema = document[path]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+        assert unlike(schema, asked.good(path, **said)) == [], (path, said)
+
+
 def test_another_tenants_is_as_unknown_as_one_that_never_was(asked: Asked) -> None:
     stranger = asked.token("elsewhere", "admin")
     asking: list[tuple[str, Row]] = [
