@@ -61,6 +61,7 @@ async def run(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
+    calm_collector()
     follow.load()
     calm_collector()
     app.finalize()

@@ -46,6 +46,8 @@ KEPT_CLOSED = 2_000
 """Closed conversations that stay in memory, the latest touched."""
 WARM = 4_000
 """Conversations that stay in memory as they are; beyond them, those at rest become bytes."""
+RESTED = 40
+"""Rounds, two a commit, without an event, after which a conversation rests; a tenth of it where that is not enough."""
 MOST_MINUTES = 40 * 24 * 60
 """A jump of the watermark says gauges of so many panes at most."""
 MOST_TOPICS = 2_000
@@ -114,7 +116,6 @@ class Line:
         self.numbers = {name: number for number, name in enumerate(tenant.topics)}
         self._kept = kept
         self._reader = reader
-        self._warm = WARM
 
     def number(self, topic: str) -> int | None:
         """The number of a topic, given at first sight; None where there are too many."""
@@ -172,16 +173,19 @@ class Line:
             del self.closed[name]
             if self.resting.pop(name, None) is None:
                 del self.conversations[name]
-        if len(self.conversations) > self._warm:
-            idle = [name for name, one in self.conversations.items() if one.round < self.round - 4]
-            for name in idle:
-                self.resting[name] = _packed(self.conversations.pop(name))
-            self._warm = max(WARM, len(self.conversations) * 5 // 4)
+        for rounds in (RESTED, RESTED // 10):
+            if len(self.conversations) > WARM:
+                self._rest(self.round - rounds)
         horizon = self.tenant.closed_until - KEPT_PANES
         if horizon > self.horizon:
             self.horizon = horizon
             for key in [key for key in self.panes if key[2] < horizon]:
                 del self.panes[key]
+
+    def _rest(self, before: int) -> None:
+        idle = [name for name, one in self.conversations.items() if one.round < before]
+        for name in idle:
+            self.resting[name] = _packed(self.conversations.pop(name))
 
     # -- panes -------------------------------------------------------------------------------------------------------
 

@@ -356,7 +356,7 @@ class Shard:
                 one = line.conversation(key)
                 out.append(Changed("conversation", name, key, 0, one.open is not None, _pack(one)))
             line.changed.clear()
-            line.round += 1
+        line.round += 1
         for queue, channel, minute in line.changed_panes:
             value = _pack(line.panes[queue, channel, minute])
             out.append(Changed("pane", name, f"{queue}\x1f{channel}", minute, True, value))

@@ -163,10 +163,11 @@ class Table:
             Lost: another worker has the partition.
             KafkaError: nobody can say whether it was kept; open the partition anew.
         """
+        sent: list[Any] = []
         try:
             await self._producer.begin_transaction()
-            sent = await self._send(_packed(batch))
             try:
+                await self._send(_packed(batch), sent)
                 await self._producer.commit_transaction()
             finally:
                 await asyncio.gather(*sent, return_exceptions=True)
@@ -175,16 +176,15 @@ class Table:
         await asyncio.to_thread(self._files.commit, [_not_in_memory(batch)])
         self._files.unstage()
 
-    async def _send(self, rows: Iterable[tuple[bytes, bytes]]) -> list[Any]:
-        """Send rows in whole batches: one by one, each costs ten times as much."""
-        sent, batch = [], self._producer.create_batch()
+    async def _send(self, rows: Iterable[tuple[bytes, bytes]], sent: list[Any]) -> None:
+        """Send rows in whole batches: one by one, each costs ten times as much. `sent`: takes what to wait for."""
+        batch = self._producer.create_batch()
         for key, value in rows:
             if batch.append(timestamp=None, key=key, value=value) is None:
                 sent.append(await self._producer.send_batch(batch, STATE, partition=self.partition))
                 batch = self._producer.create_batch()
                 batch.append(timestamp=None, key=key, value=value)
         sent.append(await self._producer.send_batch(batch, STATE, partition=self.partition))
-        return sent
 
     async def close(self) -> None:
         """Let go. A commit under way is kept whole or not at all."""

@@ -105,7 +105,7 @@ async def ceiling(bootstrap: str, topic: str, packed: bool) -> Pace:
     """Bare aiokafka and msgspec's decoding of every event: nothing is counted, kept or told."""
     import msgspec
 
-    decode = msgspec.json.Decoder(Record if packed else Event).decode
+    decode: Any = msgspec.json.Decoder(Record if packed else Event).decode
     n = 0
     async with reading(bootstrap, topic) as consumer:
         left = sum(consumer.ends.values())

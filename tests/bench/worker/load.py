@@ -32,9 +32,9 @@ QUEUES = ("billing", "returns", "shipping", "technical", "vip")
 CHANNELS = ("web", "app", "wechat")
 AGENTS = 2_000
 WORDS = (
-    "你好 请问 我的 订单 什么时候 发货 退款 没有 收到 物流 显示 已经 签收 但是 包裹 不见了 谢谢 麻烦 帮我 查一下 "
-    "the order has not arrived yet please check refund invoice card was charged twice login does not work app crashes"
-).split()
+    *"你好 请问 我的 订单 什么时候 发货 退款 没有 收到 物流 显示 已经 签收 但是 包裹 不见了 谢谢 麻烦 帮我 查一下".split(),  # noqa: SIM905 - easier to read
+    *"the order has not arrived yet please check refund invoice card was charged twice login does not work".split(),  # noqa: SIM905
+)
 
 
 @dataclass
@@ -227,6 +227,8 @@ if __name__ == "__main__":
     records = [record for record in packed(load, 4) if b'"events"' in record[1]]
     sizes = [len(encode(event)) for event in load.events]
     kinds = Counter(event.author or event.kind for event in load.events)
-    print(f"{len(load.events)} events ({load.distinct} distinct) of {sum(sizes) / len(sizes):.1f} bytes in "
-          f"{len(load.truth.episodes)} conversations over {(load.until - START) / 1000:.0f} s; "
-          f"{len(records)} records of {len(load.events) / len(records):.0f}; {dict(kinds)}")
+    print(
+        f"{len(load.events)} events ({load.distinct} distinct) of {sum(sizes) / len(sizes):.1f} bytes in "
+        f"{len(load.truth.episodes)} conversations over {(load.until - START) / 1000:.0f} s; "
+        f"{len(records)} records of {len(load.events) / len(records):.0f}; {dict(kinds)}"
+    )

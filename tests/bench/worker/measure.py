@@ -15,8 +15,9 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from contextlib import contextmanager
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -63,39 +64,51 @@ class _Reading(msgspec.Struct):
     segments: list[_Segment] = []
 
 
+@dataclass
+class Published:
+    """What the worker's readings come to."""
+
+    panes: dict[tuple[int, str, str, int], _Pane] = field(default_factory=dict)
+    episodes: dict[tuple[str, int], _Episode] = field(default_factory=dict)
+    events: int = 0
+
+    def take(self, partition: int, segment: _Segment) -> None:
+        """Add what a partition says: the newest version of a row counts."""
+        self.events += len(segment.events)
+        for pane in segment.panes:
+            key = (partition, pane.queue, pane.channel, pane.minute)
+            if key not in self.panes or self.panes[key].version <= pane.version:
+                self.panes[key] = pane
+        for row in segment.episodes:
+            name = (row.conversation, row.episode)
+            if name not in self.episodes or self.episodes[name].version <= row.version:
+                self.episodes[name] = row
+
+    def total(self, column: str) -> Counter[tuple[str, str, int]]:
+        """A column of `minutes`, by queue, channel and minute."""
+        out: Counter[tuple[str, str, int]] = Counter()
+        for (_, queue, channel, minute), pane in self.panes.items():
+            out[queue, channel, minute] += pane.counts.get(column, 0)
+        return out
+
+
 async def differences(bootstrap: str, load: Load) -> list[str]:
     """Where what the worker published departs from what was counted apart."""
-    panes: dict[tuple[int, str, str, int], _Pane] = {}
-    episodes: dict[tuple[str, int], _Episode] = {}
-    decode = msgspec.json.Decoder(_Reading).decode
-    events = 0
+    told, decode = Published(), msgspec.json.Decoder(_Reading).decode
     async for records in values(bootstrap, READINGS):
-        for record in records:
-            told = decode(record.value)
-            for segment in told.segments:
-                events += len(segment.events)
-                for pane in segment.panes:
-                    key = (told.partition, pane.queue, pane.channel, pane.minute)
-                    if key not in panes or panes[key].version <= pane.version:
-                        panes[key] = pane
-                for row in segment.episodes:
-                    name = (row.conversation, row.episode)
-                    if name not in episodes or episodes[name].version <= row.version:
-                        episodes[name] = row
-    out = [] if events == load.distinct else [f"{events} events instead of {load.distinct}"]
-    for field in ("messages", "customer_messages"):
-        got: Counter[tuple[str, str, int]] = Counter()
-        for (_, queue, channel, minute), pane in panes.items():
-            if n := pane.counts.get(field):
-                got[queue, channel, minute] += n
-        want: Counter[tuple[str, str, int]] = getattr(load.truth, field)
-        out += [f"{field} {key}: {got[key]} instead of {want[key]}" for key in want | got if got[key] != want[key]]
-    for name, (outcome, frt) in load.truth.episodes.items():
-        row = episodes.get((name, 1))
-        if row is None or (row.outcome, row.frt_ms) != (outcome, frt):
-            out.append(f"{name}: {row} instead of {outcome}, {frt}")
-    if len(episodes) != len(load.truth.episodes):
-        out.append(f"{len(episodes)} episodes instead of {len(load.truth.episodes)}")
+        for said in [decode(record.value) for record in records]:
+            for segment in said.segments:
+                told.take(said.partition, segment)
+    out = [] if told.events == load.distinct else [f"{told.events} events instead of {load.distinct}"]
+    for column, want in (("messages", load.truth.messages), ("customer_messages", load.truth.customer_messages)):
+        got = told.total(column)
+        out += [f"{column} {key}: {got[key]} instead of {want[key]}" for key in want | got if got[key] != want[key]]
+    for name, ending in load.truth.episodes.items():
+        row = told.episodes.get((name, 1))
+        if row is None or (row.outcome, row.frt_ms) != ending:
+            out.append(f"{name}: {row} instead of {ending}")
+    if len(told.episodes) != len(load.truth.episodes):
+        out.append(f"{len(told.episodes)} episodes instead of {len(load.truth.episodes)}")
     return out
 
 
@@ -106,8 +119,6 @@ def worker(bootstrap: str, directory: Path) -> Iterator[tuple[subprocess.Popen[b
     kept = {name: value for name, value in os.environ.items() if not name.startswith("TIDEWATCH_")}
     log = directory / "worker.log"
     command = [sys.executable, "-c", "from tidewatch.cli import main; main()", "worker"]
-    if profile := os.environ.get("BENCH_PROFILE"):
-        command = [sys.executable, "-m", "cProfile", "-o", profile, str(Path(__file__).parent / "role.py")]
     with log.open("wb") as output:
         process = subprocess.Popen(
             command, env=kept | own | {"PYTHONPATH": str(ROOT)}, cwd=directory, stdout=output, stderr=output
@@ -193,7 +204,6 @@ async def _run(
     ceilings = {"aiokafka + decode": max(before, after, key=lambda one: one.rate)}
     if not one_by_one:
         ceilings["packed decode"] = await ceiling(bootstrap, EVENTS, packed=True)
-    print(pace, ceilings)
     wrong = await differences(bootstrap, load) if check else []
     if wrong:
         raise AssertionError(f"{len(wrong)} numbers are wrong: {wrong[:5]}")
@@ -202,14 +212,16 @@ async def _run(
 
 def told(what: str, pace: Pace, ceilings: dict[str, Pace]) -> str:
     """One line of the report."""
-    bare = ceilings["aiokafka + decode"].rate
+    bare = ceilings["aiokafka + decode"]
     return (
-        f"{what}: {pace.rate / 1e3:.1f} k/s, {pace.per_cpu / 1e3:.1f} k per CPU second, {pace.rate / bare:.3f} of bare; "
+        f"{what}: {pace.rate / 1e3:.1f} k/s, {pace.rate / bare.rate:.3f} of bare; {pace.per_cpu / 1e3:.1f} k per CPU "
+        f"second, {pace.per_cpu / bare.per_cpu:.3f} of bare; "
         + ", ".join(f"{name} {one.rate / 1e3:.0f} k/s" for name, one in ceilings.items())
     )
 
 
 def main() -> None:
+    """Print each run and the median."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=500_000)
     parser.add_argument("--runs", type=int, default=1)
