@@ -81,7 +81,8 @@ def log_likelihood(a: float, a_total: float, b: float, b_total: float) -> float:
 
 
 def _term(seen: float, due: float) -> float:
-    return seen * math.log(seen / due) if seen > 0 else 0.0
+    """What fades for years comes near to nothing, and its due share to nothing at all: then it says nothing."""
+    return seen * math.log(seen / due) if seen > 0 and due > 0 else 0.0
 
 
 class Staffing(NamedTuple):

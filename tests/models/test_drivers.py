@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.drivers import OTHER, agents_needed, drain_plus, drain_s, drivers, erlang_a, keywords
+from models.drivers import OTHER, agents_needed, drain_plus, drain_s, drivers, erlang_a, keywords, log_likelihood
 
 parts = st.dictionaries(st.sampled_from("abcdefgh"), st.floats(0, 1e6), max_size=8)
 
@@ -70,3 +70,8 @@ def test_a_backlog_drains_only_when_more_is_closed_than_comes() -> None:
     assert drain_s(60, 4.0, 300.0, 1.0, 20) is None
     assert drain_s(0, 4.0, 300.0, 1.0, 20) == 0.0
     assert drain_plus(60, 4.0, 300.0, 1.0, 20, (1, 2)) == pytest.approx({1: 18_000.0, 2: 9_000.0})
+
+
+def test_a_rate_that_has_faded_to_next_to_nothing_breaks_nothing() -> None:
+    assert math.isfinite(log_likelihood(3.0, 40.0, 5e-324, 5e-324))
+    assert math.isfinite(log_likelihood(5e-324, 1e6, 5e-324, 1e-300))
