@@ -1,7 +1,7 @@
 """What a second of chat costs, by partitions and keys: `python -m tests.bench.scale`. In memory, on one core.
 
 A second is 2,000 messages of 2,000 conversations, packed as the gateway packs them (at most ten records a second and
-partition), a tick to every partition, ten commits. Measured is the CPU of the fold with its readings, of their encoding,
+partition), a tick to every partition, ten commits. Measured is the CPU of the fold with its readings, of encoding them,
 and of what the notifier does with them; and the bytes that cross `chat.readings`. No broker, no disk, no ClickHouse.
 """
 
