@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from streams.events import Reading, Segment
+from streams.events import REAL, Reading, Segment
 
 
 class Cut(NamedTuple):
@@ -38,7 +38,7 @@ class Aligner:
             queues = self._waiting.setdefault(segment.clock, {})
             queues.setdefault(reading.partition, deque()).append(segment)
             clocks.add(segment.clock)
-        for clock in sorted(clocks):
+        for clock in sorted(clocks, key=lambda clock: (clock == REAL, clock)):  # who goes live does so before its ticks
             yield from self._release(clock)
 
     def _release(self, clock: str) -> Iterator[Cut]:

@@ -86,6 +86,16 @@ def test_a_tenant_that_leaves_its_replay_leaves_when_all_partitions_say_so() -> 
     assert feed(aligner, 0, plain("g", "shop", 1)) == [], "what was said before is not said again"
 
 
+def test_a_tenant_is_live_before_the_first_tick_of_the_real_clock_that_was_said_after() -> None:
+    """Also where one reading holds it all: history, its tick, the leave, what is said live, and a tick."""
+    aligner = Aligner(2)
+    leave = Segment(clock="shop", live="shop")
+    assert feed(aligner, 0, plain("a", "shop", 1), leave, plain("b"), plain("c", tick=9)) == []
+    cuts = feed(aligner, 1, plain("d", "shop", 1), leave, plain("e", tick=9))
+    assert [(clock, tick) for clock, tick, _ in cuts] == [("shop", 1), ("shop", None), (REAL, 9)]
+    assert cuts[2][2] == ["b", "c", "e"]
+
+
 def test_what_a_worker_says_at_its_start_is_applied_at_once_and_is_no_tick() -> None:
     aligner = Aligner(2)
     assert feed(aligner, 0, plain("waits", tick=7)) == []
