@@ -32,7 +32,7 @@ QUEUES = ("billing", "returns", "shipping", "technical", "vip")
 CHANNELS = ("web", "app", "wechat")
 AGENTS = 2_000
 WORDS = (
-    *"你好 请问 我的 订单 什么时候 发货 退款 没有 收到 物流 显示 已经 签收 但是 包裹 不见了 谢谢 麻烦 帮我 查一下".split(),  # noqa: SIM905 - easier to read
+    *"你好 请问 我的 订单 什么时候 发货 退款 没有 收到 物流 显示 已经 签收 但是 包裹 不见了 谢谢 麻烦".split(),  # noqa: SIM905
     *"the order has not arrived yet please check refund invoice card was charged twice login does not work".split(),  # noqa: SIM905
 )
 
