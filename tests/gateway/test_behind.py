@@ -26,8 +26,8 @@ from tests.sinks.test_views import line_of
 pytestmark = pytest.mark.slow
 
 CASES = load_cases()
-EACH = int(os.environ.get("TIDEWATCH_EACH", "6"))
-"""Every sixth case; 1: all of them, which takes some minutes."""
+EACH = int(os.environ.get("TIDEWATCH_EACH", "12"))
+"""Every twelfth case; 1: all of them, which takes some minutes."""
 UNSAID = {"sentiment", "sentiment_n", "sentiment_sum", "negative"}
 """What the worked cases say nothing of."""
 FLOWING = {"rate_per_min", "expected", "low", "high", "surge", "lull", "novelty"}
