@@ -24,7 +24,7 @@ from models.base import Corrupt
 from models.moments import Days
 from models.usual import LIMIT, Key
 from streams.align import Cut
-from streams.events import REAL, Segment
+from streams.events import REAL
 from streams.lookout import Lookout
 from streams.policy import Policy
 from streams.present import ALL, Present, View
@@ -76,14 +76,27 @@ class Insight:
     def __len__(self) -> int:
         return sum(len(lookout.usual) for lookout in self._lookouts.values())
 
-    def take(self, cut: Cut, segment: Segment) -> None:
-        """Count the words and the work of what one partition says; what was counted before a restart, not again."""
-        for tenant in {row.event.tenant for row in segment.events} | {row.tenant for row in segment.episodes}:
-            reasons = self._reasons_of(tenant)
-            lookout = self._lookouts.get(tenant)
-            before = cut.tick is not None and cut.tick <= reasons.tick
-            left = cut.clock == tenant and lookout is not None and lookout.live
-            reasons.take(tenant, segment, again=before or left)
+    async def hear(self, cut: Cut) -> None:
+        """Count the words and the work of what all partitions said, in the order of time.
+
+        What was counted before a restart is not counted again.
+        """
+        messages = [row for _, segment in cut.segments for row in segment.events if row.queue is not None]
+        again: dict[str, bool] = {}
+        for row in sorted(messages, key=lambda row: row.event.at):
+            tenant = row.event.tenant
+            if tenant not in again:
+                again[tenant] = self._heard_before(cut, tenant)
+            self._reasons_of(tenant).message(row, again=again[tenant])
+            await self._rest()
+        for episode in (row for _, segment in cut.segments for row in segment.episodes):
+            if not self._heard_before(cut, episode.tenant):
+                self._reasons_of(episode.tenant).work.take(episode)
+
+    def _heard_before(self, cut: Cut, tenant: str) -> bool:
+        lookout = self._lookouts.get(tenant)
+        left = cut.clock == tenant and lookout is not None and lookout.live
+        return left or (cut.tick is not None and cut.tick <= self._reasons_of(tenant).tick)
 
     def explain(self, view: View, obj: dict[str, Any], now: int) -> dict[str, Any]:
         """A key's object with what stands behind it, for the rules: drivers, messages to quote, what the work takes."""
@@ -166,9 +179,12 @@ class Insight:
 
     async def _sliced(self, steps: Iterator[None]) -> None:
         for _ in steps:
-            if time.monotonic() - self._rested_at > SLICE_S:
-                await asyncio.sleep(0)
-                self._rested_at = time.monotonic()
+            await self._rest()
+
+    async def _rest(self) -> None:
+        if time.monotonic() - self._rested_at > SLICE_S:
+            await asyncio.sleep(0)
+            self._rested_at = time.monotonic()
 
     def _stir(self, lookout: Lookout, first: int | None) -> None:
         """Have the keys shown and judged anew of which the models may say something else now."""

@@ -157,10 +157,10 @@ class Reader:
     async def _apply(self, cut: Cut) -> None:
         for number, (partition, segment) in enumerate(cut.segments, 1):
             self._judged.present.take(partition, segment)
-            if self._leading is not None:
-                self._leading[1].take(cut, segment)
             if number % SEGMENTS == 0:
                 await asyncio.sleep(0)
+        if self._leading is not None:
+            await self._leading[1].hear(cut)
         if cut.tick is not None and self._leading is not None:
             desk, insight = self._leading
             await insight.ticked(cut.clock, cut.tick)

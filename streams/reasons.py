@@ -14,7 +14,7 @@ import msgspec
 from models.base import Corrupt
 from models.drivers import drivers
 from models.rising import RisingWords
-from streams.events import Segment
+from streams.events import EventRow
 from streams.lookout import Lookout
 from streams.present import ALL, LeafKey, View, rate
 from streams.samples import Samples
@@ -47,17 +47,13 @@ class Reasons:
         self._risen: dict[LeafKey, tuple[int, list[str]]] = {}
         self._shares: tuple[tuple[str, int], Mapping[str, float]] = (("", -1), {})
 
-    def take(self, tenant: str, segment: Segment, *, again: bool) -> None:
-        """What one partition says; `again`: words and work of it were counted before."""
-        for row in segment.events:
-            if row.event.tenant != tenant or row.queue is None or row.channel is None:
-                continue
-            self.samples.take(row)
-            if not again:
-                self._words.take((row.queue, row.channel), row.event.at, row.event.keywords)
-        for episode in segment.episodes if not again else ():
-            if episode.tenant == tenant:
-                self.work.take(episode)
+    def message(self, row: EventRow, *, again: bool) -> None:
+        """Hear a customer's message; `again`: its words were counted before."""
+        if row.queue is None or row.channel is None:
+            return
+        self.samples.take(row)
+        if not again:
+            self._words.take((row.queue, row.channel), row.event.at, row.event.keywords)
 
     def keywords(self, key: LeafKey, now: int) -> list[str]:
         """The words that rose in a key."""

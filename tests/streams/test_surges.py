@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import random
 from collections.abc import Iterable
@@ -69,7 +70,7 @@ class Shop(Stage):
 
     async def _hear(self, segments: Iterable[Segment]) -> None:
         for segment in segments:
-            self.insight.take(Cut([(0, segment)], segment.clock, segment.tick), segment)
+            await self.insight.hear(Cut([(0, segment)], segment.clock, segment.tick))
             await super()._hear([segment])
             if segment.tick is not None:
                 lag = self.lag(segment.tick)
@@ -160,7 +161,7 @@ def test_the_work_is_known_from_episodes_as_they_close(shop: Shop) -> None:
         for n in range(20)
     ]  # fmt: skip
     segment = Segment(episodes=[*episodes, *episodes])
-    shop.insight.take(Cut([(0, segment)], REAL, NOW + 60 * MINUTE), segment)
+    asyncio.run(shop.insight.hear(Cut([(0, segment)], REAL, NOW + 60 * MINUTE)))
     key = shop.insight.explain(shop.judged.views["shop"], shop.key("billing", "*", shown=False), NOW + 4 * MINUTE)
     assert key["work"]["handle_s"] == pytest.approx(240)
     assert key["work"]["patience_s"] == pytest.approx(600 + 20 * 20, rel=0.02)
