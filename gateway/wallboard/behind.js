@@ -245,7 +245,7 @@ function item(c, x, most, data, one) {
       h(
         "span.cid",
         lv ? [d.icon(lv), h("span.quiet", c.t(lv))] : null,
-        h("span.cname", x.conversation),
+        h("span.cname", { title: x.conversation }, x.conversation),
         x.episode > 1 ? h("small", ` #${x.episode}`) : null,
       ),
       facts,

@@ -81,10 +81,17 @@ export const SORTS = Object.keys(by);
 
 /** Rows in an order that does not hang on how they came. `sort` is a column, with a leading `-` the other way round. */
 export function sorted(rows, sort, window, name) {
-  const back = sort.startsWith("-"),
-    how = by[sort.replace("-", "")] ?? by.worst;
-  return [...rows].sort((a, b) => (back ? -1 : 1) * how(a, b, name, window) || (a.queue < b.queue ? -1 : 1));
+  const known = ordered.get(rows) ?? new Map(),
+    back = sort.startsWith("-"),
+    id = sort.replace("-", ""),
+    how = by[id] ?? by.worst;
+  if (id !== "name" && known.has(sort + window)) return known.get(sort + window);
+  const found = [...rows].sort((a, b) => (back ? -1 : 1) * how(a, b, name, window) || (a.queue < b.queue ? -1 : 1));
+  ordered.set(rows, known.set(sort + window, found));
+  return found;
 }
+/** Rows that stay the same are sorted once, however often a frame asks. */
+const ordered = new WeakMap();
 
 const HOLD = 10e3;
 

@@ -98,7 +98,7 @@ export const relimited = (state, limits) => ({
 });
 
 /** The rows that a board shows. */
-export const ofBoard = (rows, board) => rows.filter((k) => fits(board?.queues, k.queue));
+export const ofBoard = (rows, board) => (board ? rows.filter((k) => fits(board.queues, k.queue)) : rows);
 
 /** A history with newer panes in it. */
 function joined(old, run) {

@@ -129,7 +129,7 @@ function turn(c, v, { starts, first, waiting, e, other }) {
           : happened(c, v),
       ),
       told.map((x) => h("small.clockline", { key: x }, x)),
-      notes.map((x) => h("small" + (starts ? ".clockline" : ""), { key: x }, x)),
+      notes.map((x, i) => h("small" + (starts && i === notes.length - 1 ? ".clockline" : ""), { key: x }, x)),
     ),
   );
 }

@@ -58,7 +58,7 @@ PICTURES = (
         "board-conversation",
         "lang=en&theme=light",
         (1440, 1080),
-        ".waits .w",
+        ".rcheck",
         ("[data-of=frt] a", "[data-item]"),
     ),
     Picture("board-history", "lang=en&theme=dark&page=history", (1440, 900), ".hours td"),

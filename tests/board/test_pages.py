@@ -138,6 +138,10 @@ def test_the_waits_of_a_conversation_are_drawn_to_scale(page: Page) -> None:
     first, queue = page.do(width, "wait-first"), page.do(width, "wait-queue")
     assert first / queue == pytest.approx(271.1 / 258, rel=0.01)
     assert page.do("return document.querySelectorAll('.talk .f-wait').length") == 4
+    thick = (
+        "return [...document.querySelectorAll('.rail')].filter((x) => getComputedStyle(x).borderLeftWidth === '4px')"
+    )
+    assert page.do(thick + ".length") == 4
     assert "Text is masked" in page.text("main")
 
 
