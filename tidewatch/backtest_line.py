@@ -229,7 +229,7 @@ class Line:
         """As `streams.notifier.Reader` does it."""
         for partition, segment in cut.segments:
             self._present.take(partition, segment)
-            self._insight.take(cut, segment)
+        await self._insight.hear(cut)
         if cut.tick is None:
             return
         await self._insight.ticked(cut.clock, cut.tick)
