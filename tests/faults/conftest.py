@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.rig.ledger import Ledger
-from tests.rig.processes import Rig, rig
+from tests.rig.processes import STARTED, Rig, rig
 from tidewatch import embedded
 
 
@@ -26,6 +26,16 @@ def rigged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     with rig(tmp_path_factory.mktemp("faults")) as one:
         yield one
     embedded.PAUSES = pauses
+
+
+@pytest.fixture(autouse=True)
+def nobody_is_left() -> Iterator[None]:
+    """A test that fails leaves no process behind."""
+    yield
+    for process in STARTED:
+        process.kill()
+        process.wait()
+    STARTED.clear()
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ from config.settings import Settings
 from sinks.store import ensure_topics
 from tests.integration.outside import wait
 from tests.rig.clickhouse import ROOT, Server, running
+from tests.rig.processes import STARTED
 from tests.rig.proxy import Fault, Proxy
 from tests.sinks.test_store import PARTITIONS, Broker, reading
 from tidewatch import doctor
@@ -49,6 +50,7 @@ class Sink:
             self.process = subprocess.Popen(
                 [sys.executable, "-c", RUN], cwd=ROOT, env=env, stdout=output, stderr=output
             )
+        STARTED.append(self.process)
 
     def end(self) -> int:
         """SIGTERM; its exit code."""
@@ -99,7 +101,7 @@ def test_c01_a_clickhouse_that_is_away_is_waited_for_and_nothing_is_lost_doubled
 ) -> None:
     sink = Sink(broker, tmp_path, server.port)
     broker.send(*(reading(begin + n) for n in range(50)))
-    wait("the first rows", lambda: there(server, begin) == (50, 50), 60)
+    wait("the first rows", lambda: there(server, begin) == (50, 50))
     server.kill()
     broker.send(*(reading(begin + n) for n in range(50, 3_050)))
     time.sleep(8)  # an outage that outlasts several tries

@@ -89,7 +89,7 @@ def test_k04_a_sink_that_slept_through_its_successor_doubles_nothing(
     (tmp_path / "two").mkdir()
     zombie = Sink(broker, tmp_path / "one", server.port)
     broker.send(*(reading(n) for n in range(200)))
-    wait("the first rows", lambda: there(server, 0)[1] == 200, 60)
+    wait("the first rows", lambda: there(server, 0)[1] == 200)
     broker.send(*(reading(n) for n in range(200, 1_200)))
     zombie.process.send_signal(signal.SIGSTOP)
     partner = Sink(broker, tmp_path / "two", server.port)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,9 @@ from tests.integration.outside import History, Sender, ms, snapshot, wait
 from tests.reference.metrics import calm
 from tidewatch import flow
 from tidewatch.embedded import Stack
+
+STARTED: list[subprocess.Popen[bytes]] = []
+"""Roles that a test started by itself; whoever is left at its end is killed."""
 
 
 class Rig:
