@@ -7,8 +7,8 @@
 A minute that is never closed was not seen (an outage, not silence), and teaches nothing. Closing a minute again does
 nothing, so after a restart: load what was saved, close again every minute since, and all goes on as if
 uninterrupted.
-Bounded: at most `limit` keys. Where there is no room, those under a day old make it, the youngest first, and those silent
-for a week; else a new key has to wait: a flood of new ones never drives out what was learned.
+Bounded: at most `limit` keys. Where there is no room, those under a day old make it, the youngest first, and those
+silent for a week; else a new key has to wait: a flood of new ones never drives out what was learned.
 
 Two watches judge a key. The one that pages looks every few seconds, at panes that are still filling. The other is asked
 only about whole minutes, so what it says of a minute (`Reading.in_surge`) does not depend on how often anybody looked.
