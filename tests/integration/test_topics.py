@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -121,3 +123,15 @@ def test_the_feed_and_the_history_say_the_same_of_words(running: RunningStack) -
     for name, column in (("s", "sentiment_sum"), ("neg", "negative"), ("n", "sentiment_n")):
         assert sums[0][name] == pytest.approx(events[0][name]) == pytest.approx(today[column]), column
     assert today["negative"] > 0
+
+
+def test_the_events_are_enough_to_come_to_the_same_topics_again(running: RunningStack) -> None:
+    history = History(dict(running.access))
+    assert history.rows("SELECT count() AS n FROM episodes WHERE tenant = %(t)s AND topic IS NOT NULL", t=TENANT)[0][
+        "n"
+    ]
+    done = subprocess.run(
+        [sys.executable, "-m", "tidewatch.cli", "verify", "--data", str(running.directory), "--tenant", TENANT],
+        capture_output=True, text=True, check=False, timeout=240,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
