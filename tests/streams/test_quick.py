@@ -26,12 +26,13 @@ TENANT = "case"
 @contextmanager
 def the_long_way() -> Iterator[None]:
     """Within it the definition alone folds."""
-    short = shard.quick
-    shard.quick = lambda *_: False
+    names = vars(shard)
+    short = names["quick"]
+    names["quick"] = lambda *_: False
     try:
         yield
     finally:
-        shard.quick = short
+        names["quick"] = short
 
 
 class Heard(Line):
