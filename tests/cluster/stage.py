@@ -16,19 +16,21 @@ from pathlib import Path
 from tests.conformance.cases import Row
 from tests.integration.outside import wait
 from tests.kafka.broker import running
+from tests.rig.clickhouse import Server
 from tidewatch.servers import free_port, redis_config, redis_program
 
-USER, PASSWORD = "tidewatch", "a-password-of-the-test"
+PASSWORD = "a-password-of-the-test"
 MODULE = [sys.executable, "-m", "tidewatch.cli"]
 
 
 class Cluster:
-    """Processes by name: `gateway-1`, `worker-2`, `clickhouse` … . Output of each: `DIR/NAME.log`."""
+    """Processes by name: `gateway-1`, `worker-2`, `redis` … . Output of each: `DIR/NAME.log`."""
 
     def __init__(self, directory: Path, bootstrap: str, config: Path | None, partitions: int) -> None:
         self._directory = directory
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
-        self._redis, self._clickhouse = free_port(), free_port()
+        self._redis = free_port()
+        self.clickhouse = Server(directory / "clickhouse")
         self.ports = {f"gateway-{number}": free_port() for number in (1, 2)}
         self.secret = secrets.token_hex(32)
         self._environment = {name: value for name, value in os.environ.items() if not name.startswith("TIDEWATCH_")} | {
@@ -37,9 +39,9 @@ class Cluster:
             "TIDEWATCH_KAFKA__BOOTSTRAP": bootstrap,
             "TIDEWATCH_KAFKA__PARTITIONS": str(partitions),
             "TIDEWATCH_REDIS__URL": f"redis://:{PASSWORD}@127.0.0.1:{self._redis}/0",
-            "TIDEWATCH_CLICKHOUSE__URL": f"http://127.0.0.1:{self._clickhouse}",
-            "TIDEWATCH_CLICKHOUSE__USER": USER,
-            "TIDEWATCH_CLICKHOUSE__PASSWORD": PASSWORD,
+            "TIDEWATCH_CLICKHOUSE__URL": f"http://127.0.0.1:{self.clickhouse.port}",
+            "TIDEWATCH_CLICKHOUSE__USER": "default",
+            "TIDEWATCH_CLICKHOUSE__PASSWORD": Server.PASSWORD,
         }
         if config is not None:
             self._environment["TIDEWATCH_CONFIG"] = str(config)
@@ -50,9 +52,6 @@ class Cluster:
         extra: Mapping[str, str] = {}
         given = b""
         match role:
-            case "clickhouse":
-                command = [sys.executable, "-m", "tests.cluster.clickhouse", str(self._directory / "clickhouse"),
-                           str(self._clickhouse), USER, PASSWORD]  # fmt: skip
             case "redis":
                 (self._directory / "redis").mkdir(exist_ok=True)
                 command = [redis_program(), "-"]
@@ -61,9 +60,6 @@ class Cluster:
                 command = [*MODULE, role]
                 if role == "gateway":
                     extra = {"TIDEWATCH_GATEWAY__PORT": str(self.ports[name])}
-                if role == "notifier":
-                    (self._directory / name).mkdir(exist_ok=True)
-                    extra = {"TIDEWATCH_DATA": str(self._directory / name)}
         with (self._directory / f"{name}.log").open("ab") as output:
             process = subprocess.Popen(
                 command, env={**self._environment, **extra}, cwd=self._directory, stdin=subprocess.PIPE,
@@ -106,8 +102,8 @@ class Cluster:
             "ingest_token": self._token("ingest", "replay"),
             "board_token": self._token("supervisor", "analyst", "admin"),
             "clickhouse_url": self._environment["TIDEWATCH_CLICKHOUSE__URL"],
-            "clickhouse_user": USER,
-            "clickhouse_password": PASSWORD,
+            "clickhouse_user": "default",
+            "clickhouse_password": Server.PASSWORD,
         }
 
     def _token(self, *roles: str) -> str:
@@ -134,6 +130,7 @@ class Cluster:
         for process in self._processes.values():
             process.kill()
             process.wait()
+        self.clickhouse.kill()
 
 
 @contextmanager
@@ -144,7 +141,7 @@ def cluster(directory: Path, config: Path | None = None, partitions: int = 4) ->
         started = Cluster(directory, broker.bootstrap, config, partitions)
         stack.callback(started.end_all)
         started.start("redis")
-        started.start("clickhouse")
+        started.clickhouse.start()
         yield started
 
 

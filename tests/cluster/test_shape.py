@@ -15,8 +15,9 @@ from tests.conformance.compare import compare
 from tests.conftest import require
 from tests.integration.outside import Sender
 from tests.integration.test_conformance import CASES, WAYS, read_all, send_all, settings_of, tenant
-from tests.integration.test_kills import assert_exact, finish, parts_of, until_stored
+from tests.integration.test_kills import assert_exact, parts_of
 from tests.reference.streams import stream
+from tests.rig.processes import finish, until_stored
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 SEED = 20_261_122

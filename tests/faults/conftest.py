@@ -12,13 +12,6 @@ from tests.rig.processes import STARTED, Rig, rig
 from tidewatch import embedded
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """The name of what `make test-faults` runs."""
-    config.addinivalue_line(
-        "markers", "faults: a row of the fault matrix that takes over 20 s; `make test-faults` runs them"
-    )
-
-
 @pytest.fixture(scope="session")
 def rigged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     """A stack whose roles die where one wishes, and come back without the pause that grows."""

@@ -8,22 +8,21 @@ import subprocess
 import sys
 import threading
 import time
-from collections import Counter
 from functools import partial
 from pathlib import Path
 from random import Random
 
 import pytest
 
-from tests.conformance.cases import Row, rfc3339
-from tests.conformance.compare import disagreements
+from tests.conformance.cases import Row
 from tests.conftest import RunningStack
-from tests.integration.outside import History, Sender, ms, snapshot, wait
-from tests.reference.metrics import calm, reckon
+from tests.integration.outside import History, Sender, wait
 from tests.reference.streams import stream
+from tests.rig import oracle
+from tests.rig.oracle import stored
+from tests.rig.processes import finish, until_stored
 
 SEED = 20_261_122
-GAUGES = {"backlog", "oldest_ms"}
 
 
 def parts_of(events: list[Row], tenant: str, size: int = 100) -> list[Row]:
@@ -32,46 +31,13 @@ def parts_of(events: list[Row], tenant: str, size: int = 100) -> list[Row]:
     return [{"events": named[start : start + size]} for start in range(0, len(named), size)]
 
 
-def finish(access: Row, events: list[Row], tenant: str) -> int:
-    """Tick once behind all; returns the tick."""
-    tick = calm(events, {}, max(int(event["at"]) for event in events) + 60_000)
-    Sender(access).send([{"tick": rfc3339(tick), "tenant": tenant}])
-    return tick
-
-
-def until_stored(access: Row, tenant: str, tick: int) -> History:
-    """Wait until both surfaces are as of the tick."""
-    wait("the live feed", lambda: ms(snapshot(access)["clocks"].get(tenant)) == tick)
-    history = History(access)
-    wait(
-        "ClickHouse",
-        lambda: history.rows("SELECT as_of FROM clocks WHERE tenant = {t:String}", t=tenant) == [{"as_of": tick}],
-    )
-    return history
-
-
 def assert_exact(access: Row, history: History, tenant: str, events: list[Row], tick: int) -> None:
     """`events`, `episodes` and `minutes` are what the reference says of what was sent: none lost, none doubled."""
-    told = reckon(events, {}, tick)
-    stored: Row = {
-        "late": [
-            row["id"] for row in history.rows("SELECT id FROM events WHERE tenant = {t:String} AND late", t=tenant)
-        ]
-    }
-    for table in ("episodes", "minutes", "outcomes_by_day", "agents_by_hour"):
-        stored[table] = history.rows(f"SELECT * FROM {table} WHERE tenant = {{t:String}}", t=tenant)  # names of ours
-    stored["episodes"].sort(key=lambda row: (row["opened_at"], row["conversation"], row["episode"]))
-    frame = snapshot(access)
-    stored["live"] = [row for row in frame["keys"] if row["tenant"] == tenant]
-    stored["agents"] = [{**row, "since": ms(row["since"])} for row in frame["agents"] if row["tenant"] == tenant]
-    assert disagreements(told, stored)[:5] == []
-    assert len(stored["episodes"]) == len(told["episodes"])
-    names = [(event.get("conversation") or event.get("agent"), event["id"]) for event in events]
-    rows = history.rows("SELECT conversation, agent, kind, id, late FROM events WHERE tenant = {t:String}", t=tenant)
-    found = Counter((row["agent"] if row["kind"] == "agent_status" else row["conversation"], row["id"]) for row in rows)
-    assert set(found) == set(names), "lost or invented"
-    assert max(found.values()) == 1, "doubled"
-    assert sorted(row["id"] for row in rows if row["late"]) == sorted(told["late"])
+    rows = stored(history, tenant)
+    assert oracle.wrong(oracle.answer(access, history, tenant), events, tick) == []
+    assert {oracle.name_of(row) for row in rows} == {oracle.name_of(event) for event in events}, "lost or invented"
+    assert oracle.counted_twice(rows) == []
+    assert oracle.double(history, tenant) == []
 
 
 def _is_another(stack: RunningStack, name: str, old: int | None) -> bool:

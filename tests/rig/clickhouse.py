@@ -81,7 +81,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0)) or self._chunks()
-        if self.headers.get("Authorization") != self.allowed:
+        if not self._admitted():
             self.store.note("refused")
             said = b"Code: 516. DB::Exception: default: Authentication failed. (AUTHENTICATION_FAILED)"
             self._say(403, said, {"X-ClickHouse-Exception-Code": "516"})
@@ -98,6 +98,12 @@ class Handler(BaseHTTPRequestHandler):
             self._say(500, str(error).encode(), {"X-ClickHouse-Exception-Code": code[1]} if code else {})
         else:
             self._say(200, said, {"X-ClickHouse-Format": fmt})
+
+    def _admitted(self) -> bool:
+        """ClickHouse takes the name and the password from either place."""
+        named = f"{self.headers.get('X-ClickHouse-User')}:{self.headers.get('X-ClickHouse-Key')}"
+        basic = "Basic " + base64.b64encode(named.encode()).decode()
+        return self.allowed in (self.headers.get("Authorization"), basic)
 
     def _chunks(self) -> bytes:
         whole = b""
