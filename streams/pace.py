@@ -7,9 +7,9 @@ import gc
 
 COMMIT_EVERY_S = 0.1
 """How long changes wait for company before they are committed: it bounds what the board lags behind."""
-BUSY = 1_000
+BUSY = 400
 """Events within that time from which on the worker is catching up."""
-CATCHING_UP_S = 1.5
+CATCHING_UP_S = 2.0
 """How long it gathers then. What is touched often is kept and said once for all of it."""
 MOST_EVENTS = 150_000
 """It gathers no more than so many."""

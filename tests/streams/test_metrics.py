@@ -88,10 +88,10 @@ def test_the_counts_are_columns_of_minutes_under_their_own_names() -> None:
 
 
 MARKS = {
-    **{tile: rf'tile\(c, \{{ key: "{tile}"' for tile in ("backlog", "oldest", "frt", "sl", "abandon", "csat")},
+    **{tile: rf'tile\(c, \{{\s+key: "{tile}"' for tile in ("backlog", "oldest", "frt", "sl", "abandon", "csat")},
     "tide": r'"data-measure": "tide"',
-    "sentiment": r'h\("p\.sub\.moodline"',
-    "strip": r'h\("div\.strip"',
+    "sentiment": r'"p\.sub\.moodline"',
+    "strip": r'"div\.strip"',
     "alerts": r"export function alertsPanel\(",
 }
 """How the board's files make each tile."""
