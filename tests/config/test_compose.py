@@ -34,13 +34,14 @@ def test_a_role_is_a_command_and_its_variables_are_settings(role: str) -> None:
     assert settings.clickhouse.url.removeprefix("http://").split(":")[0] in SERVICES
 
 
-def test_all_roles_agree_and_only_the_notifier_keeps_a_directory() -> None:
+def test_all_roles_agree_and_none_keeps_a_directory_but_the_boards() -> None:
     assert set(ROLES) == {"gateway", "worker", "sink", "notifier"}
     given = {role: settings_of(role) for role in ROLES}
     assert len({settings.kafka.model_dump_json() for settings in given.values()}) == 1
-    assert [role for role, settings in given.items() if settings.data] == ["notifier"]
-    mounts = [volume.split(":") for volume in ROLES["notifier"]["volumes"]]
-    assert [str(given["notifier"].data)] == [place for _, place in mounts]
+    assert [role for role, settings in given.items() if settings.data] == []
+    mounted = {role: [volume.split(":")[1] for volume in ROLES[role].get("volumes", ())] for role in ROLES}
+    assert {role: places for role, places in mounted.items() if places} == {"gateway": ["/var/lib/tidewatch"]}
+    assert str(given["gateway"].boards).startswith("/var/lib/tidewatch/")
 
 
 @pytest.mark.parametrize("name", SERVICES)
