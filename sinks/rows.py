@@ -18,6 +18,7 @@ import msgspec
 from streams import usual_row
 from streams.events import (
     READINGS,
+    REAL,
     Amendment,
     DeadLetter,
     EpisodeRow,
@@ -221,6 +222,10 @@ def dead_letter_row(row: DeadLetter) -> Row:
     return row.topic, row.partition, row.offset, row.at, row.digest, row.reason, row.size
 
 
+BEFORE_ANY = -1
+"""The version of a row that any other replaces."""
+
+
 def clock_rows(segment: Segment, partition: int, pos: int, partitions: int) -> list[Row]:
     """How far this partition is, where the segment ends with a tick; and who left its replay.
 
@@ -231,6 +236,8 @@ def clock_rows(segment: Segment, partition: int, pos: int, partitions: int) -> l
         rows.append((segment.clock, partition, pos, segment.tick, False, partitions))
     if segment.live is not None:
         rows.append((segment.live, partition, pos, None, True, partitions))
+    if segment.clock != REAL and not rows:  # it may have had no tick yet, and then its time is not the real one
+        rows.append((segment.clock, partition, BEFORE_ANY, None, False, partitions))
     return rows
 
 

@@ -99,6 +99,8 @@ def test_a_tick_moves_the_clock_and_a_base_reading_does_not() -> None:
     segments = [Segment(clock="t", tick=5), Segment(live="t")]
     assert clock_rows(segments[0], 2, 9, 4) == [("t", 2, 9, 5, False, 4)]
     assert clock_rows(segments[1], 2, 9, 4) == [("t", 2, 9, None, True, 4)]
+    assert clock_rows(Segment(clock="t"), 2, 9, 4) == [("t", 2, -1, None, False, 4)], "in replay, and no tick yet"
+    assert clock_rows(Segment(), 2, 9, 4) == []
     assert CLOCKS not in rows_of(Reading(2, 9, segments, base=True), 4)
     assert len(rows_of(Reading(2, 9, segments), 4)[CLOCKS]) == 2
 
