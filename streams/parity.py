@@ -23,6 +23,8 @@ from streams.windows import HOUR, MINUTE, pane_of, rfc3339
 log = structlog.get_logger()
 
 EVERY_S = 5.0
+AT_REST = 4
+"""A round that takes long is followed by a rest so many times as long: to ask must not be what keeps ClickHouse busy."""
 SETTLED_S = 10.0
 """Both sides have said all that came until then: the sink stores at least once a second."""
 NEWEST = 5
@@ -149,7 +151,8 @@ class Parity:
                 await self.round(asks)
             except Exception as error:  # noqa: BLE001  whoever asks says it in their own words
                 log.debug("parity_not_checked", error=type(error).__name__)
-            await asyncio.sleep(max(0.5, EVERY_S - (time.monotonic() - started)))
+            took = time.monotonic() - started
+            await asyncio.sleep(max(EVERY_S - took, AT_REST * took))
 
     async def round(self, asks: Asks) -> None:
         """Compare the newest closed minutes of every tenant, a stretch of older ones, and what is in doubt.
