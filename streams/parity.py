@@ -24,7 +24,7 @@ log = structlog.get_logger()
 
 EVERY_S = 5.0
 AT_REST = 4
-"""A round that takes long is followed by a rest so many times as long: to ask must not be what keeps ClickHouse busy."""
+"""A long round is followed by a rest so many times as long: to ask must not be what keeps ClickHouse busy."""
 SETTLED_S = 10.0
 """Both sides have said all that came until then: the sink stores at least once a second."""
 NEWEST = 5
