@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 from email.policy import default as modern
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,9 +27,11 @@ from pydantic import SecretStr
 from alerts.letters import letter
 from alerts.mail import Mail, Marks, compose, message_id, picture_of
 from alerts.notifiers import Rejected, Unavailable
-from alerts.outbox import Row
+from alerts.outbox import Row, Store
+from alerts.state import State
+from alerts.tell import Tell, now_ms
 from config.settings import Channel, SettingsError
-from tests.alerts.receiver import drips, hangs, raw, resets, row, run
+from tests.alerts.receiver import drips, hangs, raw, resets, row, run, until
 from tests.alerts.test_letters import body
 
 SECRET = "canary-mail-password"
@@ -41,7 +44,10 @@ class Mailbox:
     port: int = 0
     got: list[EmailMessage] = field(default_factory=list)
     raw: list[bytes] = field(default_factory=list)
+    tried: list[bytes] = field(default_factory=list)
+    """Every letter, taken or not."""
     answers: list[str] = field(default_factory=list)
+    """What is said first; empty: nothing, for ever."""
     at: str = "DATA"
 
     def _say(self, at: str) -> str | None:
@@ -55,8 +61,11 @@ class Mailbox:
 
     async def handle_DATA(self, _server: Any, _session: Session, envelope: Envelope) -> str:  # noqa: N802  # the same
         no = self._say("DATA")
+        assert isinstance(envelope.content, bytes)
+        self.tried.append(envelope.content)
+        if no == "":
+            await asyncio.sleep(3600)
         if no is None:
-            assert isinstance(envelope.content, bytes)
             self.raw.append(envelope.content)
             self.got.append(email.message_from_bytes(envelope.content, policy=modern))
         return no or "250 OK"
@@ -166,6 +175,26 @@ def test_all_letters_about_an_alert_are_one_thread_and_a_retry_is_the_same_lette
             assert first["References"] == over["References"] == over["In-Reply-To"]
 
     run(story())
+
+
+@pytest.mark.slow
+def test_greylisted_refused_or_never_answered_every_retry_is_the_same_letter(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with mailbox() as box:
+            box.answers = ["451 greylisted", "", "452 full", "421 later"]
+            with Store(tmp_path / "n.db") as store:
+                store.commit(State(), State(), [row(channel="mail", created_at=now_ms())])
+                task = asyncio.create_task(Tell(store, {"mail": Mail(channel(box.port, 0.5))}, lambda *_: None).run())
+                try:
+                    await until(lambda: store.unsettled() == {})
+                finally:
+                    task.cancel()
+                    await asyncio.gather(task, return_exceptions=True)
+            assert len(box.tried) == 5
+            assert len({email.message_from_bytes(one)["Message-ID"] for one in box.tried}) == 1
+            assert len(box.got) == 1
+
+    run(story(), within_s=60)
 
 
 def test_many_alerts_are_one_letter() -> None:

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -267,22 +268,35 @@ def test_while_nothing_can_be_written_nothing_is_believed_and_nothing_sent_twice
 
 @pytest.mark.slow
 def test_after_an_outage_people_get_one_summary_and_never_more_than_a_message_a_second(tmp_path: Path) -> None:
+    """An hour of a surge by the ticks' clock: five hundred queues fire, a hundred of them end before it is over."""
+
     async def story() -> None:
         async with receiver() as slack:
             slack.answer = lambda _: web.Response(status=503)
+            tried: list[float] = []
+
+            async def note(_: web.Request) -> None:
+                tried.append(time.monotonic())
+
+            slack.before = note
             hooked = Channel(name="slack", type="slack", url=slack.url, allow_private=True)
             async with desk(settings_with(tmp_path, hooked)) as (watch, store, _):
-                at = now_ms()
-                for minute in range(50):
-                    keys = [key(f"q{n}", backlog=30 * (minute % 2)) for n in range(20)]
-                    watch.judge(REAL, at + minute, readings(keys))
+                at, fired = now_ms(), set[str]()
+                for minute in range(1, 61):
+                    calm = [minute > 55 and n % 5 == 0 for n in range(500)]
+                    keys = [key(f"q{n}", backlog=0 if calm[n] else 30) for n in range(min(500, minute * 10))]
+                    fired |= {one.alert.id for one in watch.judge(REAL, at + minute * 60 * S, readings(keys))}
                     await asyncio.sleep(0)
                 await until(lambda: len(slack.posts) >= 2)
                 before = len(slack.posts)
                 slack.answer = lambda _: web.Response(text="ok")
                 await until(lambda: store.unsettled() == {}, within_s=20)
                 assert len(slack.posts) - before == 1
-                assert "alerts" in slack.posts[-1].json["text"]
+                assert slack.posts[-1].json["text"].startswith(f"{len(fired)} alerts: 400 open, 100 resolved"), (
+                    "none missed"
+                )
+                assert len(fired) == 500
+                assert all(later - sooner > 0.95 for sooner, later in pairwise(tried))
 
     run(story(), within_s=60)
 
@@ -370,6 +384,35 @@ def test_one_dead_channel_slows_no_other_and_is_told_through_it(tmp_path: Path) 
     run(story())
 
 
+@pytest.mark.slow
+def test_while_one_channel_hangs_no_other_waits_a_second_longer_and_it_gets_all_once_it_answers(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with receiver() as stuck, receiver() as well:
+            awake = asyncio.Event()
+
+            async def hang(_: web.Request) -> None:
+                await awake.wait()
+
+            settings = settings_with(tmp_path, hook(stuck, "stuck"), hook(well, "well"))
+            async with desk(settings) as (watch, store, _):
+                delays = []
+                for n in range(4):
+                    stuck.before = hang if n else None
+                    began = time.monotonic()
+                    watch.judge(REAL, now_ms(), readings([key(f"q{m}", backlog=30) for m in range(n + 1)]))
+                    await until(lambda n=n: len(well.posts) > n)  # type: ignore[misc]  # as it stands in this round
+                    delays.append(time.monotonic() - began)
+                    await until(lambda n=n: len(stuck.posts) > n)  # type: ignore[misc]  # it hangs when the next begins
+                assert max(delays[1:]) <= delays[0] + 1
+                stuck.before = None
+                awake.set()
+                await until(lambda: store.unsettled() == {}, within_s=60)
+                assert {post.json["queue"] for post in stuck.posts} == {f"q{n}" for n in range(4)}
+                assert len(well.posts) == 4
+
+    run(story(), within_s=90)
+
+
 def test_a_channel_that_works_again_is_told_too_and_gets_what_it_missed(tmp_path: Path) -> None:
     async def story() -> None:
         async with receiver() as there, receiver() as other:
@@ -449,9 +492,30 @@ def test_a_silence_is_kept_over_a_restart_and_its_end_is_told_within_five_second
                 assert there.posts == []
                 watch.command({"do": "unsilence", "tenant": "shop", "by": "li", "id": silence["id"]})
                 await until(lambda: len(there.posts) == 1, within_s=5)
-                assert [deed["what"] for deed in store.audit()] == ["silence", "unsilence"]
+                assert [(deed["who"], deed["what"]) for deed in store.audit()] == [
+                    ("li", "silence"),
+                    ("li", "unsilence"),
+                ]
+                assert all("演练" in deed["detail"] for deed in store.audit() if deed["what"] == "silence")
 
     run(story())
+
+
+def test_a_silence_that_runs_out_after_a_restart_is_told_of_at_the_next_second(tmp_path: Path) -> None:
+    at = now_ms()
+    order = {"do": "silence", "tenant": "shop", "by": "li", "match": {"queue": "*"}, "minutes": 1, "reason": "drill"}
+    with Store(tmp_path / "n.db") as store:
+        watch = Watch(store, rules(BACKLOG), Policy(("ops",)), now=lambda: at)
+        assert watch.command(order)["ok"]
+        watch.judge(REAL, at, readings([key(backlog=30)]))
+    told = []
+    with Store(tmp_path / "n.db") as store:
+        for second in range(58, 63):
+            watch = Watch(store, rules(BACKLOG), Policy(("ops",)), now=lambda second=second: at + second * S)  # type: ignore[misc]  # this second
+            watch.beat()
+            told += [second] * store.unsettled().get("ops", 0)
+            store.settle({one.id: "sent" for one in store.due("ops", 1 << 62, 9)}, at)
+    assert told == [60]
 
 
 def test_an_order_that_cannot_be_carried_out_is_answered_and_audited(tmp_path: Path) -> None:
@@ -469,10 +533,12 @@ def test_an_order_that_cannot_be_carried_out_is_answered_and_audited(tmp_path: P
 @pytest.mark.slow
 def test_a_stream_that_stops_is_told_though_no_tick_comes(tmp_path: Path) -> None:
     async def story() -> None:
-        ruleset = "- {name: stopped, metric: stream_age, fire: '> 1s', severity: critical}"
+        ruleset = "- {name: stopped, metric: stream_age, fire: '> 3s', severity: critical}"
         async with receiver() as there, desk(settings_with(tmp_path, hook(there), ruleset=ruleset)) as (watch, _, _b):
+            began = time.monotonic()
             watch.judge(REAL, now_ms(), readings([key()]))
             await until(lambda: len(there.posts) == 1)
+            assert 2.9 < time.monotonic() - began <= 6, "within twice the bound"
             assert (there.posts[0].json["rule"], there.posts[0].json["tenant"]) == ("stopped", "*")
             watch.judge(REAL, now_ms(), readings([key()]))
             await until(lambda: len(there.posts) == 2)
