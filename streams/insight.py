@@ -5,8 +5,8 @@
                     └── `volume`, `series`, windows ask the tenant's `Lookout` ◄──────────────┘
 
 Closing is cut into slices, and the loop is given up between them, so that whatever else runs goes on. State is kept
-when a minute was closed and when a surge or lull begins or ends, each tenant as of its last tick: whoever starts again
-from there hears the ticks after it once more, and comes to the same.
+when a minute was closed and when a surge or lull begins or ends, each tenant as of its last tick, and every few seconds
+of a tick that closes many: whoever starts again from there hears the ticks after it once more, and comes to the same.
 """
 
 from __future__ import annotations
@@ -43,6 +43,10 @@ BATCH = 20
 """Keys packed between two breaths."""
 SAVE_EVERY_S = 1.0
 """A fast replay closes minutes more often than there is reason to keep them."""
+MEANWHILE_S = 5.0
+"""One tick may close weeks: what is closed so far is kept in between, that nobody begins anew who is cut off."""
+KEEPING_MOST = 0.1
+"""Of the time that takes, at most so much goes into keeping."""
 WHY_EVERY_S = 120.0
 """Words are many; those that came since are heard again after a restart."""
 TENANT, KEY, WHY = "tenant/", "key/", "why/"
@@ -68,7 +72,7 @@ class Insight:
         self._saved_at: dict[str, float] = {}
         self._rested_at = 0.0
         self.limit = LIMIT
-        self.save_every_s = SAVE_EVERY_S
+        self.save_every_s, self.meanwhile_s = SAVE_EVERY_S, MEANWHILE_S
         self._load()
         for present in (judged, shown):
             present.outlook_of = self._lookouts.get
@@ -151,15 +155,25 @@ class Insight:
     async def _close(self, lookout: Lookout, due: Iterable[int]) -> int | None:
         """Close these minutes; returns the first of them."""
         lookout.usual.days = self._days_of(lookout.view.name)
-        first = None
+        first, again = None, time.monotonic() + self.meanwhile_s
         for minute in due:
             first = minute if first is None else first
+            if time.monotonic() >= again:
+                again = await self._keep_so_far(lookout)
             self._share(lookout, minute)
             await self._sliced(lookout.close(minute))
             if len(lookout.rows) >= ROWS:
                 await self._say(lookout)
         await self._say(lookout)
         return first
+
+    async def _keep_so_far(self, lookout: Lookout) -> float:
+        """Keep what a tick has closed up to now. Returns when to do so again, on the monotonic clock."""
+        began = time.monotonic()
+        await self._say(lookout)
+        await self._write(lookout, {TENANT + lookout.view.name: lookout.saved(partly=True)})
+        ended = time.monotonic()
+        return ended + max(self.meanwhile_s, (ended - began) / KEEPING_MOST)
 
     async def _say(self, lookout: Lookout) -> None:
         rows, lookout.rows = lookout.rows, []
@@ -210,7 +224,11 @@ class Insight:
         if time.monotonic() - self._saved_at.get(WHY + name, 0.0) >= WHY_EVERY_S:
             self._saved_at[WHY + name] = time.monotonic()
             rows[WHY + name] = self._reasons_of(name).to_bytes()
-        keys = lookout.saved_keys()
+        await self._write(lookout, rows)
+
+    async def _write(self, lookout: Lookout, rows: dict[str, bytes | None]) -> None:
+        """Keep these, and the keys that changed, at once."""
+        name, keys = lookout.view.name, lookout.saved_keys()
         while batch := list(islice(keys, BATCH)):
             rows |= {_name(name, key): value for key, value in batch}
             await asyncio.sleep(0)

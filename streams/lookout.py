@@ -46,7 +46,8 @@ class Saved(msgspec.Struct, array_like=True):
     """What is kept of a tenant but for its keys."""
 
     real: bool
-    tick: int
+    tick: int | None
+    """The last one judged."""
     next: int
     heard: int
 
@@ -313,11 +314,16 @@ class Lookout:
 
     # -- kept --------------------------------------------------------------------------------------------------------
 
-    def saved(self) -> bytes | None:
-        """What is kept of the tenant but for its keys."""
+    def saved(self, *, partly: bool = False) -> bytes | None:
+        """What is kept of the tenant but for its keys.
+
+        `partly`: as of the next minute that is due, before it is closed. The tick is then not judged yet: whoever takes
+        this up hears it again, and goes on with that minute.
+        """
         if self.tick is None or self._next is None:
             return None
-        return msgspec.msgpack.encode(Saved(self._real, self.tick, self._next, self._heard))
+        tick = self._before if partly else self.tick
+        return msgspec.msgpack.encode(Saved(self._real, tick, self._next, self._heard))
 
     def saved_keys(self) -> Iterator[tuple[Key, bytes | None]]:
         """The keys that changed since this was last asked; None: gone."""

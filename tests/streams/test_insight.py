@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pytest
 
@@ -133,6 +133,51 @@ def test_a_kill_at_any_time_changes_nothing(history: list[Segment], heard: bool)
         assert mine["volume"]["surge"] == theirs["volume"]["surge"]
         assert mine["windows"] == theirs["windows"]
         assert other.series() == whole.series()
+
+
+class Killed(Exception):
+    """The end of a process."""
+
+
+class Fragile(Memory):
+    """Ends the process once a tenant was written so many times."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__()
+        self.left = times
+
+    def keep(self, rows: Mapping[str, bytes | None]) -> None:
+        """Take these, or die of it."""
+        super().keep(rows)
+        if any(name.startswith("tenant/") for name in rows):
+            self.left -= 1
+            if self.left == 0:
+                raise Killed
+
+
+@pytest.mark.parametrize("minutes", [0, 200, 405, 598])
+def test_a_kill_in_the_middle_of_one_long_tick_costs_nothing_that_was_kept_and_changes_nothing(
+    minutes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tick over ten hours, the first of its tenant. Here what is closed is kept at every minute."""
+    series = counts(10 * 60, RATE, seed=9)
+    series[400:412] = [5 * n for n in series[400:412]]
+    panes = {MONDAY + i * MINUTE: {LEAF: n, ("returns", "app"): n // 9} for i, n in enumerate(series)}
+    segment = Stage().segment(panes, MONDAY + len(series) * MINUTE, clock="shop")
+    whole, killed = Stage(), Stage(Fragile(minutes + 1))
+    whole.hear([segment])
+    killed.insight.meanwhile_s = 0.0
+    monkeypatch.setattr("streams.insight.KEEPING_MOST", 1e9)
+    with pytest.raises(Killed):
+        killed.hear([segment])
+    resumed = Stage(killed.shelf)
+    assert resumed.insight.learned("shop") == MONDAY + minutes * MINUTE, "it goes on from there"
+    resumed.hear([segment])
+    assert resumed.rows == whole.rows
+    assert any(row.surge for row in whole.rows.values())
+    assert resumed.key()["volume"] == whole.key()["volume"]
+    assert resumed.key()["windows"] == whole.key()["windows"]
+    assert resumed.series() == whole.series()
 
 
 def base(stage: Stage) -> Segment:
