@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from math import ceil
 from typing import Any
@@ -20,6 +20,9 @@ MOST_AGENTS = 20
 """More people than that is no longer a suggestion, where it is only reckoned from what was closed."""
 MOST_GOAL = 0.995
 """Nobody can promise all: a share of 1 would take no end of people."""
+
+FEELINGS = frozenset({"sentiment", "negative", "sentiment_sum"})
+"""Metrics of how customers sound: who is told of them wants to read what they say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,18 +84,31 @@ def _works(agent: Mapping[str, Any], tenant: str, queue: str) -> bool:
 
 def facts_of(rule: Rule, key: Key | None, value: float | None, siblings: Siblings) -> Facts:
     """What to tell about a rule's breach in a key; a number of the whole tenant (no key) has bounds only."""
-    if rule.metric.place is not Place.FLAG or key is None:
-        low, high = (None, rule.fire.value) if rule.fire.upward else (rule.fire.value, None)
-        return Facts(low=low, high=high, impact={} if key is None else impact_of(key, *siblings.at_work(key)))
+    low, high = (None, rule.fire.value) if rule.fire.upward else (rule.fire.value, None)
+    if key is None:
+        return Facts(low=low, high=high)
+    impact = impact_of(key, *siblings.at_work(key))
+    if rule.metric.place is not Place.FLAG:
+        bounds = Facts(low=low, high=high, impact=impact)
+        return _heard(bounds, key) if rule.metric.name in FEELINGS else bounds
     volume = key.get("volume") or {}
-    return Facts(
+    usual = Facts(
         expected=volume.get("expected"),
         low=volume.get("low"),
         high=volume.get("high"),
         drivers=tuple(drivers_of(key, value, siblings)),
+        impact=impact,
+    )
+    return _heard(usual, key)
+
+
+def _heard(facts: Facts, key: Key) -> Facts:
+    """The facts with what customers say there now, and how they sound."""
+    return replace(
+        facts,
         keywords=tuple(_words(key.get("keywords"))),
         samples=tuple(str(sample) for sample in key.get("samples") or ()),
-        impact={**impact_of(key, *siblings.at_work(key)), **feeling_of(key)},
+        impact={**facts.impact, **feeling_of(key)},
     )
 
 

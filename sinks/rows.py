@@ -103,7 +103,7 @@ CLOCKS = _table("clocks_base", "clock partition version at live partitions", "cl
 TENANTS = _table("tenants_base", "tenant version zone", "tenant", "version")
 ALERTS = _table(
     "alerts_base",
-    "tenant alert at state v rule metric severity queue channel since value peak expected low high unit summary "
+    "tenant alert at state v rule metric severity queue channel topic since value peak expected low high unit summary "
     "drivers keywords samples impact acknowledged_by acknowledged_at silenced_by grade resolved_at reason group "
     "runbook board",
     "tenant alert at state",
@@ -297,7 +297,8 @@ def _alert_row(alert: Mapping[str, Any]) -> Row:
         raise ValueError("at")
     return (
         str(alert["tenant"]), str(alert["alert"]), at, str(alert["state"]), int(alert.get("v") or 1),
-        str(alert["rule"]), text("metric"), str(alert.get("severity") or ""), text("queue"), text("channel"), since,
+        str(alert["rule"]), text("metric"), str(alert.get("severity") or ""),
+        text("queue"), text("channel"), text("topic"), since,
         *(_number(alert.get(name)) for name in ("value", "peak", "expected", "low", "high")), text("unit"),
         _json(alert.get("summary")), _json(alert.get("drivers")), _texts(alert.get("keywords")),
         _texts(alert.get("samples")), _json(alert.get("impact")), text("acknowledged_by"),

@@ -222,6 +222,7 @@ CREATE TABLE IF NOT EXISTS alerts_base
     severity LowCardinality(String) COMMENT 'info, warning or critical',
     queue Nullable(String) COMMENT 'Queue; * or NULL: all of them',
     channel Nullable(String) COMMENT 'Channel; * or NULL: all of them',
+    topic Nullable(String) COMMENT 'Topic of an alert about one; * or NULL: all of them',
     since Nullable(DateTime64(3, 'UTC')) COMMENT 'When it began to fire',
     value Nullable(Float64) COMMENT 'Value now',
     peak Nullable(Float64) COMMENT 'Greatest value so far',
@@ -248,6 +249,8 @@ ENGINE = ReplacingMergeTree
 ORDER BY (tenant, alert, at, state)
 SETTINGS fsync_after_insert = 1, fsync_part_directory = 1
 COMMENT 'Changes of state of alerts as rows that replace themselves; read the view alerts';
+
+ALTER TABLE alerts_base ADD COLUMN IF NOT EXISTS topic Nullable(String) COMMENT 'Topic of an alert about one; * or NULL: all of them' AFTER channel;
 
 CREATE TABLE IF NOT EXISTS agent_status_base
 (
@@ -542,6 +545,7 @@ CREATE OR REPLACE VIEW alerts
     severity String COMMENT 'info, warning or critical',
     queue Nullable(String) COMMENT 'Queue; * or NULL: all of them',
     channel Nullable(String) COMMENT 'Channel; * or NULL: all of them',
+    topic Nullable(String) COMMENT 'Topic of an alert about one; * or NULL: all of them',
     since Nullable(DateTime64(3, 'UTC')) COMMENT 'When it began to fire',
     value Nullable(Float64) COMMENT 'Value now',
     peak Nullable(Float64) COMMENT 'Greatest value so far',
@@ -565,7 +569,7 @@ CREATE OR REPLACE VIEW alerts
     board Nullable(String) COMMENT 'Link to the board'
 )
 AS SELECT
-    tenant, alert, at, state, v, rule, metric, severity, queue, channel, since, value, peak, expected, low, high, unit, summary, drivers,
+    tenant, alert, at, state, v, rule, metric, severity, queue, channel, topic, since, value, peak, expected, low, high, unit, summary, drivers,
     keywords, samples, impact, acknowledged_by, acknowledged_at, silenced_by, grade, resolved_at, reason, `group`, runbook, board
 FROM alerts_base FINAL
 COMMENT 'Every change of state of every alert';

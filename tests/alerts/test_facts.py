@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from alerts.facts import SOON_S, Siblings, feeling_of, impact_of, staffing
+from alerts.facts import SOON_S, Siblings, facts_of, feeling_of, impact_of, staffing
+from tests.alerts.build import BACKLOG, key, rules
 
 WORK = {"arrivals_per_min": 6.0, "handle_s": 300.0, "patience_s": 200.0}
 TARGETS = {"target_ms": 60_000, "service_level": 0.8}
@@ -94,3 +95,16 @@ def test_how_customers_sound_is_told_against_the_rest_of_the_day() -> None:
     }
     assert feeling_of({"windows": windows}) == {"sentiment": -0.3, "sentiment_change": -0.4}
     assert feeling_of({}) == {"sentiment": None, "sentiment_change": None}
+
+
+def test_who_is_told_of_bad_feelings_reads_what_is_said_and_who_is_told_of_a_backlog_does_not() -> None:
+    heard = key(
+        keywords=[{"keyword": "没到账"}], samples=["三天了还没到账"],
+        windows={"5m": {"sentiment_sum": -6.0, "sentiment_n": 20}, "today": {"sentiment_sum": -6.0, "sentiment_n": 20}},
+    )  # fmt: skip
+    (feeling,) = rules("- {name: cross, metric: sentiment, fire: '< -0.2'}").rules
+    (backlog,) = rules(BACKLOG).rules
+    facts = facts_of(feeling, heard, -0.3, Siblings([heard]))
+    assert (facts.keywords, facts.samples, facts.low) == (("没到账",), ("三天了还没到账",), -0.2)
+    assert facts.impact["sentiment"] == -0.3
+    assert facts_of(backlog, heard, 30, Siblings([heard])).samples == ()

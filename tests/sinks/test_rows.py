@@ -36,7 +36,8 @@ from streams.metrics import COUNTS
 
 ALERT = {
     "v": 1, "alert": "a1", "rule": "surge", "state": "firing", "severity": "warning", "tenant": "t",
-    "queue": "returns", "channel": "*", "since": "2026-11-21T10:00:00.000Z", "at": "2026-11-21T18:00:01.500+08:00",
+    "queue": "returns", "channel": "*", "topic": "refund", "since": "2026-11-21T10:00:00.000Z",
+    "at": "2026-11-21T18:00:01.500+08:00",
     "value": 31, "peak": 31.5,
     "expected": 8.0, "low": 2, "high": 15, "unit": "per_min", "summary": {"zh": "激增", "en": "surge"},
     "drivers": [{"dimension": "topic", "value": "other", "excess": 23, "share": 1}], "keywords": ["退货"],
@@ -118,6 +119,7 @@ def test_one_row_a_key_stays_the_newest_and_of_equals_the_last(drawn: list[tuple
 def test_an_alert_is_stored_with_all_its_words() -> None:
     row = dict(zip(ALERTS.columns, decode_alert(json.dumps(ALERT).encode()), strict=True))
     assert (row["at"] - row["since"], row["value"], row["queue"]) == (1_500, 31.0, "returns")
+    assert row["topic"] == "refund"
     assert json.loads(row["summary"]) == ALERT["summary"]
     assert row["keywords"] == ["退货"]
 

@@ -302,3 +302,12 @@ def test_a_table_of_the_release_before_gets_the_columns_that_came_since(base: Ba
     base.wait(base.history.prepare())
     base.write({MINUTES: [pane_row(PaneRow("t", "q", "web", START, 1, {"sentiment_n": 2}, topics={"a": 1}), 0)]})
     assert base.rows("minutes")[0]["sentiment_n"] == 2
+
+
+def test_alerts_of_the_release_before_have_no_topic_and_new_ones_have(base: Base) -> None:
+    words = {"alert": "a", "rule": "topics", "tenant": "t", "state": "firing"}
+    base.write({ALERTS: [decode_alert(encode({**words, "at": START}))]})
+    base.client.command("ALTER TABLE alerts_base DROP COLUMN topic")
+    base.wait(base.history.prepare())
+    base.write({ALERTS: [decode_alert(encode({**words, "at": START + 1, "topic": "refund"}))]})
+    assert [row["topic"] for row in sorted(base.rows("alerts"), key=lambda row: row["at"])] == [None, "refund"]
