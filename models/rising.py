@@ -36,7 +36,10 @@ KEYS = 2_000
 USUAL = 150
 """Words of a key whose usual count is known; any other is taken to be as usual as the greatest that was left out."""
 RECENT = 100
-"""Words of a key in one span."""
+"""Words of a key in one span, the most frequent; twice as many are counted before the others give way. There must be
+room for what nobody has said before: a surge's word, in a span that has heard all the usual ones already."""
+REST = ""
+"""Stands among the counts of a span for all words that gave way."""
 TWICE = 2.0
 _VERSION = 1
 
@@ -89,8 +92,9 @@ class RisingWords:
             return
         counts = heard.recent.setdefault(span, {})
         for word in words:
-            if word in counts or len(counts) < RECENT:
-                counts[word] = counts.get(word, 0) + 1
+            counts[word] = counts.get(word, 0) + 1
+        if len(counts) > 2 * RECENT:
+            heard.recent[span] = _frequent(counts)
 
     def rising(self, key: Key, now: int, most: int = MOST) -> list[str]:
         """The words that rose most in the half hour before `now` (ms), the most surprising first; few, or none."""
@@ -98,20 +102,21 @@ class RisingWords:
         if heard is None or not heard.total:
             return []
         last = now // SPAN_MS
-        counts: dict[str, int] = {}
+        counts = {REST: 0}
         for span, words in heard.recent.items():
             if last - SPANS < span <= last:
                 for word, n in words.items():
                     counts[word] = counts.get(word, 0) + n
-        if not counts:
+        if len(counts) == 1:
             return []
+        share = heard.total / (total := sum(counts.values()))
+        del counts[REST]
         usual = {word: heard.usual.get(word, heard.floor) for word in counts}
-        share = heard.total / sum(counts.values())
         more = {word: n for word, n in counts.items() if n * share >= TWICE * usual[word]}
-        rest = sum(counts.values()) - sum(more.values())
+        rest = total - sum(more.values())
         spare = max(heard.total - sum(usual[word] for word in more), 0.0)
-        found = keywords({**more, "": rest}, {**{word: usual[word] for word in more}, "": spare}, most + 1)
-        return [word for word in found if word][:most]
+        found = keywords({**more, REST: rest}, {**{word: usual[word] for word in more}, REST: spare}, most + 1)
+        return [word for word in found if word != REST][:most]
 
     # -- keeping -----------------------------------------------------------------------------------------------------
 
@@ -157,11 +162,19 @@ def _roll(heard: _Heard, span: int) -> None:
     heard.newest = span
 
 
+def _frequent(counts: dict[str, int]) -> dict[str, int]:
+    """The most frequent words, and how often all others were said."""
+    words = ((word, n) for word, n in counts.items() if word != REST)
+    kept = dict(nlargest(RECENT, words, key=lambda pair: (pair[1], pair[0])))
+    return kept | {REST: sum(counts.values()) - sum(kept.values())}
+
+
 def _settle(heard: _Heard, counts: dict[str, int]) -> None:
     usual = heard.usual
     for word, n in counts.items():
-        usual[word] = usual.get(word, heard.floor) + n
         heard.total += n
+        if word != REST:
+            usual[word] = usual.get(word, heard.floor) + n
     if len(usual) > USUAL:
         kept = nlargest(USUAL, usual.items(), key=lambda pair: (pair[1], pair[0]))
         heard.floor = max(n for word, n in usual.items() if (n, word) < (kept[-1][1], kept[-1][0]))

@@ -32,6 +32,25 @@ def test_a_word_that_was_rare_and_is_now_everywhere_rises_in_its_key_and_the_sum
     assert model.rising(("returns", "app"), now) == []
 
 
+@pytest.mark.parametrize("minute", range(10))
+def test_a_word_rises_also_where_a_span_has_heard_hundreds_of_others_before(minute: int) -> None:
+    """A lively room has thousands of words; whenever in ten minutes a surge begins, its word is seen within a minute."""
+    model, chance = RisingWords(), Random(5)
+    many = [f"rare{n}" for n in range(5_000)]
+
+    def say(at: int, extra: list[str]) -> None:
+        model.take(("ubuntu", "web"), at, [*chance.sample(USUAL_WORDS, 2), *chance.sample(many, 3), *extra])
+
+    onset = T0 + 40 * SPAN_MS + minute * 60_000
+    for at in range(T0, onset, 3_000):
+        say(at, [])
+    assert model.rising(("ubuntu", "*"), onset) == []
+    for n in range(80):
+        say(onset + n * 750, ["upgrade"] if n % 3 else [])
+    assert model.rising(("ubuntu", "*"), onset + 60_000) == ["upgrade"]
+    assert model.rising(("*", "*"), onset + 60_000) == ["upgrade"]
+
+
 def test_usual_chat_has_no_rising_words() -> None:
     found = 0
     for seed in range(20):
@@ -78,7 +97,7 @@ def test_keys_and_words_by_the_thousand_stay_bounded() -> None:
     assert len(model) == 50
     for heard in model._heard.values():
         assert len(heard.usual) <= USUAL
-        assert all(len(words) <= RECENT for words in heard.recent.values())
+        assert all(len(words) <= 2 * RECENT for words in heard.recent.values())
     assert KEYS == 2_000
 
 
