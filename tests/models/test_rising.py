@@ -34,7 +34,7 @@ def test_a_word_that_was_rare_and_is_now_everywhere_rises_in_its_key_and_the_sum
 
 @pytest.mark.parametrize("minute", range(10))
 def test_a_word_rises_also_where_a_span_has_heard_hundreds_of_others_before(minute: int) -> None:
-    """A lively room has thousands of words; whenever in ten minutes a surge begins, its word is seen within a minute."""
+    """A lively room has thousands of words; whenever in ten minutes a surge begins, its word is found in a minute."""
     model, chance = RisingWords(), Random(5)
     many = [f"rare{n}" for n in range(5_000)]
 
