@@ -10,7 +10,7 @@ A fragment is text of ours; values are bound (`{name:Type}`). Two shapes:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -267,7 +267,7 @@ matched AS
         conversation, toNullable(episode) AS episode, 1 AS n, toUInt8(ifNull(«hit», 0)) AS hits,
         toFloat64(ifNull(«add», 0)) AS adds, «shown»
     FROM seen
-    WHERE «key» AND («where»)
+    WHERE «key» AND («where»)«episode»
 )"""
 
 MATCHED_EVENTS = """
@@ -277,7 +277,7 @@ found AS
         conversation, episode, count() AS n, toUInt64(countIf(ifNull(«hit», 0))) AS hits,
         toFloat64(sum(ifNull(«add», 0))) AS adds
     FROM placed
-    WHERE «key» AND («where»)
+    WHERE «key» AND («where»)«message»
     GROUP BY conversation, episode
 ),
 matched AS
@@ -285,6 +285,7 @@ matched AS
     SELECT f.conversation AS conversation, f.episode AS episode, f.n AS n, f.hits AS hits, f.adds AS adds, «shown»
     FROM found AS f LEFT JOIN (SELECT toNullable(conversation) AS joined, * FROM seen) AS s
         ON s.joined = f.conversation AND s.episode = f.episode
+    WHERE true«episode»
 )"""
 
 _SHOWN = """channel, queue, credit_queue, agent, opened_at, demand_at, first_reply_at, closed_at, state, outcome,
@@ -292,6 +293,9 @@ _SHOWN = """channel, queue, credit_queue, agent, opened_at, demand_at, first_rep
         ifNull(«waiting», false) AS waiting,
         toInt64(if(waiting, ifNull(«since», 0), -ifNull(wait_ms, -1))) AS rank"""
 """What is shown of an episode, and where it stands in the list: longest wait first, still waiting ones at the end."""
+
+_OWN_TOPIC = " AND model_topic = {topic:String}"
+_OF_EPISODE = {"topic": " AND topic = {topic:String}", "agent": " AND agent = {agent:String}"}
 
 _FIRST = {"wait": "first_ms", "waiting": "outcome = 'waiting'", "since": "demand_ms"}
 _TURN = {
@@ -318,11 +322,26 @@ WHERE wait_ms IS NOT NULL
 GROUP BY wait_ms, answered"""
 
 
-def statement(name: str, select: str) -> str:
-    """The statement about the rows behind a number: `TOTALS`, `PAGE` or `WAITS` of them."""
+def narrowed(name: str, by: Collection[str]) -> dict[str, str]:
+    """What else must hold of the rows behind a number that is asked for narrower: by `topic`, by `agent`.
+
+    What customers wrote goes by what the model took each message to be about, as topics are counted; all else by the
+    topic of its episode. An agent's are the episodes that the agent holds, or held at the close.
+    """
+    fill = {"message": "", "episode": ""}
+    for one in ("topic", "agent"):
+        if one in by:
+            own = one == "topic" and BEHIND[name].touched == _CUSTOMER
+            fill["message" if own else "episode"] += _OWN_TOPIC if own else _OF_EPISODE[one]
+    return fill
+
+
+def statement(name: str, select: str, by: Collection[str] = ()) -> str:
+    """The statement about the rows behind a number: `TOTALS`, `PAGE` or `WAITS` of them, narrowed `by` topic, agent."""
     behind = BEHIND[name]
     words = _TURN if behind.source is Source.STANDING else _FIRST
     fill = {"hit": behind.hit, "add": behind.add, "where": behind.where, "touched": behind.touched}
+    fill |= narrowed(name, by)
     if behind.source is Source.EVENTS:
         parts = [NOW, EPISODES, PLACED, MATCHED_EVENTS]
         fill["key"] = IN_KEY.replace("«queue»", "was" if name == "moved_out" else "here")

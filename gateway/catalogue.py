@@ -39,9 +39,18 @@ def shown(held: Held, question: Asked, tenant: str, window: str | None) -> dict[
     value = None
     if key is not None and "from" not in question.values:
         body = decode_object(key.raw)
-        value = value_in(body, name, window)
+        narrowed = "topic" in question.values or "agent" in question.values
+        value = _narrower(body, question, window) if narrowed else value_in(body, name, window)
     clock = held.meta.clocks.get(tenant) or (None if tenant in held.meta.replaying else held.meta.real)
     return {"shown": value, "shown_as_of": None if value is None else clock}
+
+
+def _narrower(key: Mapping[str, Any], question: Asked, window: str | None) -> float | None:
+    """What the feed has of one topic alone: how many messages are about it, of half an hour."""
+    if question.maybe("agent") is not None or (question.text("metric"), window) != ("customer_messages", "30m"):
+        return None
+    counts = {one["topic"]: one["count"] for one in key.get("topics") or ()}
+    return counts.get(question.text("topic"))
 
 
 def value_in(key: Mapping[str, Any], name: str, window: str | None) -> float | None:

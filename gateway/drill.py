@@ -6,7 +6,7 @@ import asyncio
 import base64
 import binascii
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 from zoneinfo import ZoneInfo
@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from gateway.asked import Asked, Wrong
 from gateway.behind import BEHIND, PAGE, TOTALS, WAITS, Reckoned, Source, statement
 from gateway.questions import Questions, Row, Value, copied
-from gateway.routes import MOST_DAYS
+from gateway.routes import MOST_DAYS, NARROWER
 from streams.metrics import CATALOGUE, bucket, kaplan_meier, percentile, wilson
 from streams.policy import Policy
 from streams.windows import DAY, MINUTE, first_pane, pane_of, rfc3339
@@ -91,35 +91,39 @@ async def conversations(questions: Questions, question: Asked, tenant: str, poli
     name = question.text("metric")
     now = await now_of(questions, tenant)
     span = span_of(question, now, policy.zone, BEHIND[name].source is Source.STANDING, name in _FLOWING)
-    values = bound(tenant, question, span, policy)
+    by = {one.name: question.text(one.name) for one in NARROWER if one.name in question.values}
+    values = bound(tenant, question, span, policy) | by
     after, limit = _after(question.maybe("cursor")), question.whole("limit")
     page = values | dict(zip(("waiting", "rank", "conversation", "episode"), after, strict=True)) | {"limit": limit + 1}
     number, rows = await asyncio.gather(
-        value_of(questions, name, values, span), questions.rows(statement(name, PAGE), **page)
+        value_of(questions, name, values, span, by), questions.rows(statement(name, PAGE, by), **page)
     )
     metric = CATALOGUE[name]
     queue = question.text("queue")
     return {
         "tenant": tenant, "queue": queue, "channel": question.text("channel"), "as_of": instant(now),
+        "topic": by.get("topic"), "agent": by.get("agent"),
         "metric": name, "unit": metric.unit, "means": metric.means, "zh": metric.zh, "en": metric.en,
         "window": span.window, "from": instant(span.since or None), "to": instant(span.until or None),
         "counted": BEHIND[name].counted, **number, "target_ms": policy.target(queue),
         "items": [_item(row) for row in rows[:limit]],
         "next": _cursor(rows[limit - 1]) if len(rows) > limit else None,
-        "sql": copied(statement(name, PAGE), page),
+        "sql": copied(statement(name, PAGE, by), page),
     }  # fmt: skip
 
 
-async def value_of(questions: Questions, name: str, values: Mapping[str, Value], span: Span) -> dict[str, Any]:
-    """`n`, `conversations`, `value` and `censored` of a number, from the rows behind it."""
+async def value_of(
+    questions: Questions, name: str, values: Mapping[str, Value], span: Span, by: Collection[str] = ()
+) -> dict[str, Any]:
+    """`n`, `conversations`, `value` and `censored` of a number, from the rows behind it, narrowed `by` topic, agent."""
     how = BEHIND[name].reckoned
     if how in (Reckoned.P50, Reckoned.P90, Reckoned.KM50, Reckoned.KM90):
         totals, waits = await asyncio.gather(
-            questions.rows(statement(name, TOTALS), **values), questions.rows(statement(name, WAITS), **values)
+            questions.rows(statement(name, TOTALS, by), **values), questions.rows(statement(name, WAITS, by), **values)
         )
         value, censored = _ranked(how, waits)
     else:
-        totals = await questions.rows(statement(name, TOTALS), **values)
+        totals = await questions.rows(statement(name, TOTALS, by), **values)
         value, censored = _reckoned(how, totals[0], span), False
     return {"n": int(totals[0]["n"]), "conversations": totals[0]["conversations"], "value": value, "censored": censored}
 

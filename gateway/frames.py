@@ -92,9 +92,9 @@ def instant(ms: int) -> str:
     return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def signed(snapshot: Pieces, sub: str, roles: Iterable[str]) -> Pieces:
-    """A snapshot with who looks at it, and what they may do: the one piece that viewers do not share."""
-    viewer = {"sub": sub, "roles": sorted(roles), "can": rights(roles)}
+def signed(snapshot: Pieces, sub: str, tenant: str, roles: Iterable[str]) -> Pieces:
+    """A snapshot with who looks at it, whose token that is, and what they may do: what viewers do not share."""
+    viewer = {"sub": sub, "tenant": tenant, "roles": sorted(roles), "can": rights(roles)}
     return *snapshot[:-1], snapshot[-1][:-1] + b"," + _field("viewer", viewer) + b"}"
 
 
@@ -115,6 +115,11 @@ class Feed:
         self._labels: dict[str, dict[str, dict[str, str]]] = {}
         self._labels_version = 0
         self._seen = -1
+
+    @property
+    def tenant(self) -> str:
+        """Whose numbers; `*`: everybody's."""
+        return self._scope.tenant
 
     def snapshot(self, held: Held, now: Now) -> bytes:
         """Everything, and 180 panes of what is watched; all but the `viewer`, which `signed` adds."""
@@ -257,7 +262,7 @@ class Shared:
     def snapshot(self, held: Held, now: Now, sub: str, roles: Iterable[str]) -> Pieces:
         """The first frame of a viewer, in pieces."""
         built = self._once(("snapshot", held.version, now.stale), now, lambda: self._feed.snapshot(held, now))
-        return signed(built, sub, roles)
+        return signed(built, sub, self._feed.tenant, roles)
 
     def delta(self, held: Held, now: Now, version: int, whole: bool) -> Pieces:
         """The next frame of a viewer that has seen `version`, in pieces."""

@@ -84,6 +84,12 @@ _KEY = (
     Parameter("queue", "A queue; `*`: the sum over all", default="*"),
     Parameter("channel", "A channel; `*`: the sum over all", default="*"),
 )
+NARROWER = (
+    Parameter("topic", "Only of what is about it: what customers wrote by what the model took each message to be "
+              "about, all else by the topic of its episode", most=200),
+    Parameter("agent", "Only of episodes that this agent holds, or held at the close", most=200),
+)  # fmt: skip
+"""What a list may be narrowed by, beside its key."""
 _SPAN = (
     Parameter("window", "A window of the live feed, as of now", "choice", allowed=WINDOWS),
     Parameter("from", "Begin of a span instead of a window: RFC 3339 with offset, or ms since the epoch", "instant"),
@@ -113,6 +119,7 @@ EPISODE: Schema = {
 
 _CONVERSATIONS: Schema = {
     **_ASKED,
+    "topic": "string?: only what is about it; null: all", "agent": "string?: only this agent's; null: everybody's",
     "metric": "string", "unit": "string", "means": "string: its definition", "zh": "string", "en": "string",
     "window": "string?", "from": "string?", "to": "string?: null for what stands open now",
     "counted": "string: what n counts: episodes or messages",
@@ -218,7 +225,7 @@ ROUTES: tuple[Route, ...] = (
     Route("/v1/live", "Numbers out (WebSocket); plainly asked for, one snapshot of them", LOOKERS,
           answer={"kind": "string: snapshot; the rest as CONTRACT §2 has it"}),
     Route("/v1/conversations", "The conversations behind a number: longest wait first, still waiting ones at the end",
-          DRILLERS, (*_DRILL, *_PAGE), _CONVERSATIONS, tenanted=True, stored=True),
+          DRILLERS, (*_DRILL, *NARROWER, *_PAGE), _CONVERSATIONS, tenanted=True, stored=True),
     Route("/v1/conversation", "One conversation: its time line, waits, and what counts", DRILLERS,
           (_TENANT, Parameter("conversation", "Its id", required=True)), _CONVERSATION, tenanted=True, stored=True),
     Route("/v1/receipt", "How one number came about: of an episode (`conversation`, `episode`), or of a key and a span",

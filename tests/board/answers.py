@@ -111,6 +111,8 @@ def conversations(now: int, ask: Mapping[str, str]) -> Answer:
             "window": None if standing else ask.get("window", "30m"),
             "from": None if standing else instant(now - 30 * MINUTE),
             "to": None if standing else instant(now),
+            "topic": ask.get("topic"),
+            "agent": ask.get("agent"),
             "counted": "messages" if metric == "customer_messages" else "episodes",
             "n": 471,
             "value": _value(metric),

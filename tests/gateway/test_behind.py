@@ -7,6 +7,7 @@ import os
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any, cast
+from urllib.parse import quote
 
 import pytest
 
@@ -18,10 +19,11 @@ from gateway.questions import Questions
 from gateway.routes import METRICS, find
 from streams.policy import Policy
 from streams.present import View
-from tests.conformance.cases import Row, load_cases, now_ms
+from tests.conformance.cases import Row, events_of, load_cases, now_ms
 from tests.sinks.conftest import base, engine, shared  # noqa: F401 - fixtures
-from tests.sinks.stage import Base
+from tests.sinks.stage import Base, Recorded
 from tests.sinks.test_views import line_of
+from tests.streams.line import event_of
 
 pytestmark = pytest.mark.slow
 
@@ -114,3 +116,49 @@ def test_the_rows_behind_every_number_add_up_to_it(house: House, told: dict[str,
             if counted != answer["n"] or (BEHIND[metric].reckoned is Reckoned.COUNT and counted != want):
                 wrong.append((metric, key, window, counted, answer["n"]))
     assert wrong == []
+
+
+def test_what_an_agent_has_open_is_the_list_narrowed_to_that_agent(house: House, told: dict[str, Told]) -> None:
+    held = {
+        (name, row["agent"]): row["open"]
+        for name, one in told.items()
+        for row in one.view.agent_rows()
+        if row["open"]
+    }  # fmt: skip
+    assert len(held) > 3
+    asked = dict(sorted(held.items())[:: max(1, len(held) // 12)])
+    found = {who: house.ask(told[who[0]], "metric=open&agent=" + quote(who[1])) for who in asked}
+    assert {who: answer["value"] for who, answer in found.items()} == asked
+    assert all({item["agent"] for item in answer["items"]} == {who[1]} for who, answer in found.items())
+
+
+def test_messages_about_a_topic_are_those_the_model_said_so_of_and_no_others(house: House, shared: Base) -> None:  # noqa: F811
+    tenant, case = "narrow", next(case for case in CASES if case["name"] == "service level with everything in it")
+    line = Recorded(case.get("settings") or {})
+    for event in events_of(case):
+        line.send([event_of(event, tenant)])
+        line.flush()
+    line.tick(now_ms(case), tenant)
+    line.flush()
+    said = [
+        row for reading in line.readings for part in reading.segments for row in part.events
+        if (row.event.kind, row.event.author, row.event.private) == ("message", "customer", False)
+    ]  # fmt: skip
+    for at, row in enumerate(said):
+        row.model_topic = ("refund", "login", None)[at % 3]
+    shared.store(*line.readings)
+    one = Told(line.present.view(tenant), now_ms(case), Policy(TenantSettings()), tenant)
+    window = "metric=customer_messages&window=today&limit=500"
+    whole, refund, login = [house.ask(one, window + more) for more in ("", "&topic=refund", "&topic=login")]
+    assert whole["n"] == len(said) > 5
+    assert (refund["n"], login["n"]) == (len(said[::3]), len(said[1::3]))
+    assert sum(item["count"] for item in refund["items"]) == refund["n"]
+    assert (whole["topic"], refund["topic"], refund["agent"]) == (None, "refund", None)
+    assert {item["conversation"] for item in refund["items"]} == {row.event.conversation for row in said[::3]}
+    assert house.ask(one, window + "&topic=refund'%20OR%201=1%20--")["n"] == 0
+    assert "model_topic = 'refund'" in refund["sql"]
+    offered = "metric=offered&window=today&limit=500"
+    everybody = [item["agent"] for item in house.ask(one, offered)["items"]]
+    held = {agent: everybody.count(agent) for agent in everybody if agent}
+    assert held
+    assert {agent: house.ask(one, offered + "&agent=" + quote(agent))["n"] for agent in held} == held

@@ -36,7 +36,7 @@ def feed(tenant: str = "demo", **watch: Any) -> Feed:
 
 def snapshot(feed_: Feed, held: Held, stale: str | None = None) -> dict[str, Any]:
     frame: dict[str, Any] = json.loads(
-        b"".join(signed(pieces(feed_.snapshot(held, Now(NOW, stale))), "li", ["supervisor"]))
+        b"".join(signed(pieces(feed_.snapshot(held, Now(NOW, stale))), "li", feed_.tenant, ["supervisor"]))
     )
     return frame
 
@@ -54,7 +54,9 @@ def test_a_snapshot_says_everything_of_the_contract() -> None:
     assert frame["clocks"] == {"demo": frame["as_of"]}
     assert (frame["stale"], frame["stale_reason"], frame["ingest_lag_ms"]) == (False, None, 120)
     assert frame["partitions"] == {"total": 12, "behind": 0}
-    assert frame["viewer"] == {"sub": "li", "roles": ["supervisor"], "can": ["ack", "silence", "drill"]}
+    assert frame["viewer"] == {
+        "sub": "li", "tenant": "demo", "roles": ["supervisor"], "can": ["ack", "silence", "drill"],
+    }  # fmt: skip
     assert {name: len(frame[name]) for name in ("keys", "agents", "silences", "events", "alerts")} == {
         "keys": 8, "agents": 42, "silences": 0, "events": 1, "alerts": 3,
     }  # fmt: skip

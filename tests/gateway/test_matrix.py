@@ -137,7 +137,11 @@ def test_a_question_that_cannot_be_read_is_told_so_and_nothing_breaks(tmp_path: 
             for path, status in (
                 ("/v1/keys?x=1", 400), ("/v1/keys?tenant=", 400), ("/v1/keys?tenant=shop&tenant=shop", 400),
                 ("/v1/keys?%zz", 400), ("/v1/keys?tenant=%ff", 400), ("/v1/keys?" + "x" * 4_000, 400),
-                ("/v1/conversations?metric=backlog&queue=a%00b", 400), ("/v1/boards/", 404), ("/v1/nothing", 404),
+                ("/v1/conversations?metric=backlog&queue=a%00b", 400),
+                ("/v1/conversations?metric=backlog&topic=", 400),
+                ("/v1/conversations?metric=backlog&agent=a%00b", 400), ("/v1/receipt?metric=backlog&topic=refund", 400),
+                ("/v1/conversations?metric=backlog&topic='--&agent=x&tenant=shop", 503),
+                ("/v1/boards/", 404), ("/v1/nothing", 404),
                 ("/v1/history?metric=offered,offered&from=2026-11-21T00:00:00Z", 400), ("/v1/conversations/", 404),
                 ("/v1/boards/..%2f..%2fetc", 404),
             ):  # fmt: skip
