@@ -120,7 +120,9 @@ class _Gathered:
 class Expected:
     """The expected rate of messages, learned online. Rates inside are per second, so panes may have any length."""
 
-    __slots__ = ("_line", "blocks", "cov", "gathered", "kappa", "mean", "one_way", "panes", "rest", "rest_var")
+    __slots__ = (
+        "_line", "_moment", "blocks", "cov", "gathered", "kappa", "mean", "one_way", "panes", "rest", "rest_var",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.mean = np.zeros(SIZE)
@@ -134,6 +136,7 @@ class Expected:
         self.one_way = 0  # half hours in a row that missed the same way, with its sign
         self.gathered = _Gathered()
         self._line: _Line | None = None
+        self._moment: Moment | None = None  # the last that was asked about: a pane asks many times about its own
 
     def rate(self, moment: Moment) -> float:
         """Messages per second, planned events included."""
@@ -261,10 +264,11 @@ class Expected:
         self.cov = cov.astype(np.float32)
 
     def _line_of(self, moment: Moment) -> _Line:
-        key = _key(moment)
-        if self._line is not None and self._line.key == key:
+        if self._line is not None and moment is self._moment:
             return self._line
-        self._line = self._make_line(key)  # good until the next half hour closes: only that changes what is known
+        key, self._moment = _key(moment), moment
+        if self._line is None or self._line.key != key:
+            self._line = self._make_line(key)  # good until the next half hour closes: only that changes what is known
         return self._line
 
     def _make_line(self, key: Key) -> _Line:

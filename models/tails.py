@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import struct
 from array import array
+from collections.abc import Sequence
 
 from scipy.special import betainc  # type: ignore[import-untyped]  # scipy ships no types
 
@@ -18,22 +19,23 @@ LN10 = math.log(10.0)
 SMALLEST = 1e-300
 
 
-def upper(count: float, mean: float, spread: float) -> float:
-    """−log10 of the mid-p upper tail P(X > count) + P(X = count)/2; variance = mean + spread."""
-    size = mean * mean / spread
-    heads = mean / (mean + size)
-    above = float(betainc(count + 1.0, size, heads))
-    at_least = float(betainc(count, size, heads)) if count > 0 else 1.0
-    return -math.log10(max(0.5 * (above + at_least), SMALLEST))
+def tails(cases: Sequence[tuple[bool, float, float, float]]) -> list[float]:
+    """−log10 of a mid-p tail for each (above, count, mean, spread); variance = mean + spread.
 
-
-def lower(count: float, mean: float, spread: float) -> float:
-    """−log10 of the mid-p lower tail P(X < count) + P(X = count)/2."""
-    size = mean * mean / spread
-    tails = size / (mean + size)
-    at_most = float(betainc(size, count + 1.0, tails))
-    below = float(betainc(size, count, tails)) if count > 0 else 0.0
-    return -math.log10(max(0.5 * (at_most + below), SMALLEST))
+    Above: P(X > count) + P(X = count)/2. Else below: P(X < count) + P(X = count)/2. One call, for each costs its own.
+    """
+    a, b, x = [], [], []
+    for above, count, mean, spread in cases:
+        size = mean * mean / spread
+        heads, rest = mean / (mean + size), size / (mean + size)
+        for edge in (count + 1.0, count or 1.0):  # at 0 the function has no value: what stands there is put in below
+            a.append(edge if above else size)
+            b.append(size if above else edge)
+            x.append(heads if above else rest)
+    found = betainc(a, b, x).tolist()
+    rows = zip(cases, found[::2], found[1::2], strict=True)
+    chances = (first + (second if count > 0 else float(above)) for (above, count, _, _), first, second in rows)
+    return [-math.log10(max(0.5 * chance, SMALLEST)) for chance in chances]
 
 
 def quantile(mean: float, variance: float, z: float) -> float:
@@ -101,7 +103,7 @@ class Tail:
     def _fit(self) -> None:
         seen = sum(self.counts)
         top = max(10, min(self.TOP, self.n // 20, seen))
-        base, middle = self._reached(top), self._reached(top / 2)
+        middle, base = self._reached(top / 2, top)
         fitted = (middle - base) / math.log(2.0)  # the median, not the mean: real surges among them must not count more
         self.slope = max((top * fitted + self.PRIOR_TOP / LN10) / (top + self.PRIOR_TOP), 0.1)
         self.base, self.beyond = base, math.log10(self.n / top)
@@ -109,12 +111,15 @@ class Tail:
     def _edge(self, place: float) -> float:
         return float(self.LOW * math.exp(place * self.STEP))
 
-    def _reached(self, top: float) -> float:
-        """The figure that `top` of those seen lie beyond."""
-        above = 0.0
-        for place in range(self.BINS - 1, -1, -1):
-            count = self.counts[place]
-            if count and above + count >= top:
-                return self._edge(place + 1 - (top - above) / count)
+    def _reached(self, half: float, top: float) -> tuple[float, float]:
+        """The figures that `half` and `top` of those seen lie beyond; `half` is the smaller one."""
+        above, middle = 0.0, None
+        for place, count in zip(range(self.BINS - 1, -1, -1), reversed(self.counts), strict=True):
+            if not count:
+                continue
+            if middle is None and above + count >= half:
+                middle = self._edge(place + 1 - (half - above) / count)
+            if above + count >= top:
+                return middle or self.LOW, self._edge(place + 1 - (top - above) / count)
             above += count
-        return self.LOW
+        return middle or self.LOW, self.LOW

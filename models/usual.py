@@ -46,8 +46,7 @@ class Band(NamedTuple):
     high: float
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(NamedTuple):
     """The volume of one key now, as CONTRACT §2 `volume` wants it (but for the rate, which is the stream's)."""
 
     expected: float
@@ -85,8 +84,14 @@ class _Entry:
     lull: Watch = CALM
     minutes: Watch = CALM
     """Of surges, on whole minutes."""
-    peak: float = 0.0
-    """The most messages, seen or expected, in a minute the model still looks back on."""
+    peak: float | None = None
+    """The most messages, seen or expected, in a minute the model still looks back on; None: to be reckoned."""
+
+    def most(self) -> float:
+        """`peak`, reckoned where it is not yet known."""
+        if self.peak is None:
+            self.peak = max((max(row.seen, row.due) for row in self.model.recent), default=0.0)
+        return self.peak
 
 
 class Usual:
@@ -142,10 +147,9 @@ class Usual:
         if count > 0:
             entry.heard = at.at * 1000
         self._dirty.add(key)
-        entry.peak = max(max(row.seen, row.due) for row in entry.model.recent)
+        entry.peak = None
         end = at.at * 1000 + MINUTE_MS - 1
-        self._watch(entry, verdict, end)
-        up, holds = surging(verdict, 1.0), surging(verdict, 1.0, lower=True)
+        up, holds = self._watch(entry, verdict, end)
         entry.minutes = watched(entry.minutes, end, breach=up, holds=holds, begin=1)  # a minute is many steps
         return self._reading(entry, verdict)
 
@@ -178,7 +182,7 @@ class Usual:
             return True
         stands = entry.surge.since is not None or entry.lull.since is not None
         waits = entry.surge.breaches or entry.lull.breaches
-        return not (stands or waits or max(newest, entry.peak) >= EXCESS or self.days.planned)
+        return not (stands or waits or max(newest, entry.most()) >= EXCESS or self.days.planned)
 
     def standing(self, key: Key) -> tuple[int | None, int | None]:
         """Since when (ms) a surge and a lull stand, as of the last look."""
@@ -275,11 +279,13 @@ class Usual:
         return UNKNOWN._replace(known=True, expected=expected, low=low, high=high)
 
     @staticmethod
-    def _watch(entry: _Entry, verdict: Verdict, at_ms: int) -> None:
+    def _watch(entry: _Entry, verdict: Verdict, at_ms: int) -> tuple[bool, bool]:
+        """Move both watches on. Returns whether volume could begin a surge, and whether it could hold one."""
         up, up_holds = surging(verdict, 1.0), surging(verdict, 1.0, lower=True)
         down, down_holds = lulled(verdict, 1.0), lulled(verdict, 1.0, lower=True)
         entry.surge = watched(entry.surge, at_ms, breach=up, holds=up_holds)
         entry.lull = watched(entry.lull, at_ms, breach=down, holds=down_holds)
+        return up, up_holds
 
     @staticmethod
     def _reading(entry: _Entry, verdict: Verdict) -> Reading:
@@ -311,9 +317,7 @@ class Usual:
             surge, lull, minutes = map(_unpack_watch, (saved.surge, saved.lull, saved.minutes))
         except (msgspec.DecodeError, TypeError, ValueError) as error:
             raise Corrupt("a saved key is damaged") from error
-        entry = _Entry(Volume(60).restored(saved.model), saved.heard, surge, lull, minutes)
-        entry.peak = max((max(row.seen, row.due) for row in entry.model.recent), default=0.0)
-        return tuple(saved.key), entry
+        return tuple(saved.key), _Entry(Volume(60).restored(saved.model), saved.heard, surge, lull, minutes)
 
 
 def _unpack_watch(numbers: list[int | None]) -> Watch:

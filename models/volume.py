@@ -20,12 +20,13 @@ import struct
 import zlib
 from collections import deque
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import NamedTuple, Self
 
 from models.base import Corrupt
 from models.expected import LEAST, Expected
 from models.moments import Moment
-from models.tails import Tail, lower, quantile, upper
+from models.tails import Tail, quantile, tails
 
 MINUTES = (1, 2, 5, 10, 20, 40)
 HANDICAP = {1: 0.2, 2: 0.2, 5: 0.5, 10: 0.05}  # in the score's unit
@@ -212,25 +213,29 @@ class Volume:
         """One sum for each length, shortest first. `newest`: the rows since the last learned, newest first."""
         rows = [*newest, *reversed(self.recent)]
         now, kappa, sums = rows[0].at, self.usual.kappa, []
-        count = softened = due = squares = 0.0
-        place = 0
+        _, counts, softs, dues = zip(*rows, strict=True)
+        counted, softened, due = (list(accumulate(column, initial=0.0)) for column in (counts, softs, dues))
+        squares = list(accumulate([c * c for c in dues], initial=0.0))
+        gapless = now - rows[-1].at == (len(rows) - 1) * self.pane_s
+        place, cases = 0, []
         for length in self.lengths:
             oldest = now - length * self.pane_s
+            if gapless:
+                place = min(length, len(rows))
             while place < len(rows) and rows[place].at > oldest:
-                _, a, b, c = rows[place]
-                count, softened, due, squares = count + a, softened + b, due + c, squares + c * c
                 place += 1
-            panes, seen, drawn, mean, spread = place - 1 + part, count, softened, due, kappa * squares
+            panes, seen, drawn = place - 1 + part, counted[place], softened[place]
+            mean, spread = due[place], kappa * squares[place]
             if part < 1.0 and place < len(rows) and rows[place].at == oldest:  # the rest of the oldest pane
                 rest = 1.0 - part
                 _, a, b, c = rows[place]
                 panes, seen, drawn, mean = panes + rest, seen + rest * a, drawn + rest * b, mean + rest * c
                 spread += kappa * rest * c * c
             spread += doubt * mean * mean
-            above = upper(drawn, mean, spread) if seen >= mean else 0.0
-            below = 0.0 if seen >= mean else lower(seen, mean, spread)
-            sums.append(_Sum(panes, seen, mean, above, below))
-        return sums
+            cases.append((seen >= mean, drawn if seen >= mean else seen, mean, spread))
+            sums.append((panes, seen, mean))
+        told = zip(sums, cases, tails(cases), strict=True)
+        return [_Sum(*row, x if case[0] else 0.0, 0.0 if case[0] else x) for row, case, x in told]
 
     def _verdict(self, now: Moment, sums: Sequence[_Sum]) -> Verdict:
         best, surge, lull, still_up, still_down = sums[0], 0.0, 0.0, 0.0, 0.0

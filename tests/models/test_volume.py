@@ -3,9 +3,11 @@ from __future__ import annotations
 import statistics
 
 import pytest
+from scipy.stats import nbinom  # type: ignore[import-untyped]  # scipy ships no types
 
 from models.base import Corrupt
 from models.moments import Days, Moment, Planned
+from models.tails import tails
 from models.volume import UNKNOWN, Pane, Volume
 from models.watch import THRESHOLD, lulled, surging
 from tests.models.streams import DAY, MINUTE, MONDAY, counts, rate
@@ -158,3 +160,12 @@ def test_negative_and_absurd_counts_are_left_out(model: Volume) -> None:
     assert model.last == _moment(start - 1).at
     model.learn_one(Pane(_moment(start), 1e9))  # absurd, but a count: it must not teach much
     assert model.band(_moment(start + 288))[0] < 3 * 5 * rate(start * 5, 6.0)
+
+
+def test_tails_are_those_of_the_negative_binomial() -> None:
+    cases = [(True, 0.0, 0.3, 0.05), (True, 9.0, 3.0, 2.0), (False, 0.0, 4.0, 1.0), (False, 31.0, 50.0, 60.0)]
+    for (above, count, mean, spread), found in zip(cases, tails(cases), strict=True):
+        size = mean * mean / spread
+        law = nbinom(size, size / (size + mean))
+        beyond = law.sf(count) if above else law.cdf(count - 1)
+        assert 10**-found == pytest.approx(beyond + law.pmf(count) / 2)
