@@ -25,6 +25,7 @@ const KEYS = {
   of: { usual: null },
   at: { usual: null },
   topic: { usual: null },
+  agent: { usual: null },
   alert: { usual: null },
   period: { allowed: PERIODS, usual: "7d" },
   from: { usual: null },
@@ -35,12 +36,13 @@ const KEYS = {
   board: { usual: null },
 };
 /** Keys that say where one is, so that going there is a step that the browser's Back undoes. */
-const PLACES = ["page", "of", "at", "topic", "conversation", "episode", "receipt", "board"];
+const PLACES = ["page", "of", "at", "topic", "agent", "conversation", "episode", "receipt", "board"];
 /** What belongs to a drill-down and falls away where it is left. */
 export const SURFACE = {
   of: null,
   at: null,
   topic: null,
+  agent: null,
   from: null,
   to: null,
   conversation: null,

@@ -25,12 +25,20 @@ const NOW = new Set([
 ]);
 
 const query = (c) => {
-  const asked = { tenant: c.tenant, metric: c.ui.of ?? "backlog", queue: c.ui.at ?? c.ui.queue, channel: c.ui.channel };
+  const asked = {
+    tenant: c.tenant,
+    metric: c.ui.of ?? "backlog",
+    queue: c.ui.at ?? c.ui.queue,
+    channel: c.ui.channel,
+    ...narrowed(c),
+  };
   if (NOW.has(asked.metric)) return new URLSearchParams(asked);
   return new URLSearchParams(
-    c.ui.from && c.ui.to ? { ...asked, from: c.ui.from, to: c.ui.to } : { ...asked, window: c.ui.window },
+    c.ui.from && c.ui.to ? { ...asked, from: c.ui.from, to: c.ui.to } : { ...asked, window: c.ui.topic ? "30m" : c.ui.window },
   );
 };
+/** What a list is narrowed by beside its key: a topic (counted over half an hour), an agent. */
+const narrowed = (c) => Object.fromEntries(["topic", "agent"].filter((x) => c.ui[x]).map((x) => [x, c.ui[x]]));
 
 /** The page behind a number; of one conversation where the link names one. */
 export function behind(c) {
@@ -50,7 +58,8 @@ export function behind(c) {
     list = c.ask(url, 30e3),
     one = c.ui.conversation;
   const only = c.view === "phone" && one,
-    place = one ? (c.ui.receipt ? "receipt" : "conversation") : "list";
+    place = one ? (c.ui.receipt ? "receipt" : "conversation") : "list",
+    part = !!(c.ui.topic || c.ui.agent); // no receipt is kept of a part of a number
   const number = "/v1/receipt?" + q;
   return h(
     "main.conv." + place,
@@ -61,7 +70,7 @@ export function behind(c) {
       { key: "cols" },
       only ? null : listPanel(c, list, url, one),
       one ? (only && c.ui.receipt ? null : talkPanel(c)) : null,
-      one
+      part && !one ? null : one
         ? only && !c.ui.receipt
           ? null
           : receiptPanel(c, episodeReceipt(c))
@@ -98,7 +107,8 @@ function episodeReceipt(c) {
 
 /** Live › the number › how many › this conversation › its receipt. */
 function crumbs(c, data) {
-  const place = label(c, "queue", c.ui.at ?? c.ui.queue),
+  const part = c.ui.agent ? label(c, "agent", c.ui.agent) : c.ui.topic ? label(c, "topic", c.ui.topic) : null,
+    place = [label(c, "queue", c.ui.at ?? c.ui.queue), part].filter(Boolean).join(" · "),
     name = data?.[c.lang] ?? c.ui.of ?? "",
     value = data ? inUnit(c, data.unit, data.value) : "";
   const list = { conversation: null, episode: null, receipt: null },
@@ -201,7 +211,14 @@ function head(c, data) {
           ),
         )
       : null;
-  const asked = `${label(c, "queue", data.queue)} · ${label(c, "channel", data.channel)}`;
+  const asked = [
+    label(c, "queue", data.queue),
+    label(c, "channel", data.channel),
+    data.topic ? label(c, "topic", data.topic) : null,
+    data.agent ? label(c, "agent", data.agent) : null,
+  ]
+    .filter(Boolean)
+    .join(" · ");
   return h(
     "div.lhead",
     { key: "head" },

@@ -485,8 +485,9 @@ const actions = {
     say("polite", spoken(context()), true);
   },
   async sound() {
-    if (sound.state !== "off") sound.off();
-    else await sound.unlock();
+    const was = sound.state;
+    if (was !== "on") await sound.unlock();
+    if (was === "on" || (was === "blocked" && sound.state === "blocked")) sound.off();
     store("sound", sound.state === "off" ? "" : "on");
     draw();
   },

@@ -9,6 +9,19 @@ export const BOARDS = "/v1/boards";
 /** What a board is called. */
 export const titleOf = (c, b) => b.title?.[c.lang] || b.name;
 
+/** Whether a board is this reader's to change or remove: its own tenant's, or any for who sees all tenants. */
+export const owns = (viewer, b) => viewer.tenant === "*" || (!!b.tenant && b.tenant === viewer.tenant);
+
+/**
+ * How an order names the board it changes: whose it is, and which version. Where a reader of one tenant changes
+ * everybody's, that makes a new one of the tenant, which has no version yet.
+ */
+export const named = (viewer, b) => ({
+  name: b.name,
+  ...(b.tenant ? { tenant: b.tenant } : {}),
+  ...(owns(viewer, b) ? { version: b.version } : {}),
+});
+
 const words = (text) => text.split(/[\s,，;；]+/).filter(Boolean);
 
 /** A form for a board; limits one a line: `metric queue channel near warning critical min_n`, a dash for none. */
@@ -85,7 +98,7 @@ export function edit(c, data, b) {
       ),
       problem,
       answers(c, "save", () => box.close()),
-      b
+      b && owns(c.state.viewer, b)
         ? h(
             "button.plain",
             {
@@ -97,12 +110,7 @@ export function edit(c, data, b) {
                   (text) => {
                     box.querySelector(".formerror").textContent = text;
                   },
-                  {
-                    name: b.name,
-                    ...(b.tenant && c.many ? { tenant: b.tenant } : {}),
-                    version: b.version,
-                    remove: true,
-                  },
+                  { ...named(c.state.viewer, b), remove: true },
                 ),
             },
             c.t("remove"),
@@ -134,8 +142,7 @@ async function submit(event, c, b, box) {
   };
   if (wrong >= 0) return tell(c.t("bad_line", lines[wrong]));
   const text = (name) => String(form.get(name)),
-    all = (list) => (list.length ? list : ["*"]),
-    whose = b?.tenant && c.many ? { tenant: b.tenant } : {};
+    all = (list) => (list.length ? list : ["*"]);
   const fields = {
     title: { zh: text("zh"), en: text("en") },
     tiles: form.getAll("tile"),
@@ -145,7 +152,7 @@ async function submit(event, c, b, box) {
     thresholds,
     rotate: { ribbons: form.getAll("ribbon"), every_s: Number(text("every")) },
   };
-  await sent(c, box, tell, { name: text("name"), ...whose, ...(b ? { version: b.version } : {}), ...fields });
+  await sent(c, box, tell, { ...(b ? named(c.state.viewer, b) : { name: text("name") }), ...fields });
 }
 
 /** Have a board saved or removed; what the gateway has against it stands in the form. */

@@ -11,6 +11,16 @@ const SECOND = 1000,
     score: [0.1, 0.2, 0.5],
   };
 
+/** A link as high as the drawing over one step, with its value; its dot shows under the pointer. */
+const point = (to, x, y, width, [top, bottom], i) =>
+  s(
+    "a",
+    { ...to.attrs, class: "step", "data-step": i },
+    s("title", {}, to.title),
+    s("rect", { class: "reach", x: x - width / 2, y: top, width, height: bottom - top }),
+    s("circle", { class: "dot", cx: x, cy: y, r: 3 }),
+  );
+
 /** One number over a period: a line; a lone point is a dot; the usual level and range behind it where there are any. */
 export function course(points, o) {
   const U = o.U,
@@ -45,6 +55,10 @@ export function course(points, o) {
     if (p.v !== null && (points[i - 1]?.v ?? null) === null && (points[i + 1]?.v ?? null) === null)
       kids.push(s("circle", { class: "msg who-customer", cx: x(p.t), cy: y(p.v), r: 2 * U }));
   });
+  if (o.open)
+    points.forEach((p, i) => {
+      if (p.v !== null) kids.push(point(o.open(p), x(p.t), y(p.v), (x1 - x0) / points.length, [top, bottom], i));
+    });
   kids.push(s("line", { class: "floor", x1: x0, x2: x1, y1: bottom, y2: bottom }));
   const every =
     [36e5, 2 * 36e5, 3 * 36e5, 6 * 36e5, 864e5, 2 * 864e5, 3 * 864e5, 7 * 864e5].find(
@@ -72,7 +86,7 @@ export function course(points, o) {
       width: o.width,
       height,
       viewBox: `0 0 ${Math.round(o.width)} ${Math.round(height)}`,
-      role: "img",
+      role: o.open ? "group" : "img",
       "aria-label": o.label,
     },
     kids,

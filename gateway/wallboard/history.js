@@ -2,12 +2,13 @@
 
 import { PERIODS } from "./address.js";
 import { answered } from "./asked.js";
+import { csv } from "./csv.js";
 import { h } from "./dom.js";
 import * as d from "./draw.js";
 import * as f from "./forms.js";
 import { PARTS, hours } from "./hours.js";
 import { copying } from "./receipt.js";
-import { clock, dur, given, inUnit, label } from "./say.js";
+import { clock, dur, given, inUnit, label, number, opens } from "./say.js";
 import { tile, whole } from "./tiles.js";
 import { channelSelect, queueSelect, select, tenantSelect } from "./views.js";
 
@@ -223,7 +224,7 @@ function course(c, data) {
       lo: usual.low?.[i] ?? null,
       hi: usual.high?.[i] ?? null,
     }));
-  if (c.ui.table) return figures(c, one, points);
+  if (c.ui.table) return figures(c, one, points, data.step_s * 1000);
   const o = {
     U: c.U,
     width: c.size("course").width,
@@ -234,19 +235,44 @@ function course(c, data) {
     unit: one.unit,
     write: (x) => inUnit(c, one.unit, x),
     label: `${label(c, "queue", data.queue)} · ${c.t("m_" + one.metric)}`,
+    open: opens(c) && past(one.metric) ? (p) => follow(c, one, p, data.step_s * 1000) : null,
   };
   return h("div.draw", { key: "course", "data-measure": "course" }, d.course(points, o));
 }
 
-function figures(c, one, points) {
+/** Whether the conversations behind a past value can be had: not of what stood open then. */
+const past = (metric) => !["backlog", "oldest_ms"].includes(metric);
+
+/** The link of a point of the drawing; the keyboard reaches the same in the table. */
+function follow(c, one, p, step) {
+  const to = { page: "behind", ...between(c, one.metric, p.t, step) };
+  return {
+    attrs: { href: c.link(to), onclick: c.follow(to), tabindex: "-1", "aria-hidden": "true" },
+    title: `${clock(c, p.t)} ${inUnit(c, one.unit, p.v)}`,
+  };
+}
+
+/** What is behind one step of a course. */
+const between = (c, metric, from, step) => ({
+  of: metric,
+  at: c.ui.queue,
+  from: new Date(from).toISOString(),
+  to: new Date(from + step).toISOString(),
+});
+
+function figures(c, one, points, step) {
   const heads = ["time", "number", "n_cases", "usual", "range"].map((x) => h("th", { scope: "col" }, c.t(x)));
+  const value = (p) =>
+    past(one.metric) && given(p.v)
+      ? number(c, between(c, one.metric, p.t, step), "", {}, inUnit(c, one.unit, p.v))
+      : inUnit(c, one.unit, p.v);
   const row = (p) =>
     h(
       "tr",
       { key: p.t },
       h("th", { scope: "row" }, clock(c, p.t)),
       [
-        inUnit(c, one.unit, p.v),
+        value(p),
         f.count(p.n),
         inUnit(c, one.unit, p.e),
         given(p.lo) ? `${f.rate(p.lo)}–${f.rate(p.hi)}` : f.NONE,
@@ -280,12 +306,15 @@ function changes(c, list) {
 
 /** The shown series as a CSV file. */
 function save(c, data) {
-  const head = ["at", ...data.series.flatMap((x) => [x.metric, x.metric + "_n"])],
-    rows = data.at.map((at, i) => [at, ...data.series.flatMap((x) => [x.values[i] ?? "", x.n?.[i] ?? ""])]);
+  const key = ["tenant", "queue", "channel"],
+    head = ["at", ...key, ...data.series.flatMap((x) => [x.metric, x.metric + "_n"])],
+    rows = data.at.map((at, i) => [
+      at,
+      ...key.map((name) => data[name]),
+      ...data.series.flatMap((x) => [x.values[i] ?? null, x.n?.[i] ?? null]),
+    ]);
   const link = document.createElement("a");
-  link.href = URL.createObjectURL(
-    new Blob(["\ufeff" + [head, ...rows].map((row) => row.join(",")).join("\r\n") + "\r\n"], { type: "text/csv" }),
-  );
+  link.href = URL.createObjectURL(new Blob([csv([head, ...rows])], { type: "text/csv" }));
   link.download = `tidewatch-${c.tenant}-${data.series.map((x) => x.metric).join("-")}.csv`.replace(/[^\w.-]+/g, "_");
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 1000);

@@ -98,6 +98,7 @@ const HOLD = 10e3;
 /** A settled order: a row moves only when its place has differed for 10 s, and never while it is `held`. */
 export function settle(was, wanted, now, held) {
   const there = new Set(wanted),
+    before = new Set(was.order),
     kept = was.order.filter((id) => there.has(id)),
     rank = new Map(wanted.map((id, i) => [id, i]));
   if (was.order.length === 0) return { order: wanted, since: new Map() };
@@ -107,7 +108,7 @@ export function settle(was, wanted, now, held) {
   for (const id of kept) rank.get(id) < high ? wrong.add(id) : (high = rank.get(id));
   for (const id of wrong) since.set(id, was.since.get(id) ?? now);
   const moving = held ? [] : [...wrong].filter((id) => now - since.get(id) >= HOLD);
-  const fresh = wanted.filter((id) => !was.order.includes(id));
+  const fresh = wanted.filter((id) => !before.has(id));
   if (!moving.length && !fresh.length) return { order: kept, since };
   const loose = new Set([...moving, ...fresh]),
     order = kept.filter((id) => !loose.has(id));

@@ -97,6 +97,9 @@ export const relimited = (state, limits) => ({
   keys: new Map([...state.keys].map(([id, key]) => [id, limited(key, limits)])),
 });
 
+/** Whether a board shows some queues of all: its rows are those, its figures still the sum over all. */
+export const several = (board) => !!board?.queues?.length && !board.queues.includes("*");
+
 /** The rows that a board shows. */
 export const ofBoard = (rows, board) => (board ? rows.filter((k) => fits(board.queues, k.queue)) : rows);
 

@@ -4,7 +4,7 @@ import { h } from "./dom.js";
 import * as d from "./draw.js";
 import * as f from "./forms.js";
 import * as m from "./model.js";
-import { LEVEL, aging, dur, given, label, number, tone } from "./say.js";
+import { LEVEL, aging, dur, given, label, number, opens, tone } from "./say.js";
 
 export function topicsPanel(c) {
   const list = c.key?.topics,
@@ -13,7 +13,7 @@ export function topicsPanel(c) {
     most = Math.max(1, ...shown.map((x) => x.count));
   return h(
     "section.panel.topics",
-    h("div.phead", h("h2", c.t("topics")), h("span.gap"), h("small.sub", c.t(c.ui.window))),
+    h("div.phead", h("h2", c.t("topics")), h("span.gap"), h("small.sub", c.t("30m"))),
     !list
       ? h("p.sub", c.t("no_model"))
       : !shown.length
@@ -26,7 +26,13 @@ export function topicsPanel(c) {
                 { key: x.topic, title: given(x.share) ? f.percent(x.share) : null },
                 h("span.tname", { title: label(c, "topic", x.topic) }, label(c, "topic", x.topic)),
                 d.bar(x.count / most, x.change >= 1.5),
-                h("span.tnum", f.count(x.count)),
+                number(
+                  c,
+                  { of: "customer_messages", at: c.ui.queue, topic: x.topic },
+                  ".tnum",
+                  { "aria-label": `${label(c, "topic", x.topic)} ${f.count(x.count)}` },
+                  f.count(x.count),
+                ),
                 h("span.tchg", f.times(x.change, c.zh)),
               ),
             ),
@@ -63,7 +69,9 @@ export function agentsPanel(c) {
       h(
         "small.sub",
         `${c.t("slots")} `,
-        h("b", f.count(st.free)),
+        given(st.free)
+          ? number(c, { of: "open", at: c.ui.queue }, "", {}, h("b", f.count(st.free)))
+          : h("b", f.NONE),
         st.unknown ? ` · ${c.t("unknown_n", st.unknown)}` : "",
       ),
     ),
@@ -75,8 +83,40 @@ export function agentsPanel(c) {
           ),
           d.seats(st.agents.slice(0, 168)),
           h("p.sub", c.t("seats")),
+          opens(c) ? byName(c, st.agents) : null,
         ]
       : h("p.sub", c.t("no_agents")),
+  );
+}
+
+const MOST = 168;
+
+/** Agents by name, the fullest first: what each holds, which opens those conversations. */
+function byName(c, agents) {
+  const held = [...agents].sort((a, b) => b.open - a.open || (a.agent < b.agent ? -1 : 1)).slice(0, MOST);
+  return h(
+    "details.byname",
+    { key: "byname" },
+    h("summary", c.t("by_name")),
+    h(
+      "ul",
+      held.map((a) => {
+        const of = `${f.count(a.open)}/${f.count(a.capacity)}`;
+        return h(
+          "li",
+          { key: a.agent },
+          h("span.tname", { title: a.agent }, label(c, "agent", a.agent)),
+          h("span.sub", c.t(a.status)),
+          number(
+            c,
+            { of: "open", at: "*", agent: a.agent },
+            ".tnum",
+            { "aria-label": `${label(c, "agent", a.agent)} ${of}` },
+            of,
+          ),
+        );
+      }),
+    ),
   );
 }
 

@@ -134,8 +134,7 @@ function check(c, r) {
 }
 
 const copy = (text) => async (event) => {
-  const button = event.currentTarget,
-    was = button.textContent;
+  const button = event.currentTarget;
   try {
     await navigator.clipboard.writeText(text);
     button.textContent = button.dataset.done;
@@ -143,14 +142,14 @@ const copy = (text) => async (event) => {
     button.textContent = button.dataset.failed;
   }
   setTimeout(() => {
-    button.textContent = was;
+    button.textContent = button.dataset.word;
   }, 1500);
 };
 /** A button that copies a text, and says that it did. */
 export const copying = (c, key, word, text) =>
   h(
     "button.tool",
-    { key, type: "button", "data-done": c.t("copied"), "data-failed": c.t("copy_failed"), onclick: copy(text) },
+    { key, type: "button", "data-word": c.t(word), "data-done": c.t("copied"), "data-failed": c.t("copy_failed"), onclick: copy(text) },
     c.t(word),
   );
 

@@ -110,7 +110,25 @@ const columns = (c) =>
     ...(COLUMNS[metric === "rate_per_min" ? "customer_messages" : metric] ?? other(metric)),
   ]);
 
+/** Key → its row as it was last described. */
+const described = new WeakMap();
+
+/** All that every row hangs on beside its key: what was chosen, the language, the board, who looks. */
+const chosen = (c) => JSON.stringify([c.link({}), c.lang, c.view, opens(c), c.board?.version, c.board?.table]);
+
+/** A row, described anew only where something in it is another: most frames change few of many. */
 function row(c, k, o, i) {
+  const spark = little(c, k, 112, 30),
+    oldest = aging(c, k.oldest_ms),
+    of = `${o.chosen} ${o.from + i} ${dur(c, oldest)} ${m.level(k, "oldest_ms", oldest)}`,
+    was = described.get(k);
+  if (was?.of === of && was.spark === spark && was.labels === c.state.labels) return was.node;
+  const node = describe(c, k, o, i, spark);
+  described.set(k, { of, spark, labels: c.state.labels, node });
+  return node;
+}
+
+function describe(c, k, o, i, spark) {
   const w = k.windows?.[c.ui.window],
     name = label(c, "queue", k.queue);
   return h(
@@ -125,7 +143,7 @@ function row(c, k, o, i) {
       onkeydown: walk,
     },
     h("th.name", { scope: "row" }, h("span.nametext", { title: name }, name), volumeMark(c, k.volume, true)),
-    h("td.sp", little(c, k, 112, 30)),
+    h("td.sp", spark),
     columns(c).map(([, , , , draw]) => draw(c, k, w)),
   );
 }
@@ -171,6 +189,7 @@ function heading(c, id, word, sub, spec) {
 
 export function table(c, ids, o) {
   const all = columns(c),
+    seen = { ...o, chosen: chosen(c) },
     head = [
       heading(c, "name", "queue", null, ".name"),
       heading(c, null, "trend", null, ".sp"),
@@ -198,7 +217,7 @@ export function table(c, ids, o) {
       "tbody",
       { "data-rows": "" },
       gap(o.from, "\u0000above"),
-      ids.slice(o.from, o.to).map((id, i) => (c.state.keys.has(id) ? row(c, c.state.keys.get(id), o, i) : null)),
+      ids.slice(o.from, o.to).map((id, i) => (c.state.keys.has(id) ? row(c, c.state.keys.get(id), seen, i) : null)),
       gap(ids.length - o.to, "\u0000below"),
     ),
   );

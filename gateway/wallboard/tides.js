@@ -180,7 +180,7 @@ export function backlogPanel(c, o) {
 
 /** Three hours of a queue; drawn anew once a minute, or when something in it changed. */
 export function little(c, k, width, height) {
-  if (!k.series) return d.spark([], false, width, height);
+  if (!k.series) return c.kept(`spark ${width}`, height, () => d.spark([], false, width, height));
   const of = `${Math.floor(c.at / 60e3)} ${Math.round(k.volume?.rate_per_min ?? -1)} ${k.volume?.surge} ${width}`;
   if (k.series.drawn?.of !== of)
     k.series.drawn = { of, node: d.spark(m.flowing(m.panes(k, c.at), k, c.at), k.volume?.surge, width, height) };

@@ -289,6 +289,7 @@ function slots(c, key) {
   return tile(c, {
     key: "slots",
     label: c.t("slots"),
+    of: "open", // what the slots that are not free are taken by
     tone: starved ? "tone-warning" : "",
     pieces: st.free === null ? null : [[f.count(st.free, c.zh, tv), null]],
     gauge: d.gauge(st.free, null, { max: st.capacity, tone: starved ? "tone-warning" : "" }),

@@ -84,6 +84,7 @@ function filters(c, rows) {
       WINDOWS.map((x) => [x, c.t(x)]),
     ),
     unknown,
+    m.several(c.board) && c.ui.queue === "*" ? h("span.sub", { key: "all" }, c.t("figures_all")) : null,
     h("span.gap"),
     h("span.sub.wide", c.t("zone", c.zone, formula)),
   );

@@ -344,6 +344,9 @@ const W = {
   ],
   path: ["路径", "Path"],
   receipt: ["凭据", "Receipt"],
+  figures_all: ["数字为全部队列，表格为本看板的队列", "Figures: all queues; table: this board's"],
+  by_name: ["逐人查看", "By name"],
+  hours_of: [(day, hour) => `${day} ${hour} 时：逐日`, (day, hour) => `${day} ${hour}:00, each day`],
   behind: ["这个数字背后的会话", "Behind this number"],
   behind_sub: [
     (p, n, what, c) => `${p}，${n} ${what}，来自 ${c} 个会话，等待由长到短。`,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -205,3 +207,33 @@ def test_a_link_says_what_was_chosen_and_nothing_that_is_usual(still: Page) -> N
         "/?queue=a&arrivals=",
         "/?lang=en&page=behind&queue=a&arrivals=&of=backlog",
     ]
+
+
+FIELDS = [
+    "=1+1",
+    "+1",
+    "-1",
+    "@x",
+    "\tx",
+    "\rx",
+    "＝1",
+    "＋1",
+    "－1",
+    "＠x",
+    'a"b',
+    "a,b",
+    "a\r\nb",
+    "plain",
+    "",
+    "退款",
+]
+
+
+def test_a_table_comes_back_from_its_file_and_nothing_in_it_is_a_formula(still: Page) -> None:
+    rows = [FIELDS, [-0.5, 0, 12, *["x"] * (len(FIELDS) - 3)]]
+    told = ask(still, "csv", f"m.csv({json.dumps(rows)})")
+    assert told.startswith("\ufeff")
+    first, second = csv.reader(io.StringIO(told.removeprefix("\ufeff"), newline=""), strict=True)
+    assert first == ["'" + text if at < 10 else text for at, text in enumerate(FIELDS)]
+    assert second[:4] == ["-0.5", "0", "12", "x"]
+    assert ask(still, "csv", "m.field(null)") == ""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import time
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -211,8 +214,36 @@ def test_a_board_has_its_own_tiles_queues_and_limits(page: Page) -> None:
     page.wait("return document.querySelectorAll('.kpis .tile').length === 4")
     page.wait("return document.querySelectorAll('[data-row]').length === 2")
     page.wait("return !document.querySelector('.tile.tone-critical [data-of=backlog]')")
+    assert "Figures: all queues" in page.text(".filters")
     page.open("lang=en")
     page.wait("return !!document.querySelector('.tile.tone-critical [data-of=backlog]')")
+
+
+@pytest.mark.parametrize(
+    ("token", "whose", "told"),
+    [
+        ("*", "demo", {"tenant": "demo", "version": "a1b2"}),
+        ("*", None, {"version": "a1b2"}),
+        ("demo", "demo", {"tenant": "demo", "version": "a1b2"}),
+        ("demo", None, {}),
+    ],
+)
+def test_a_board_is_saved_as_whose_it_is(page: Page, token: str, whose: str | None, told: dict[str, str]) -> None:
+    page.theatre.play(surge, tenant=token, roles=("admin",))
+    page.theatre.stage.answers["/v1/boards"] = lambda now, ask: (
+        answers.boards(now, ask) | {"boards": [answers.BOARD | {"tenant": whose}]}
+    )
+    page.open("lang=en&page=boards")
+    page.wait("return document.querySelectorAll('.bcard button').length === 1")
+    page.do("document.querySelector('.bcard button').click()")
+    page.wait("return !!document.querySelector('dialog[open]')")
+    removable = page.do("return document.querySelectorAll('dialog button.plain').length") > 0
+    assert removable is ("version" in told)
+    page.do("document.querySelector('dialog form').requestSubmit()")
+    page.wait("return !document.querySelector('dialog[open]')")
+    order = page.theatre.stage.orders[-1]["board"]
+    assert isinstance(order, dict)
+    assert {name: order[name] for name in ("tenant", "version") if name in order} == told
 
 
 def test_only_an_admin_changes_boards(page: Page) -> None:
@@ -228,3 +259,111 @@ def test_only_an_admin_changes_boards(page: Page) -> None:
     page.do("document.querySelector('dialog textarea').value = 'backlog * nonsense x'")
     page.do("document.querySelector('dialog form').requestSubmit()")
     page.wait("return document.querySelector('.formerror').textContent.includes('not understood')")
+
+
+def asked_last(page: Page) -> Mapping[str, str]:
+    """What the page last asked `/v1/conversations`."""
+    page.wait("return document.querySelectorAll('[data-item]').length === 12")
+    return next(ask for path, ask in reversed(page.theatre.stage.asked) if path == "/v1/conversations")
+
+
+def test_what_a_topic_counts_and_what_an_agent_holds_open_their_conversations(page: Page) -> None:
+    page.open("lang=en&window=5m")
+    topic = page.do("return document.querySelector('.tlist a.tnum').closest('li').querySelector('.tname').innerText")
+    page.do("document.querySelector('.tlist a.tnum').click()")
+    ask = asked_last(page)
+    assert (ask["metric"], ask["window"], bool(ask["topic"]), "agent" in ask) == (
+        "customer_messages", "30m", True, False,
+    )  # fmt: skip
+    assert topic in page.text(".crumbs")
+    assert page.do("return document.querySelector('.receipt')") is None
+    page.press(ESCAPE)
+    page.wait("return !!document.querySelector('.byname summary')")
+    page.do("document.querySelector('.byname summary').click()")
+    page.do("document.querySelector('.byname a.tnum').click()")
+    ask = asked_last(page)
+    assert (ask["metric"], ask["queue"], bool(ask["agent"]), "topic" in ask) == ("open", "*", True, False)
+    page.press(ESCAPE)
+    page.wait("return !!document.querySelector('.agentsp .phead a')")
+    page.do("document.querySelector('.agentsp .phead a').click()")
+    assert asked_last(page)["metric"] == "open"
+    assert page.complaints() == []
+
+
+def test_a_step_of_a_course_and_an_hour_of_thirty_days_open_their_conversations(page: Page) -> None:
+    page.open("lang=en&page=history&period=30d")
+    page.wait("return document.querySelectorAll('.course a.step').length > 100")
+    page.do("document.querySelector('.course a.step').dispatchEvent(new MouseEvent('click', {bubbles: true}))")
+    ask = asked_last(page)
+    assert (ask["metric"], "window" in ask) == ("customer_messages", False)
+    assert span_s(ask) == 14_400
+    page.driver.back()
+    page.wait("return document.querySelectorAll('.hours td button').length > 7")
+    page.do("document.querySelector('.hours td button').click()")
+    page.wait("return document.querySelectorAll('dialog .eachday a').length > 1")
+    page.do("document.querySelector('dialog .eachday a').click()")
+    ask = asked_last(page)
+    assert (ask["metric"], span_s(ask)) == ("service_level", 3_600)
+    page.wait("return !document.querySelector('dialog')")
+    page.driver.back()
+    page.wait("return !!document.querySelector('main [aria-pressed]')")
+    page.do("document.querySelector('main [aria-pressed]').click()")
+    page.wait("return document.querySelectorAll('.panes td a').length > 100")
+    page.open("lang=en&page=history&of=backlog")
+    page.wait("return !!document.querySelector('.course')")
+    assert page.do("return document.querySelectorAll('.course a').length") == 0
+    assert page.complaints() == []
+
+
+def span_s(ask: Mapping[str, str]) -> float:
+    """How long the span of a question is, seconds."""
+    since, until = (datetime.fromisoformat(ask[name]) for name in ("from", "to"))
+    return (until - since).total_seconds()
+
+
+def test_a_sound_that_the_browser_blocks_is_said_and_a_click_lets_it_sound(page: Page) -> None:
+    page.open("lang=en")
+    page.do(
+        "window.AudioContext = class { constructor() { this.state = 'suspended'; } "
+        "async resume() { this.state = window.lets ? 'running' : 'suspended'; } }"
+    )
+    label = "return [...document.querySelectorAll('button')].find((b) => b.textContent.includes('Sound'))"
+    page.do(label + ".click()")
+    page.wait(label + ".textContent.includes('Sound blocked, click')")
+    assert page.do(label + ".getAttribute('aria-pressed')") == "false"
+    page.do("window.lets = true")
+    page.do(label + ".click()")
+    page.wait(label + ".textContent.includes('Sound on')")
+    page.do(label + ".click()")
+    page.wait(label + ".textContent.includes('Sound off')")
+
+
+def test_a_history_is_saved_as_a_file(page: Page) -> None:
+    page.open("lang=en&page=history")
+    page.wait("return document.querySelectorAll('.course').length === 1")
+    page.do(
+        "HTMLAnchorElement.prototype.click = function () { window.saved = this.download; };"
+        "URL.createObjectURL = (blob) => { blob.text().then((text) => { window.file = text; }); return 'blob:x'; };"
+    )
+    page.do("[...document.querySelectorAll('.filters button')].find((b) => /CSV/.test(b.textContent)).click()")
+    rows = list(csv.reader(io.StringIO(page.wait("return window.file"), newline=""), strict=True))
+    assert rows[0] == ["at", "tenant", "queue", "channel", "customer_messages", "customer_messages_n"]
+    assert len(rows) == 7 * 24 + 1
+    assert rows[1][1:4] == ["demo", "*", "*"]
+    assert page.do("return window.saved") == "tidewatch-demo-customer_messages.csv"
+
+
+def test_a_copy_button_says_that_it_copied_or_that_it_cannot_and_goes_back(page: Page) -> None:
+    page.open("lang=en&" + TALK + "&receipt=frt_ms")
+    page.wait("return document.querySelectorAll('.receipt .abtns button').length === 3")
+    button = "document.querySelector('.receipt .abtns button')"
+    word = page.do(f"return {button}.textContent")
+    page.do("navigator.clipboard.writeText = async (text) => { window.copied = text; }")
+    page.do(f"{button}.click(); {button}.click()")
+    page.wait(f"return {button}.textContent === 'Copied'")
+    assert page.do("return window.copied.startsWith('SELECT')")
+    page.wait(f"return {button}.textContent === arguments[0]", word)
+    page.do("navigator.clipboard.writeText = async () => { throw new Error('no'); }")
+    page.do(f"{button}.click()")
+    page.wait(f"return {button}.textContent === 'Cannot copy'")
+    page.wait(f"return {button}.textContent === arguments[0]", word)
