@@ -68,9 +68,7 @@ class Reasons:
         key, volume = (obj["queue"], obj["channel"]), obj["volume"]
         if not (volume["surge"] or volume["lull"]) or volume["expected"] is None:
             return
-        obj["keywords"] = self._words.rising(
-            key, now
-        )  # as of this tick: what was found before may miss the surge's own
+        obj["keywords"] = self._words.rising(key, now)  # those found seconds ago may lack the surge's own
         volume["drivers"] = self._topics(key, volume, view, lookout, now)
         named = [driver["value"] for driver in volume["drivers"] if driver["value"] != "other"]
         topic = named[0] if named and volume["surge"] else None
