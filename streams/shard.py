@@ -182,6 +182,7 @@ class Shard:
         for name in [name for name in line.episodes if name[0] == conversation.id]:
             line.episodes[name] = line.episodes[name] or encode(self._episode_row(line, *name))
         Fold(conversation, line.policy).forget()
+        conversation.round = 0  # what comes next is another episode, and not said yet
 
     def _count_late(self, line: Line) -> None:
         line.tenant.late += 1

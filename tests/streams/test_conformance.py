@@ -15,12 +15,12 @@ IN_SQL = {"outcomes_by_day", "agents_by_hour"}
 """What only the views of the database say."""
 
 
-def answer(case: Row, wire: list[Row]) -> Row:
-    """What the line says of a case after its events have arrived as listed."""
+def answer(case: Row, wire: list[Row], *, at_once: bool = False) -> Row:
+    """What the line says of a case after its events have arrived as listed, each by itself or all in one record."""
     line = Line(case.get("settings"))
     tenant = "case"
-    for event in wire:
-        line.send([event_of(event, tenant)])
+    for events in [wire] if at_once else [[event] for event in wire]:
+        line.send([event_of(event, tenant) for event in events])
         line.flush()
     line.tick(now_ms(case), tenant)
     line.flush()
@@ -47,6 +47,11 @@ CASES = [pytest.param(case, id=case["name"]) for case in load_cases()]
 @pytest.mark.parametrize("case", CASES)
 def test_every_worked_case_holds_in_the_pure_functions(case: Row) -> None:
     assert compare(asked(case), answer(case, events_of(case))) == []
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_worked_case_holds_where_all_of_it_comes_at_once(case: Row) -> None:
+    assert compare(asked(case), answer(case, events_of(case), at_once=True)) == []
 
 
 @pytest.mark.parametrize("seed", range(3))

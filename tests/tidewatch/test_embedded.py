@@ -86,6 +86,7 @@ def test_the_topics_have_their_partitions(tmp_path: Path) -> None:
             await client.close()
             assert topics == {
                 "chat.events": 4, "chat.readings": 4, "chat.alerts": 1, "chat.commands": 1, "chat.labels": 1,
+                "chat.usual": 1,
             }  # fmt: skip
 
     run(story())

@@ -7,6 +7,7 @@ from itertools import islice, pairwise, takewhile
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -157,36 +158,9 @@ def test_the_desk_is_calm(history: list[dict[str, Any]]) -> None:
     assert later[-1] <= 35
 
 
-def customer_minutes(events: list[dict[str, Any]], shift: int) -> Counter[tuple[str, int]]:
-    """Customer messages by queue and minute, the minutes shifted by so many ms."""
-    queue: dict[str, str] = {}
-    counts: Counter[tuple[str, int]] = Counter()
-    for event in events:
-        if event["kind"] == "message":
-            queue.setdefault(event["conversation"], event.get("queue", ""))
-            counts[queue[event["conversation"]], (event["at"] + shift) // MINUTE] += event["author"] == "customer"
-    return counts
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("shift", range(0, MINUTE, 10_000))
-def test_the_rule_keeps_quiet_all_history_long_and_sees_the_surge_within_90_s(
-    desk: demo.Desk, history: list[dict[str, Any]], shift: int
-) -> None:
-    fires = 35  # tidewatch/data/demo-rules.yaml
-    assert f'fire: "> {fires}"' in (data.HERE / "demo-rules.yaml").read_text()
-    assert max(customer_minutes(history, shift).values()) < fires
-    usual = demo.customer_rate([p for name, parts in desk.lanes.items() if name[0] == "u" for p in parts]) * 4
-    assert 7 < usual < 12
-    seen: Counter[int] = Counter()
-    for event in flow(desk.surge):
-        if event.get("author") == "customer":
-            pane = (event["at"] + shift) // MINUTE
-            seen[pane] += 1
-            if seen[pane] + usual * ((event["at"] + shift) % MINUTE) / MINUTE > fires:
-                assert event["at"] <= 90_000
-                return
-    pytest.fail("nobody saw the surge")
+def test_the_demo_is_judged_by_what_is_usual_and_by_no_fixed_number() -> None:
+    rules = yaml.safe_load((data.HERE / "demo-rules.yaml").read_text())["rules"]
+    assert [rule["metric"] for rule in rules if rule.get("enabled", True)] == ["surge"]
 
 
 @pytest.mark.slow
