@@ -113,7 +113,7 @@ def test_while_the_broker_is_away_alerts_go_out_if_nobody_else_leads_and_all_is_
         leader.store.keep({"n": b"2"})
         await asyncio.wait_for(leader.store.safe(), 15)
         leader.ours = False
-        unsure = asyncio.create_task(leader.store.safe())
+        unsure = asyncio.ensure_future(leader.store.safe())
         _, waiting = await asyncio.wait({unsure}, timeout=6)
         assert waiting, "without the broker and without the lease nobody knows who leads"
         leader.ours = True
