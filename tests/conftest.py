@@ -19,10 +19,10 @@ from tidewatch.embedded import Stack
 SLOW = (
     "tests/integration", "tests/board", "tests/kafka", "tests/cluster", "tests/reference", "tests/models",
     "tests/faults", "tests/rig", "tests/alerts/test_calm.py", "tests/alerts/test_cli.py",
-    "tests/alerts/test_heartbeat.py", "tests/alerts/test_state.py", "tests/gateway/test_behind.py", "tests/gateway/test_ticker.py",
-    "tests/sinks/test_clickhouse.py", "tests/streams/test_agents.py", "tests/streams/test_calendars.py",
-    "tests/streams/test_insight.py", "tests/streams/test_parcels.py", "tests/streams/test_reference.py",
-    "tests/streams/test_surges.py", "tests/tidewatch/test_replay.py",
+    "tests/alerts/test_heartbeat.py", "tests/alerts/test_state.py", "tests/gateway/test_behind.py",
+    "tests/gateway/test_ticker.py", "tests/sinks/test_clickhouse.py", "tests/streams/test_agents.py",
+    "tests/streams/test_calendars.py", "tests/streams/test_insight.py", "tests/streams/test_parcels.py",
+    "tests/streams/test_reference.py", "tests/streams/test_surges.py", "tests/tidewatch/test_replay.py",
 )  # fmt: skip
 """Whole folders and files that `make check` leaves out: they run servers, processes, or thousands of made-up cases."""
 
