@@ -34,7 +34,7 @@ check: setup
 	@exec $(BIN)/python -m pytest -q -n auto -m 'not slow and not bench and not nightly and not faults' $(ARGS)
 
 test-faults: setup
-	@exec $(BIN)/python -m pytest -q -m 'not bench and not nightly' tests/faults tests/rig tests/sinks/test_faults.py \
+	@exec $(BIN)/python -m pytest -q -m 'not bench and not nightly' tests/faults tests/rig tests/cluster tests/sinks/test_faults.py \
 		tests/kafka $(ARGS)
 
 nightly: setup

@@ -19,7 +19,7 @@ from tests.integration.test_kills import assert_exact, parts_of
 from tests.reference.streams import stream
 from tests.rig.processes import finish, until_stored
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.faults, pytest.mark.timeout(600)]
 SEED = 20_261_122
 NOT_COUNTED = {"version", "expected", "low", "high", "surge"}
 """What the models say of weeks that one tick brought comes minute by minute, behind the numbers."""
