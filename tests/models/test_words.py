@@ -116,9 +116,9 @@ def test_any_text_is_read_within_bounds_and_always_the_same(text: str) -> None:
 )  # fmt: skip
 def test_hostile_text_costs_little(text: str) -> None:
     read("warm")
-    begun = time.perf_counter()
+    begun = time.process_time()
     read(text)
-    assert time.perf_counter() - begun < 0.1
+    assert time.process_time() - begun < 0.5  # of processor: what is quadratic takes many seconds
 
 
 def test_only_the_beginning_of_a_long_text_is_read() -> None:
