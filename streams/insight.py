@@ -81,11 +81,12 @@ class Insight:
         return sum(len(lookout.usual) for lookout in self._lookouts.values())
 
     async def hear(self, cut: Cut) -> None:
-        """Count the words and the work of what all partitions said, in the order of time.
+        """Count the words, the segments and the work of what all partitions said, in the order of time.
 
         What was counted before a restart is not counted again.
         """
-        messages = [row for _, segment in cut.segments for row in segment.events if row.queue is not None]
+        events = [row for _, segment in cut.segments for row in segment.events]
+        messages = [row for row in events if row.queue is not None or row.event.attrs is not None]
         again: dict[str, bool] = {}
         for row in sorted(messages, key=lambda row: row.event.at):
             tenant = row.event.tenant

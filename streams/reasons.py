@@ -1,4 +1,4 @@
-"""Why a tenant's volume is what it is: topics, rising words, messages to quote, and what the work takes. Pure.
+"""Why a tenant's volume is what it is: topics, segments, rising words, messages to quote, and the work. Pure.
 
 What is split is the alert's own value: messages a minute, in the pane in progress and the one before it. A topic's
 expectation is its own model's; where that is too young, the topic's share of the last hours of what is usual for all.
@@ -18,6 +18,7 @@ from streams.events import EventRow
 from streams.lookout import Lookout
 from streams.present import ALL, LeafKey, View, rate
 from streams.samples import Samples
+from streams.segments import NONE, Segments
 from streams.windows import MINUTE, pane_of
 from streams.work import Work
 
@@ -33,6 +34,7 @@ class _Saved(msgspec.Struct, array_like=True):
     tick: int
     words: bytes
     work: Any
+    segments: Any = None
 
 
 class Reasons:
@@ -43,17 +45,20 @@ class Reasons:
         """What was said up to this tick is counted."""
         self.samples = Samples()
         self.work = Work()
+        self.segments = Segments()
         self._words = RisingWords()
         self._risen: dict[LeafKey, tuple[int, list[str]]] = {}
         self._shares: tuple[tuple[str, int], Mapping[str, float]] = (("", -1), {})
 
     def message(self, row: EventRow, *, again: bool) -> None:
-        """Hear a customer's message; `again`: its words were counted before."""
+        """Hear a customer's message, or who writes; `again`: it was counted before."""
+        segment = NONE if again else self.segments.note(row.event)
         if row.queue is None or row.channel is None:
             return
         self.samples.take(row)
         if not again:
             self._words.take((row.queue, row.channel), row.event.at, row.event.keywords)
+            self.segments.take((row.queue, row.channel), row.event.at, segment)
 
     def keywords(self, key: LeafKey, now: int) -> list[str]:
         """The words that rose in a key."""
@@ -72,6 +77,7 @@ class Reasons:
         volume["drivers"] = self._topics(key, volume, view, lookout, now)
         named = [driver["value"] for driver in volume["drivers"] if driver["value"] != "other"]
         topic = named[0] if named and volume["surge"] else None
+        volume["drivers"] += self.segments.parts(key, volume, now)
         obj["samples"] = self.samples.typical(key, now, obj["keywords"], topic)
 
     def _topics(
@@ -114,7 +120,9 @@ class Reasons:
 
     def to_bytes(self) -> bytes:
         """What was counted; the messages to quote are not kept."""
-        return msgspec.msgpack.encode(_Saved(self.tick, self._words.to_bytes(), self.work.saved()))
+        return msgspec.msgpack.encode(
+            _Saved(self.tick, self._words.to_bytes(), self.work.saved(), self.segments.saved())
+        )
 
     def load(self, saved: bytes) -> None:
         """Take up what was counted.
@@ -125,6 +133,8 @@ class Reasons:
         try:
             was = msgspec.msgpack.decode(saved, type=_Saved)
             self.work.load(was.work)
+            if was.segments is not None:
+                self.segments.load(was.segments)
         except msgspec.MsgspecError as error:
             raise Corrupt("what was kept of words is damaged") from error
         self._words = self._words.restored(was.words)

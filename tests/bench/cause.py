@@ -6,8 +6,9 @@
 Every event goes through the very line that a backtest and the live stack use: fold, topics learned from what agents
 say, models, judging; what is held against the cause is what the alert on all queues together said when it fired.
 
-*simulated*: four queues, three channels, eight topics, each with its own words; agents file three conversations in ten.
-Each surge is of one topic on one channel in one queue, and two in three of its messages have a word nobody used before.
+*simulated*: four queues, three channels, three segments, eight topics, each with its own words; agents file three
+conversations in ten. Each surge is of one topic and one segment in one queue on one channel, and two in three of its
+messages have a word nobody used before.
 *real*: the demo's desk, woven from real help channels, its conversations filed by lists of words. Each surge is made of
 real conversations of one queue about one topic, to which a word was added in the same way.
 """
@@ -64,6 +65,7 @@ class Cause:
     queue: str
     channel: str | None
     word: str
+    segment: str | None = None
 
 
 class Tally:
@@ -83,7 +85,7 @@ class Tally:
             return
         self.first["alert"] += 1
         self.waits.append((fire.since - cause.since) / 1000)
-        for name in ("topic", "queue", "channel"):
+        for name in ("topic", "queue", "channel", "segment"):
             value = getattr(cause, name)
             if value is not None:
                 self._note(name, value, _first(fire, name), cause)
@@ -102,8 +104,7 @@ class Tally:
 
 
 def _first(fire: Fire, dimension: str) -> str | None:
-    names = {dimension, "segment"} if dimension == "queue" else {dimension}
-    drivers = [one for one in fire.drivers if one.get("dimension") in names and one["value"] != "other"]
+    drivers = [one for one in fire.drivers if one.get("dimension") == dimension and one["value"] != "other"]
     return str(max(drivers, key=lambda one: float(one["excess"]))["value"]) if drivers else None
 
 
@@ -111,6 +112,7 @@ def _first(fire: Fire, dimension: str) -> str | None:
 
 QUEUES = {"returns": 0.35, "delivery": 0.3, "billing": 0.2, "account": 0.15}
 CHANNELS = {"web": 0.5, "app": 0.3, "wechat": 0.2}
+SEGMENTS = {"private": 0.7, "business": 0.2, "reseller": 0.1}
 WORDS = {
     "refund": "refund money back return parcel shop receipt exchange amount label",
     "damaged": "broken scratch cracked damaged box bottle leaking torn defect photo",
@@ -140,7 +142,8 @@ def simulated(surges: int, rng: random.Random) -> tuple[Iterator[dict[str, Any]]
         queue = _drawn(QUEUES, rng)
         topic = rng.choice(list(MIX[queue])) if rng.random() < 0.5 else rng.choice(list(TOPICS))
         at = START + FIRST + n * EVERY + rng.randrange(5 * MINUTE)
-        causes.append(Cause(at, topic, queue, _drawn(CHANNELS, rng), UNHEARD[n % len(UNHEARD)]))
+        word = UNHEARD[n % len(UNHEARD)]
+        causes.append(Cause(at, topic, queue, _drawn(CHANNELS, rng), word, _drawn(SEGMENTS, rng)))
     return _chat(causes, START + FIRST + surges * EVERY, rng), causes
 
 
@@ -174,12 +177,13 @@ def _conversation(at: int, number: int, cause: Cause | None, rng: random.Random)
     topic = cause.topic if cause else _drawn(MIX[queue], rng)
     channel = (cause.channel if cause else None) or _drawn(CHANNELS, rng)
     about: dict[str, Any] = {"v": 1, "conversation": f"c{number}", "channel": channel, "kind": "message"}
+    segment = (cause.segment if cause else None) or _drawn(SEGMENTS, rng)
     for turn in range(rng.choice((1, 1, 2))):
         words = rng.choices(TOPICS[topic], k=3) + rng.choices(COMMON, k=5)
         words += [cause.word] if cause and rng.random() < 2 / 3 else []
         rng.shuffle(words)
         said = {"author": "customer", "author_id": f"u{number}", "queue": queue, "text": " ".join(words)}
-        yield about | said | {"id": f"m{turn}", "at": at + turn * 40_000}
+        yield about | said | {"id": f"m{turn}", "at": at + turn * 40_000, "attrs": {"segment": segment}}
     reply = {"id": "a", "author": "agent", "author_id": f"a{number % 9}", "text": "Let me look into it"}
     yield about | reply | {"at": at + rng.randrange(60_000, 120_000)}
     filed = {"topic": topic} if rng.random() < 0.3 else {}
