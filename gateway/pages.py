@@ -58,7 +58,8 @@ def _files() -> dict[str, _File]:
 
 
 def _file(body: bytes, suffix: str) -> _File:
-    return _File(body, _TYPES[suffix], f'"{hashlib.sha256(body).hexdigest()[:24]}"')
+    """A weak tag: it stands for the file, however it is encoded on its way."""
+    return _File(body, _TYPES[suffix], f'W/"{hashlib.sha256(body).hexdigest()[:24]}"')
 
 
 def http(path: str, query: str, headers: Mapping[str, str], claims: Claims | None, mirror: object) -> Response | None:

@@ -22,6 +22,7 @@ from typing import Any
 
 import structlog
 from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
@@ -44,6 +45,7 @@ from gateway.mirror import Mirror
 from gateway.session import Session
 from gateway.shared import Shared
 from gateway.sockets import Connection
+from gateway.squeeze import LARGE, squeezed
 from gateway.store import JournalStore
 from models import words
 
@@ -180,6 +182,7 @@ class Gateway:
         if isinstance(verdict, Plain):
             verdict = await self.api.answer(verdict.route, verdict.part, verdict.query, verdict.claims)
         if isinstance(verdict, Response):
+            verdict = await _short(verdict, request.headers)
             verdict.headers["Connection"] = "close"  # one request a connection
             connection.close_timeout = TAKING_S
             return verdict
@@ -280,6 +283,13 @@ class Gateway:
         for connection in list(self._open):
             connection.transport.abort()
         await asyncio.gather(*closing, return_exceptions=True)
+
+
+async def _short(answer: Response, asked: Headers) -> Response:
+    """The answer as short as who asked can read it; a large one is shortened beside the others."""
+    if len(answer.body) > LARGE:
+        return await asyncio.to_thread(squeezed, answer, asked)
+    return squeezed(answer, asked)
 
 
 def _asked(connection: ServerConnection) -> tuple[str, str]:
