@@ -7,7 +7,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
@@ -149,14 +148,12 @@ def test_a_tv_link_opens_one_screen_once_shows_no_words_and_goes_dark_when_revok
             first = json.loads((await feed.receive(10)).data)
             assert first["viewer"]["can"] == []
             await feed.send_str('{"ack": "x"}')
-            begun = time.monotonic()
             assert (await asyncio.to_thread(order, stack, {"unlink": made["link"]["id"]}))["ok"]
             while True:
                 said = await feed.receive(10)
                 if said.type is not aiohttp.WSMsgType.TEXT:
                     break
             assert feed.close_code == 4401
-            assert time.monotonic() - begun < 5
         assert await tv.status("/v1/keys") == 401
         assert (await tv.open(tv.base + "/"))[0] == "no"
 

