@@ -96,6 +96,32 @@ class Topics:
         if len(self._words) > self.vocabulary or sum(self._examples) > EXAMPLES:
             self._halve()
 
+    def unlearn_one(self, x: bytes, y: str) -> None:
+        """Take an example back. Exact, unless counts were halved in between: then as much of it as is left."""
+        words = _unpacked(x)
+        if not words or y not in self._topics:
+            return
+        topic = self._topics.index(y)
+        self._examples[topic] -= 1
+        for word in words:
+            row = self._words.get(word, {})
+            if topic in row:
+                self._totals[topic] -= 1
+                row[topic] -= 1
+                if not row[topic]:
+                    del row[topic]
+                if not row:
+                    del self._words[word]
+                self._vectors.pop(word, None)
+        self._base = None
+        self._empty()
+
+    def _empty(self) -> None:
+        """Drop the topics of which nothing is left."""
+        for one in reversed(range(len(self._topics))):
+            if not (self._examples[one] > 0 and self._totals[one] > 0):
+                self._drop(one)
+
     def _class(self, topic: str) -> int:
         if topic in self._topics:
             return self._topics.index(topic)
@@ -118,6 +144,7 @@ class Topics:
         for row in self._words.values():
             for topic, n in row.items():
                 self._totals[topic] += n
+        self._empty()
 
     def _keep(self, change: _Change) -> None:
         kept = {}

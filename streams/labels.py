@@ -15,7 +15,8 @@ import msgspec
 
 MOST_WORDS = 64
 """Words of an example at most."""
-_BYTES = 4
+WORD = 4
+"""Bytes of a hashed word."""
 
 
 class Example(msgspec.Struct, omit_defaults=True):
@@ -29,6 +30,10 @@ class Example(msgspec.Struct, omit_defaults=True):
     """Of the episode's customer messages, four bytes each."""
     n: int | None = None
     """Embedded stack: its place in `worker.db`. It rises by one."""
+    instead: str = ""
+    """What was said of the same episode before, which no longer holds."""
+    known: int = 0
+    """How many of the words were known then: they are what is to be unlearned."""
 
 
 class Reader(Protocol):
@@ -49,9 +54,9 @@ def hashed(words: Iterable[str]) -> bytes:
 
 @lru_cache(50_000)
 def _hashed(word: str) -> bytes:
-    return crc32(word.encode("utf-8", "surrogatepass")).to_bytes(_BYTES, "little")
+    return crc32(word.encode("utf-8", "surrogatepass")).to_bytes(WORD, "little")
 
 
 def bounded(parts: Iterable[bytes]) -> bytes:
     """The words of several messages together, the first `MOST_WORDS`."""
-    return b"".join(parts)[: MOST_WORDS * _BYTES]
+    return b"".join(parts)[: MOST_WORDS * WORD]

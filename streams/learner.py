@@ -1,7 +1,8 @@
 """All tenants' models of topics, taught by the examples of `chat.labels`. Pure.
 
-The seam for a stronger model: `model` makes one for a tenant. It learns by `learn_one(words, topic)`, answers by
-`rank(words)`, and is kept by `to_bytes` and `restored` (`models.base`); nothing else here knows what it is.
+The seam for a stronger model: `model` makes one for a tenant. It learns by `learn_one(words, topic)`, takes back what
+somebody has corrected by `unlearn_one(words, topic)` (which may do nothing), answers by `rank(words)`, and is kept by
+`to_bytes` and `restored` (`models.base`); nothing else here knows what it is.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Protocol, Self
 
 from models.base import Corrupt
 from models.topics import Topics
-from streams.labels import MOST_WORDS, Example
+from streams.labels import MOST_WORDS, WORD, Example
 
 MOST_TENANTS = 1_000
 """Tenants with a model; further ones are not learned."""
@@ -26,6 +27,9 @@ class Model(Protocol):
 
     def learn_one(self, x: bytes, y: str) -> None:
         """Learn that hashed words are about a topic."""
+
+    def unlearn_one(self, x: bytes, y: str) -> None:
+        """Take that back."""
 
     def rank(self, x: bytes) -> list[tuple[str, int]]:
         """`streams.labels.Reader.rank`, of this tenant."""
@@ -66,7 +70,10 @@ class Learner:
             return False
         self._remember(name)
         model = self._models.setdefault(example.tenant, self._model())
-        model.learn_one(example.words[: 4 * MOST_WORDS], example.topic)
+        words = example.words[: WORD * MOST_WORDS]
+        if example.instead and example.known > 0:
+            model.unlearn_one(words[: WORD * example.known], example.instead)
+        model.learn_one(words, example.topic)
         self._changed.add(example.tenant)
         return True
 

@@ -22,7 +22,7 @@ from streams.conversation import FORGET, Conversation, Fold, Head
 from streams.entries import Entry, entry
 from streams.episode_row import row
 from streams.events import REAL, DeadLetter, EpisodeRow, Event, EventRow, Reading, Record, StatusRow, Tick, encode
-from streams.labels import Example, Reader, bounded
+from streams.labels import WORD, Example, Reader, bounded
 from streams.line import FORM, KEPT_PANES, Line, Tenant, pane_from
 from streams.policy import Policy
 from streams.quick import quick
@@ -129,17 +129,24 @@ class Shard:
         return examples
 
     def _teach(self) -> None:
+        """Say what to learn: of an episode the label that stands, and which one it takes the place of."""
         labelled, self._labelled = self._labelled, []
+        fresh = {(conversation.id, new.id) for _, conversation, new in labelled}
         for line, conversation, new in labelled:
             entries = conversation.log.entries()
             told = next((one for one in entries if one.id == new.id), new)
             same = [one for one in entries if one.episode == told.episode]
-            said = [one for one in same if one.words]
-            before = same[: same.index(told)] if told in same else []
-            twice = any(one.topic == told.topic and one.what in LABELLING for one in before)
-            if told.episode is not None and told.topic and said and not twice:
-                words = bounded(one.words for one in said)
-                self._examples.append(Example(line.name, f"{conversation.id}\x1f{told.id}", told.topic, words))
+            labels = [one for one in same if one.topic and one.what in LABELLING]
+            if told.episode is None or not labels or labels[-1] is not told:
+                continue
+            before = next((one for one in labels[-2::-1] if (conversation.id, one.id) not in fresh), None)
+            words = bounded(one.words for one in same)
+            if told.topic and words and (before is None or before.topic != told.topic):
+                example = Example(line.name, f"{conversation.id}\x1f{told.id}", told.topic, words)
+                if before is not None and before.topic:
+                    known = bounded(one.words for one in same[: same.index(before)])
+                    example.instead, example.known = before.topic, len(known) // WORD
+                self._examples.append(example)
 
     def dead(self, letter: DeadLetter) -> None:
         """Note a record that cannot be read."""

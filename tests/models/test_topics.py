@@ -94,6 +94,39 @@ def test_words_beyond_the_bound_are_forgotten_the_rare_ones_first() -> None:
     assert model.topics == ["a", "b"]
 
 
+@given(
+    st.lists(st.tuples(st.text("abc ", max_size=6), st.sampled_from("xyz"))),
+    st.lists(st.tuples(st.text("abcd ", max_size=6), st.sampled_from("xyzw")), max_size=6),
+)
+def test_what_is_taken_back_leaves_nothing_behind(
+    examples: list[tuple[str, str]], corrected: list[tuple[str, str]]
+) -> None:
+    never, model = taught(examples), taught(examples)
+    for said, topic in corrected:
+        model.learn_one(hashed(said.split()), topic)
+    model.rank(hashed(["a", "b"]))
+    for said, topic in corrected:
+        model.unlearn_one(hashed(said.split()), topic)
+    assert model.to_bytes() == never.to_bytes()
+    assert model.rank(hashed(["a", "b", "d"])) == never.rank(hashed(["a", "b", "d"]))
+
+
+def test_taking_back_what_was_never_taught_or_has_faded_harms_nothing() -> None:
+    model = taught()
+    for n in range(50):
+        model.unlearn_one(hashed(["退款", f"w{n}"]), "refund")
+        model.unlearn_one(hashed(["退款"]), "unheard of")
+    assert model.topics == ["delivery"]
+    assert model.clone().restored(model.to_bytes()).predict_one(hashed(["快递"])) == "delivery"
+
+
+def test_a_topic_of_which_halving_leaves_no_word_is_gone_and_what_is_kept_can_be_read() -> None:
+    often = [("often usual", "a"), ("often other", "b")] * 20
+    model = taught([*often, ("once", "rare"), *((f"w{n} often", "a") for n in range(30))], vocabulary=20)
+    assert model.topics == ["a", "b"]
+    assert model.clone().restored(model.to_bytes()).to_bytes() == model.to_bytes()
+
+
 def test_hostile_labels_and_words_stay_bounded() -> None:
     model = Topics(classes=20, vocabulary=500)
     for n in range(3_000):

@@ -41,6 +41,19 @@ def test_numbered_examples_are_learned_once_also_over_a_restart() -> None:
     assert [topic for topic, _ in again.rank("t", hashed(["退款"]))] == ["refund"]
 
 
+def test_a_label_that_was_corrected_is_unlearned() -> None:
+    learner, right = Learner(), Learner()
+    for one in (learner, right):
+        one.learn(example("a", "refund", "退款 到账"))
+    learner.learn(example("b", "refund", "快递 单号"))
+    corrected = example("c", "delivery", "快递 单号 催促")
+    corrected.instead, corrected.known = "refund", 2
+    learner.learn(corrected)
+    right.learn(example("c", "delivery", "快递 单号 催促"))
+    assert learner.changed() == right.changed()
+    assert not learner.learn(corrected), "and once"
+
+
 def test_the_same_sequence_gives_the_same_model_in_every_worker() -> None:
     one, other = Learner(), Learner()
     for learner in (one, other):

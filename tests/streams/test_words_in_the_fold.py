@@ -166,25 +166,42 @@ def test_state_of_the_form_before_still_loads() -> None:
     assert msgspec.convert({"name": "t"}, Tenant).topics == []
 
 
-def test_a_label_becomes_an_example_of_the_words_of_its_episode_and_says_no_text() -> None:
+def label(name: str, at: int, topic: str, kind: str = "label") -> Event:
+    return Event(id=name, kind=kind, at=START + at, tenant=TENANT, conversation="c", topic=topic, replay=True)
+
+
+def taught_by(*records: list[Event]) -> list[tuple[str, bytes, str, int]]:
+    """What is said to be learned of these records: topic, words, the topic it stands in for, words known then."""
     line = Line(partitions=1)
-    line.send(
-        [customer("a", 0, keywords=["parcel"], sentiment=0.0), customer("b", 1, keywords=["money"], sentiment=0.0)]
-    )
-    line.send(
-        [Event(id="z", kind="closed", at=START + 5, tenant=TENANT, conversation="c", topic="delivery", replay=True)]
-    )
-    line.send([Event(id="y", kind="label", at=START + 9, tenant=TENANT, conversation="c", topic="refund", replay=True)])
-    line.send([Event(id="y", kind="label", at=START + 9, tenant=TENANT, conversation="c", topic="refund", replay=True)])
-    told = line.shards[0].examples()
-    assert [(one.topic, one.words) for one in told] == [
-        ("delivery", hashed(["parcel", "money"])),
-        ("refund", hashed(["parcel", "money"])),
-    ]
-    line.send(
-        [Event(id="yy", kind="label", at=START + 10, tenant=TENANT, conversation="c", topic="refund", replay=True)]
-    )
-    assert line.shards[0].examples() == [], "nothing new was said"
+    told = []
+    for record in records:
+        line.send(record)
+        told += [(one.topic, one.words, one.instead, one.known) for one in line.shards[0].examples()]
+    return told
+
+
+SAID = [customer("a", 0, keywords=["parcel"], sentiment=0.0), customer("b", 1, keywords=["money"], sentiment=0.0)]
+BOTH = hashed(["parcel", "money"])
+
+
+def test_a_label_becomes_an_example_of_the_words_of_its_episode_and_says_no_text() -> None:
+    closed, changed = label("z", 5, "delivery", "closed"), label("y", 9, "refund")
+    told = taught_by(SAID, [closed], [changed], [changed], [label("yy", 10, "refund")])
+    assert told == [("delivery", BOTH, "", 0), ("refund", BOTH, "delivery", 2)], "a topic said again is nothing new"
+
+
+def test_a_label_takes_back_what_the_one_before_it_taught_and_no_more() -> None:
+    more = customer("d", 7, keywords=["bill"], sentiment=0.0)
+    told = taught_by(SAID, [label("x", 5, "invoice")], [more], [label("y", 8, "refund")], [label("z", 9, "invoice")])
+    every = hashed(["parcel", "money", "bill"])
+    assert told == [("invoice", BOTH, "", 0), ("refund", every, "invoice", 2), ("invoice", every, "refund", 3)]
+
+
+def test_of_labels_that_come_together_the_last_is_learned_and_one_that_comes_too_late_is_not() -> None:
+    together = [label("x", 5, "delivery"), label("y", 9, "refund")]
+    assert taught_by(SAID, together) == [("refund", BOTH, "", 0)]
+    assert taught_by(SAID, together, [label("w", 7, "invoice")]) == [("refund", BOTH, "", 0)]
+    assert taught_by([*SAID, *together], [label("z", 11, "invoice")])[1:] == [("invoice", BOTH, "refund", 2)]
 
 
 @pytest.mark.parametrize("seed", range(10))
