@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.rig.clickhouse import Server, running
 from tests.rig.ledger import Ledger
 from tests.rig.processes import STARTED, Rig, rig
+from tests.sinks.test_store import Broker
 from tidewatch import embedded
 
 
@@ -29,6 +31,21 @@ def nobody_is_left() -> Iterator[None]:
         process.kill()
         process.wait()
     STARTED.clear()
+
+
+@pytest.fixture(scope="module")
+def broker() -> Iterator[Broker]:
+    """The embedded one, for the tests of one file."""
+    started = Broker()
+    yield started
+    started.close()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A ClickHouse."""
+    with running(tmp_path_factory.mktemp("clickhouse") / "server") as started:
+        yield started
 
 
 @pytest.fixture

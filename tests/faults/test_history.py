@@ -6,13 +6,9 @@ The server is the rig's: ClickHouse's own engine (chdb) behind its HTTP form, fo
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -20,57 +16,16 @@ import pytest
 
 from config.settings import Settings
 from sinks.store import ensure_topics
+from tests.faults.sinking import Sink, there
 from tests.integration.outside import wait
-from tests.rig.clickhouse import ROOT, Server, running
-from tests.rig.processes import STARTED
+from tests.rig.clickhouse import Server
 from tests.rig.proxy import Fault, Proxy
 from tests.sinks.test_store import PARTITIONS, Broker, reading
 from tidewatch import doctor
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults, pytest.mark.timeout(300)]
-RUN = "from tidewatch.cli import main; import sys; sys.argv[1:] = ['sink']; main()"
 INSERTS = b"Content-Encoding: lz4"
 """What the head of a request says that carries rows, and no other."""
-
-
-class Sink:
-    """The role with a ClickHouse and a broker of its own, no directory."""
-
-    def __init__(self, broker: Broker, directory: Path, port: int, password: str = Server.PASSWORD) -> None:
-        self.log = directory / "sink.log"
-        env = {name: value for name, value in os.environ.items() if not name.startswith("TIDEWATCH_")}
-        env |= {
-            "TIDEWATCH_KAFKA__BOOTSTRAP": f"127.0.0.1:{broker.port}",
-            "TIDEWATCH_KAFKA__PARTITIONS": str(PARTITIONS),
-            "TIDEWATCH_CLICKHOUSE__URL": f"http://127.0.0.1:{port}",
-            "TIDEWATCH_CLICKHOUSE__USER": "default",
-            "TIDEWATCH_CLICKHOUSE__PASSWORD": password,
-        }
-        with self.log.open("ab") as output:
-            self.process = subprocess.Popen(
-                [sys.executable, "-c", RUN], cwd=ROOT, env=env, stdout=output, stderr=output
-            )
-        STARTED.append(self.process)
-
-    def end(self) -> int:
-        """SIGTERM; its exit code."""
-        self.process.terminate()
-        return self.process.wait(30)
-
-
-@pytest.fixture(scope="module")
-def broker() -> Iterator[Broker]:
-    """The embedded one, for the tests of this file."""
-    started = Broker()
-    yield started
-    started.close()
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A ClickHouse."""
-    with running(tmp_path_factory.mktemp("clickhouse") / "server") as started:
-        yield started
 
 
 NEXT = iter(range(0, 1 << 30, 10_000))
@@ -80,20 +35,6 @@ NEXT = iter(range(0, 1 << 30, 10_000))
 def begin() -> int:
     """The number of a test's first event: each has its own."""
     return next(NEXT)
-
-
-def there(server: Server, begin: int) -> tuple[int, int]:
-    """How many rows, and how many events, from a number on."""
-    try:
-        query = "SELECT count(), uniqExact(id) FROM events WHERE position BETWEEN {a:Int64} AND {b:Int64}"
-        client = server.client()
-        try:
-            rows = client.query(query, parameters={"a": begin, "b": begin + 9_999}).result_rows
-        finally:
-            client.close()
-    except Exception:  # noqa: BLE001 - it may be away just now
-        return 0, 0
-    return int(rows[0][0]), int(rows[0][1])
 
 
 def test_c01_a_clickhouse_that_is_away_is_waited_for_and_nothing_is_lost_doubled_or_heaped_up(

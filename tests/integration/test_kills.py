@@ -70,14 +70,11 @@ class Up:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._log = (directory.parent / "up.log").open("ab")  # closed with the process
         access = directory / "access.json"
         access.unlink(missing_ok=True)
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "tidewatch.cli", "up", "--data", str(directory), "--port", "0"],
-            stdout=self._log,
-            stderr=self._log,
-        )
+        words = [sys.executable, "-m", "tidewatch.cli", "up", "--data", str(directory), "--port", "0"]
+        with (directory.parent / "up.log").open("ab") as output:
+            self.process = subprocess.Popen(words, stdout=output, stderr=output)
 
     def ready(self) -> Row:
         """How to get in, once it is there."""
@@ -98,7 +95,6 @@ class Up:
         self.process.kill()
         self.process.wait(10)
         wait("no process left", lambda: not any(_alive(pid) for pid in children), 30)
-        self._log.close()
 
 
 def _family(pid: int) -> list[int]:

@@ -1,0 +1,71 @@
+"""The sink as production starts it, without a directory, for the rows that are about the history."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+
+from tests.rig.clickhouse import ROOT, Server
+from tests.rig.processes import STARTED
+from tests.sinks.test_store import PARTITIONS, Broker
+
+RUN = "from tidewatch.cli import main; import sys; sys.argv[1:] = ['sink']; main()"
+
+
+class Sink:
+    """The role with a ClickHouse and a broker of its own, no directory."""
+
+    def __init__(
+        self, broker: Broker, directory: Path, port: int, password: str = Server.PASSWORD, crash: str = ""
+    ) -> None:
+        """`crash`: where it dies or stands still, as `config.crash` says it."""
+        directory.mkdir(exist_ok=True)
+        self.log = directory / "sink.log"
+        env = {name: value for name, value in os.environ.items() if not name.startswith("TIDEWATCH_")}
+        env |= {
+            "TIDEWATCH_KAFKA__BOOTSTRAP": f"127.0.0.1:{broker.port}",
+            "TIDEWATCH_KAFKA__PARTITIONS": str(PARTITIONS),
+            "TIDEWATCH_CLICKHOUSE__URL": f"http://127.0.0.1:{port}",
+            "TIDEWATCH_CLICKHOUSE__USER": "default",
+            "TIDEWATCH_CLICKHOUSE__PASSWORD": password,
+        }
+        if crash:
+            env |= {"TIDEWATCH_TEST": "1", "TIDEWATCH_CRASH_AT": crash}
+        with self.log.open("ab") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", RUN], cwd=ROOT, env=env, stdout=output, stderr=output
+            )
+        STARTED.append(self.process)
+
+    def end(self) -> int:
+        """SIGTERM; its exit code."""
+        self.process.terminate()
+        return self.process.wait(60)
+
+    @property
+    def ended(self) -> bool:
+        """Whether it has, by itself."""
+        return self.process.poll() is not None
+
+    @property
+    def stands(self) -> bool:
+        """Whether it was stopped."""
+        return psutil.Process(self.process.pid).status() == psutil.STATUS_STOPPED
+
+
+def there(server: Server, begin: int) -> tuple[int, int]:
+    """How many rows, and how many events, from a number on; (0, 0) while the server is away."""
+    query = "SELECT count(), uniqExact(id) FROM events WHERE position BETWEEN {a:Int64} AND {b:Int64}"
+    try:
+        client = server.client()
+        try:
+            rows = client.query(query, parameters={"a": begin, "b": begin + 9_999}).result_rows
+        finally:
+            client.close()
+    except Exception:  # noqa: BLE001 - it may be away just now
+        return 0, 0
+    return int(rows[0][0]), int(rows[0][1])
