@@ -337,7 +337,7 @@ class View:
         end = pane_of(now) + MINUTE
         start = end - PANES * MINUTE
         if only is not None:
-            start = max(start, min((minute for minute in only if minute >= start), default=end - MINUTE))
+            start = max(start, min(only, default=end - MINUTE))
         one = self.keys[key]
         panes = [one.panes.get(minute) for minute in range(start, end, MINUTE)]
         outlook = self._outlook_of(self.name)

@@ -107,6 +107,22 @@ def test_a_single_tick_over_days_says_what_a_tick_a_minute_says(history: list[Se
     assert any(row.surge for row in at_once.rows.values())
 
 
+def test_who_watches_while_a_single_tick_brings_days_gets_the_usual_of_all_minutes_shown() -> None:
+    """A board has the counts before the models have closed their minutes: what they then say must reach it."""
+    stage = Stage()
+    panes = {MONDAY + i * MINUTE: {LEAF: n} for i, n in enumerate(counts(30 * 60, 20.0, seed=6))}
+    stage.hear([stage.segment(panes, None, clock="shop")])
+    view = stage.shown.views["shop"]
+    view.changed_panes.clear()  # they were shown
+    stage.hear([stage.segment({}, MONDAY + len(panes) * MINUTE, clock="shop")])
+    now = stage.shown.as_of("shop")
+    assert now is not None
+    for key in (LEAF, QUEUE, ALL):
+        told = view.series(key, now, view.changed_panes[key])
+        assert len(told["expected"]) == 180
+        assert None not in told["expected"]
+
+
 @pytest.mark.parametrize("heard", [True, False], ids=["with what was said before", "with an empty broker"])
 def test_a_kill_at_any_time_changes_nothing(history: list[Segment], heard: bool) -> None:
     """Killed after a minute was closed, between two ticks, and in the middle of a surge."""
