@@ -1,0 +1,73 @@
+"""The peers' input: the same events as the worker's, made as easy for them as can be, and what they must count.
+
+Each record is keyed by what is counted by, lies in the partition of that key, carries its own queue and stands for one
+event that comes once; its timestamp is the event's, moved so that the load ends now. So nobody must repartition, join,
+drop repeats, or believe that windows of last spring have run out.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from zlib import crc32
+
+from aiokafka import AIOKafkaProducer
+from msgspec.structs import replace
+
+from streams.events import Event, encode
+from tests.bench.worker.kafka import BATCH, PARTITIONS
+from tests.bench.worker.load import Load
+
+MINUTE_MS = 60_000
+Counts = Counter[tuple[str, int]]
+"""By (queue|channel, minute)."""
+
+
+def keyed(load: Load, most: int) -> list[tuple[str, Event]]:
+    """(key, event) of the first so many events, in their order."""
+    first: dict[tuple[str, str], Event] = {}
+    for event in load.events:
+        first.setdefault((event.conversation or "", event.id), event)
+    queue: dict[str, str] = {}
+    named: dict[str, str] = {}
+    for event in sorted(first.values(), key=lambda one: (one.conversation, _number(one))):
+        name = event.conversation or ""
+        queue[name] = event.queue or queue[name]
+        named[event.id] = queue[name]
+    now = int(time.time() * 1_000)
+    shift = (now - load.until) // MINUTE_MS * MINUTE_MS
+    some = list(first.values())[:most]
+    return [
+        (f"{named[event.id]}|{event.channel}", replace(event, queue=named[event.id], at=event.at + shift))
+        for event in some
+    ]
+
+
+def _number(event: Event) -> int:
+    return int(event.id.rsplit("-", 1)[1])
+
+
+def truth(rows: Sequence[tuple[str, Event]]) -> Counts:
+    """What must be counted."""
+    return Counter((key, event.at - event.at % MINUTE_MS) for key, event in rows if event.kind == "message")
+
+
+async def fill(bootstrap: str, topic: str, rows: Sequence[tuple[str, Event]]) -> None:
+    """Write them, each stamped with its event's time."""
+    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, max_batch_size=BATCH)
+    await producer.start()
+    try:
+        for partition in range(PARTITIONS):
+            batch = producer.create_batch()
+            for key, event in rows:
+                if crc32(key.encode()) % PARTITIONS != partition:
+                    continue
+                row = {"key": key.encode(), "value": encode(event), "timestamp": event.at}
+                if batch.append(**row) is None:
+                    await (await producer.send_batch(batch, topic, partition=partition))
+                    batch = producer.create_batch()
+                    batch.append(**row)
+            await (await producer.send_batch(batch, topic, partition=partition))
+    finally:
+        await producer.stop()
