@@ -119,7 +119,7 @@ class _Walk:
     def _agent(self, event: Row) -> None:
         if self.held is None or self.stay is not None:
             self._leave(event, "taken")
-            self.held = event["author_id"] or ""
+            self.held = event["author_id"] or None
         if self.gone is not None and event["ms"] >= self.gone:
             self._say(event, "gone")
         elif not self.needed:

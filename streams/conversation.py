@@ -343,7 +343,7 @@ class Fold:
             episode.hints = Hints(episode.hints.stayed, episode.hints.engages, unasked=True)
         self._count_message(episode, event)
         if episode.held is None or episode.stay is not None:
-            self._take(episode, event.at, event.who or "")
+            self._take(episode, event.at, event.who)  # without a name nobody holds it, and whoever comes next takes it
         if episode.handled_from is None:
             episode.handled_from = event.at
         if not episode.spoken:
@@ -450,7 +450,7 @@ class Fold:
         if episode.demand_at is not None and episode.left_ms is None:
             episode.left_ms = at - episode.demand_at
 
-    def _take(self, episode: Episode, at: int, agent: str) -> None:
+    def _take(self, episode: Episode, at: int, agent: str | None) -> None:
         self._leave_queue(episode, at)
         self._hold(episode, at, agent)
 
