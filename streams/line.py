@@ -6,6 +6,7 @@ hold of an episode is withdrawn and added as its standing changes.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from heapq import heapify, heappush
 from struct import iter_unpack, pack
 from typing import Protocol
@@ -63,6 +64,10 @@ class Finding(Protocol):
         """One row, or None."""
         ...
 
+    def find_all(self, kind: str, tenant: str, keys: Sequence[str]) -> dict[str, bytes]:
+        """Key → row, of those that there are."""
+        ...
+
 
 class Tenant(msgspec.Struct):
     """One tenant in this partition."""
@@ -115,6 +120,7 @@ class Line:
         self.horizon = -KEPT_PANES
         self.numbers = {name: number for number, name in enumerate(tenant.topics)}
         self._kept = kept
+        self._looked_up: dict[str, bytes | None] = {}
         self._reader = reader
 
     def number(self, topic: str) -> int | None:
@@ -132,7 +138,7 @@ class Line:
             if self._reader is None or not new.words:
                 return None
             event.gains = dict(self._reader.rank(self.name, new.words))
-        if new.what != "customer":
+        if not event.gains or new.what != "customer":
             return None
         ranked = sorted(event.gains.items(), key=lambda pair: (-pair[1], pair[0]))[:MOST_NAMED]
         known = [(number, gain) for topic, gain in ranked if (number := self.number(topic)) is not None]
@@ -140,6 +146,13 @@ class Line:
         return self.tenant.topics[known[0][0]] if known else None
 
     # -- conversations -----------------------------------------------------------------------------------------------
+
+    def look_up(self, names: Iterable[str]) -> None:
+        """Ask for all of these that are not in memory at once, because they are about to be asked for one by one."""
+        absent = [name for name in names if name not in self.conversations and name not in self.resting]
+        if len(absent) > 1:
+            found = self._kept.find_all("conversation", self.name, absent)
+            self._looked_up = {name: found.get(name) for name in absent}
 
     def conversation(self, name: str) -> Conversation:
         """One conversation, from wherever it is; a new one at first sight."""
@@ -153,7 +166,8 @@ class Line:
     def _found(self, name: str) -> Conversation:
         packed = self.resting.pop(name, None)
         if packed is None:
-            packed = self._kept.find("conversation", self.name, name)
+            looked_up = name in self._looked_up
+            packed = self._looked_up.pop(name) if looked_up else self._kept.find("conversation", self.name, name)
         if packed is None:
             return Conversation(self.name, name)
         found = _conversation_from(packed)

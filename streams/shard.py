@@ -11,7 +11,7 @@ are said once in a reading, as they stand at its end, and ahead of its ticks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from heapq import heappop
 from typing import NamedTuple, Protocol
 
@@ -33,6 +33,9 @@ from streams.windows import DAY, IDLE
 LABELLING = frozenset({"closed", "label"})
 """Events that may say what an episode was about."""
 
+FEW = 4
+"""Events of a record up to which each of its conversations is sought by itself."""
+
 
 class Changed(NamedTuple):
     """One row of durable state. `live` rows are loaded at a start, the others when they are asked for."""
@@ -52,6 +55,10 @@ class Kept(Protocol):
 
     def find(self, kind: str, tenant: str, key: str, at: int = 0) -> bytes | None:
         """One row, or None."""
+        ...
+
+    def find_all(self, kind: str, tenant: str, keys: Sequence[str]) -> dict[str, bytes]:
+        """Key → row, of those that there are (at 0)."""
         ...
 
     def live(self, kind: str) -> Iterator[bytes]:
@@ -109,6 +116,8 @@ class Shard:
             line.hot.clear()
         if record.tick is not None:
             self._tick(record.tick)
+        if len(record.events) > FEW:
+            self._look_up(record.events)
         for event in record.events:
             line = self._lines.get(event.tenant) or self._line(event.tenant, replaying=event.replay)
             if event.kind == "agent_status":
@@ -122,6 +131,15 @@ class Shard:
         if self._labelled:
             self._teach()
         return True
+
+    def _look_up(self, events: Sequence[Event]) -> None:
+        names: dict[str, set[str]] = {}
+        for event in events:
+            if event.conversation is not None:
+                names.setdefault(event.tenant, set()).add(event.conversation)
+        for tenant, some in names.items():
+            if tenant in self._lines:
+                self._lines[tenant].look_up(some)
 
     def examples(self) -> list[Example]:
         """What people said conversations were about, since the last call."""

@@ -39,6 +39,13 @@ SELECT 1 + max(ifnull((SELECT max(n) FROM examples), 0), ifnull((SELECT n FROM l
 """
 """Above all that are there and all that were learned, also in a file to which only these tables were carried over."""
 
+AT_ONCE = 32
+"""Keys of one question."""
+_FIND_ALL = f"""
+SELECT key, value FROM rows
+WHERE part = ? AND kind = ? AND tenant = ? AND at = 0 AND key IN ({", ".join("?" * AT_ONCE)})
+"""  # noqa: S608 - nothing but question marks goes in
+
 
 class Batch(NamedTuple):
     """What one partition commits."""
@@ -189,6 +196,19 @@ class Shelf:
         query = "SELECT value FROM rows WHERE part = ? AND kind = ? AND tenant = ? AND key = ? AND at = ?"
         row = self._db.execute(query, (self._part, kind, tenant, key, at)).fetchone()
         return None if row is None else row[0]
+
+    def find_all(self, kind: str, tenant: str, keys: Sequence[str]) -> dict[str, bytes]:
+        """Key → row, of those that there are (at 0). One question for many costs a twentieth of one each."""
+        found: dict[str, bytes] = {}
+        for start in range(0, len(keys), AT_ONCE):
+            some = keys[start : start + AT_ONCE]
+            padded = [*some, *some[:1] * (AT_ONCE - len(some))]  # always the same question: it is prepared once
+            found.update(self._db.execute(_FIND_ALL, (self._part, kind, tenant, *padded)))
+        for key in keys:
+            staged = self._staged.get((kind, tenant, key, 0))
+            if staged is not None:
+                found[key] = staged
+        return found
 
     def live(self, kind: str) -> Iterator[bytes]:
         """The rows of a kind that a start needs."""

@@ -75,6 +75,10 @@ class _Kept:
         found = self._db.execute(sql, (kind, tenant, key)).fetchone()
         return None if found is None or at else found[0]
 
+    def find_all(self, kind: str, tenant: str, keys: Sequence[str]) -> dict[str, bytes]:
+        """Key → row, of those that there are."""
+        return {key: found for key in keys if (found := self.find(kind, tenant, key)) is not None}
+
     def live(self, kind: str) -> Iterator[bytes]:  # noqa: ARG002 - as the protocol has it
         """Nothing: a backtest begins with nothing open."""
         return iter(())

@@ -34,6 +34,10 @@ class Shelf:
         row = self.rows.get((kind, tenant, key, at))
         return row.value if row else None
 
+    def find_all(self, kind: str, tenant: str, keys: Sequence[str]) -> dict[str, bytes]:
+        """Key → row, of those that there are."""
+        return {key: found for key in keys if (found := self.find(kind, tenant, key)) is not None}
+
     def live(self, kind: str) -> Iterator[bytes]:
         """What a start needs of a kind."""
         return iter([row.value for row in self.rows.values() if row.kind == kind and row.live])

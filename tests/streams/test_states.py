@@ -85,6 +85,20 @@ def test_staged_rows_are_found_at_once_in_their_own_partition_and_stay_when_comm
     assert shelf.find("conversation", "t", "a") == b"newest", "the file speaks again, not what was staged"
 
 
+def test_many_rows_are_found_at_once_staged_ones_as_they_are_staged(files: Files) -> None:
+    names = [f"c{n}" for n in range(100)]
+    files.commit([Batch(0, 1, [changed(name, name.encode()) for name in names[:70]], [])])
+    files.commit([Batch(1, 1, [changed("c99", b"of another partition")], [])])
+    shelf = files.shelf(0)
+    assert shelf.find_all("conversation", "t", names) == {name: name.encode() for name in names[:70]}
+    files.stage([Batch(0, 2, [changed("c0", b"new"), changed("c80", b"young")], [])])
+    assert shelf.find_all("conversation", "t", ["c0", "c1", "c80", "c81"]) == {
+        "c0": b"new", "c1": b"c1", "c80": b"young",
+    }  # fmt: skip
+    assert shelf.find_all("conversation", "t", ["a\x00b", "c1\x00"]) == {}
+    assert shelf.find_all("conversation", "t", []) == {}
+
+
 def test_a_commit_is_on_the_disk_when_it_returns(files: Files) -> None:
     assert files._db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     assert files._db.execute("PRAGMA synchronous").fetchone() == (2,), "every commit is synced, not only checkpoints"
