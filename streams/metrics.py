@@ -419,15 +419,17 @@ def wilson(good: int, n: int) -> tuple[float | None, float | None]:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
-def derived(window: Window, waiting: Mapping[int, int]) -> dict[str, object]:
+def derived(window: Window, waiting: Mapping[int, int], ahead: Mapping[int, int] | None = None) -> dict[str, object]:
     """What CONTRACT §2 puts beside the columns of a window.
 
-    `waiting`: the waits so far of those still waiting, ms → how many.
+    `waiting`: the waits so far of those still waiting, ms → how many; `ahead`: those of the window that were answered
+    after its end.
     """
     counts = window.counts
-    censored = dict(window.censored_waits)
+    answered, censored = dict(window.answered_waits), dict(window.censored_waits)
+    _sum(answered, ahead or {})
     _sum(censored, waiting)
-    (p50, p50_censored), (p90, p90_censored) = kaplan_meier(window.answered_waits, censored, (0.5, 0.9))
+    (p50, p50_censored), (p90, p90_censored) = kaplan_meier(answered, censored, (0.5, 0.9))
     low, high = wilson(counts.get("csat_good", 0), counts.get("ratings", 0))
     return {
         "frt_avg_ms": frt_avg_ms(counts),
@@ -437,7 +439,7 @@ def derived(window: Window, waiting: Mapping[int, int]) -> dict[str, object]:
         "frt_p50_km_censored": p50_censored,
         "frt_p90_km_ms": p90,
         "frt_p90_km_censored": p90_censored,
-        "frt_km_n": sum(window.answered_waits.values()) + sum(censored.values()),
+        "frt_km_n": sum(answered.values()) + sum(censored.values()),
         "service_level": service_level(counts),
         "connect": connect(counts),
         "answered_only": answered_only(counts),

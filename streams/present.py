@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from streams.ahead import ahead
 from streams.events import REAL, AgentRow, GaugeRow, PaneRow, Segment
 from streams.metrics import FORMULA, Window, derived, sentiment, service_level, shown
 from streams.policy import Policy
@@ -83,7 +84,7 @@ class _Pane:
 class _Key:
     """One key of one tenant."""
 
-    __slots__ = ("gauge", "panes", "restated", "since", "today", "until", "waiting")
+    __slots__ = ("gauge", "latest", "panes", "restated", "since", "today", "until", "waiting")
 
     def __init__(self) -> None:
         self.panes: dict[int, _Pane] = {}
@@ -92,6 +93,8 @@ class _Key:
         self.today = Window()
         self.since = self.until = 0
         """`today` holds the panes of `[since, until)`."""
+        self.latest = 0
+        """No pane begins after this."""
         self.restated: deque[dict[str, Any]] = deque(maxlen=RESTATED)
 
     def change(self, minute: int, row: PaneRow, sign: int) -> None:
@@ -99,6 +102,7 @@ class _Key:
         pane = self.panes.get(minute)
         if pane is None:
             pane = self.panes[minute] = _Pane()
+            self.latest = max(self.latest, minute)
         pane.window.add(row, sign)
         pane.version += sign * row.version
         if self.since <= minute < self.until:
@@ -124,6 +128,12 @@ class _Key:
             if minute in self.panes:
                 window.add(self.panes[minute].window)
         return window
+
+    def ahead(self, end: int) -> tuple[dict[int, int], dict[int, int]]:
+        """The waits that began before `end` and ended in a pane after it: answered, censored; ms → how many."""
+        if self.latest < end:
+            return {}, {}
+        return ahead((minute, pane.window) for minute, pane in self.panes.items() if minute >= end)
 
 
 class View:
@@ -216,13 +226,14 @@ class View:
         queue, channel = key
         gauges = [row for leaf in self._leaves(key) for row in self.gauges.get(leaf, {}).values()]
         oldest = min((row.oldest_since for row in gauges if row.oldest_since is not None), default=None)
-        waiting = _waits(gauges, now, pane_of(now) + MINUTE)
         end = pane_of(now) + MINUTE
+        answered, ended = one.ahead(end)
+        waiting = _waits(gauges, now, end, ended)
         one.roll(first_pane("today", now, policy.zone), end)
-        windows = {name: self._window(one.last(panes, end), waiting) for name, panes in LIVE_WINDOWS.items()}
+        windows = {name: self._window(one.last(panes, end), waiting, answered) for name, panes in LIVE_WINDOWS.items()}
         lately = one.last(LIVE_WINDOWS["30m"], end)
         half_hour = lately.counts
-        windows["today"] = self._window(one.today, waiting)
+        windows["today"] = self._window(one.today, waiting, answered)
         backlog = _total(gauges, "awaiting_first") + _total(gauges, "awaiting_reply")
         oldest_ms = None if oldest is None else max(0, now - oldest)
         self._stamp(one, windows, now)
@@ -293,12 +304,12 @@ class View:
         pane = one.panes.get(minute) if one is not None else None
         return pane.window.topics if pane is not None else {}
 
-    def _window(self, window: Window, waiting: dict[int, int]) -> dict[str, Any]:
+    def _window(self, window: Window, waiting: dict[int, int], answered: dict[int, int]) -> dict[str, Any]:
         counts = window.counts
         return {
             **shown(counts),
             "frt_hist": {str(lower): n for lower, n in sorted(window.frt_hist.items())},
-            **derived(window, waiting),
+            **derived(window, waiting, answered),
             **dict.fromkeys(MODELLED),
             "formula_id": FORMULA,
         }
@@ -417,8 +428,9 @@ def _total(rows: list[GaugeRow], name: str) -> int:
     return sum(getattr(row, name) for row in rows)
 
 
-def _waits(gauges: list[GaugeRow], now: int, end: int) -> dict[int, int]:
-    out: dict[int, int] = {}
+def _waits(gauges: list[GaugeRow], now: int, end: int, ended: Mapping[int, int]) -> dict[int, int]:
+    """The censored waits of all windows that end at `end`: of those waiting, and of those that `ended` since."""
+    out = dict(ended)
     for row in gauges:
         for since, n in row.waiting.items():
             if since < end:
