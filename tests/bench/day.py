@@ -11,7 +11,7 @@ all processes of the stack. At the end every message must stand in ClickHouse, o
 from __future__ import annotations
 
 import argparse
-import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -19,93 +19,27 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from random import Random
-from typing import Any
 
 import msgspec
 import psutil
 
+from tests.bench.chat import events
 from tests.bench.machine import machine
-from tests.bench.worker.load import AGENTS, CHANNELS, QUEUES, START, WORDS
+from tests.bench.stack import held, serving, told
+from tests.bench.worker.load import START
 from tests.integration.outside import History, ms, snapshot, wait
 
 TENANT = "day"
-UNDER_WAY = 1_000
-"""Conversations at any time."""
-TURNS = 12
-"""Messages of a conversation."""
 BOUND = 1 << 30
 SAMPLE_S = 10.0
-SERVE = """
-import sys, tidewatch.embedded as embedded
-from tidewatch.cli import main
-embedded.BROKER_LIFE /= float(sys.argv.pop(1))
-main()
-"""
-
-
-def events(number: int, per_s: int, chance: Random) -> Iterator[dict[str, Any]]:
-    """The events of one message: with the first its conversation is opened, with the last closed."""
-    turn, place = divmod(number, UNDER_WAY)
-    which, step = divmod(turn + place, TURNS)
-    at = START + number * 1_000 // per_s
-    own = Random(f"{place}/{which}")
-    agent, customer = f"a-{own.randrange(AGENTS):04}", f"u-{own.randrange(200_000):06}"
-    base = {"tenant": TENANT, "conversation": f"c-{place}-{which}", "at": at}
-    if step == 0:
-        yield base | {"id": "o", "kind": "opened", "queue": own.choice(QUEUES), "channel": own.choice(CHANNELS)}
-    if step == 1:
-        yield base | {"id": "a", "kind": "assigned", "agent": agent}
-    who = {"author": "agent", "author_id": agent} if step % 2 else {"author": "customer", "author_id": customer}
-    text = " ".join(chance.choices(WORDS, k=chance.randrange(2, 9)))
-    yield base | who | {"id": f"m{step}", "kind": "message", "text": text}
-    if step == TURNS - 1:
-        yield base | {"id": "c", "kind": "closed", "by": "agent", "resolved": own.random() < 0.8}
 
 
 def emit(messages: int, per_s: int) -> None:
     """All events as JSON Lines on standard output."""
-    chance, encode, write = Random(5), msgspec.json.encode, sys.stdout.buffer.write
+    encode, write = msgspec.json.encode, sys.stdout.buffer.write
     for number in range(messages):
-        for event in events(number, per_s, chance):
+        for event in events(number, per_s, START + number * 1_000 // per_s, TENANT):
             write(encode(event) + b"\n")
-
-
-def held(supervisor: psutil.Process) -> dict[str, int]:
-    """Bytes of each process of a stack, what is shared by its share."""
-    found: dict[str, int] = {}
-    for process in [supervisor, *supervisor.children(recursive=True)]:
-        try:
-            name = _name(process)
-            found[name] = found.get(name, 0) + _pss(process.pid)
-        except (psutil.Error, OSError, StopIteration):  # it has just ended
-            continue
-    return found
-
-
-def _name(process: psutil.Process) -> str:
-    words = process.cmdline()
-    roles = ("gateway", "worker", "sink", "notifier", "broker", "leash")
-    return next((role for role in roles for word in words if role in word.split("/")[-1]), process.name())
-
-
-def _pss(pid: int) -> int:
-    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
-
-
-@contextmanager
-def serving(directory: Path, speed: float) -> Iterator[tuple[psutil.Process, dict[str, str]]]:
-    """The stack, ready, with how to get in."""
-    command = [sys.executable, "-c", SERVE, str(speed), "up", "--data", str(directory), "--port", "0"]
-    process = subprocess.Popen(command)
-    try:
-        access = directory / "access.json"
-        wait("the stack", lambda: access.exists() or process.poll() is not None)
-        yield psutil.Process(process.pid), json.loads(access.read_text())
-    finally:
-        process.terminate()
-        process.wait(60)
 
 
 @contextmanager
@@ -113,8 +47,9 @@ def replaying(access: dict[str, str], messages: int, per_s: int, speed: float) -
     """The day on its way through the replay door."""
     own = [sys.executable, "-m", "tests.bench.day", "--emit", str(messages), "--per-s", str(per_s)]
     door = [sys.executable, "-m", "tidewatch.cli", "replay", "-", "--speed", str(speed), "--url", access["url"]]
+    env = os.environ | {"TIDEWATCH_KEY": access["ingest_token"]}
     with subprocess.Popen(own, stdout=subprocess.PIPE) as source:
-        replay = subprocess.Popen([*door, "--key", access["ingest_token"]], stdin=source.stdout)
+        replay = subprocess.Popen(door, stdin=source.stdout, env=env)
         try:
             yield replay
         finally:
@@ -133,17 +68,10 @@ def watched(stack: psutil.Process, access: dict[str, str], replay: subprocess.Po
         if len(samples) % 6 == 0:
             clock = ms(snapshot(access)["clocks"].get(TENANT))
             hours = 0 if clock is None else (clock - START) / 3_600_000
-            print(
-                f"{(time.monotonic() - begun) / 60:.0f} min: {hours:.1f} h of the day; {told(samples[-1])}", flush=True
-            )
+            minutes = (time.monotonic() - begun) / 60
+            print(f"{minutes:.0f} min: {hours:.1f} h of the day; {told(samples[-1])}", flush=True)
     assert replay.returncode == 0, f"the replay ended with {replay.returncode}"
     return samples
-
-
-def told(sample: dict[str, int]) -> str:
-    """One sample in words, MiB."""
-    parts = ", ".join(f"{name} {size >> 20}" for name, size in sorted(sample.items(), key=lambda one: -one[1]))
-    return f"{sum(sample.values()) >> 20} MiB ({parts})"
 
 
 def run(per_s: int, hours: float, speed: float) -> dict[str, int]:
@@ -161,16 +89,20 @@ def run(per_s: int, hours: float, speed: float) -> dict[str, int]:
             last = START + (messages - 1) * 1_000 // per_s
             wait("the clock", lambda: (ms(snapshot(access)["clocks"].get(TENANT)) or 0) >= last, 3_600)
             samples.append(held(stack))
-            history = History(access)
-            query = "SELECT sum(messages) AS n, count() AS panes FROM minutes WHERE tenant = {t:String}"
-            wait("ClickHouse", lambda: history.rows(query, t=TENANT)[0]["n"] == messages, 600)
-            said = history.rows(
-                "SELECT count() AS n, uniqExact(conversation, id) AS ids FROM events "
-                "WHERE tenant = {t:String} AND kind = 'message'", t=TENANT
-            )[0]  # fmt: skip
-            assert said == {"n": messages, "ids": messages}, said
+            exact(History(access), messages)
             print(f"end: {told(held(stack))}; {_disk(Path(made)) >> 20} MiB on disk; all {messages} messages once")
         return max(samples, key=lambda sample: sum(sample.values()))
+
+
+def exact(history: History, messages: int) -> None:
+    """Wait until ClickHouse has every message; each stands there once."""
+    query = "SELECT sum(messages) AS n FROM minutes WHERE tenant = {t:String}"
+    wait("ClickHouse", lambda: history.rows(query, t=TENANT)[0]["n"] == messages, 600)
+    query = (
+        "SELECT count() AS n, uniqExact(conversation, id) AS ids FROM events "
+        "WHERE tenant = {t:String} AND kind = 'message'"
+    )
+    assert history.rows(query, t=TENANT) == [{"n": messages, "ids": messages}]
 
 
 def _disk(directory: Path) -> int:

@@ -1,0 +1,83 @@
+"""The embedded stack as `tidewatch up` runs it, in processes of its own, and what these take."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+from tests.integration.outside import wait
+
+ROLES = ("gateway", "worker", "sink", "notifier", "broker", "leash")
+_SERVE = """
+import sys, tidewatch.embedded as embedded
+from tidewatch.cli import main
+embedded.BROKER_LIFE /= float(sys.argv.pop(1))
+main()
+"""
+
+
+@contextmanager
+def serving(directory: Path, speed: float = 1.0) -> Iterator[tuple[psutil.Process, dict[str, str]]]:
+    """The stack, ready, with how to get in. `speed`: how many times as fast the broker's least life runs out."""
+    command = [sys.executable, "-c", _SERVE, str(speed), "up", "--data", str(directory), "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+        try:
+            access = directory / "access.json"
+            wait("the stack", lambda: access.exists() or process.poll() is not None)
+            yield psutil.Process(process.pid), json.loads(access.read_text())
+        finally:
+            process.terminate()
+            process.wait(60)
+
+
+def name_of(process: psutil.Process) -> str:
+    """What a process of the stack is: a role, a server, or the supervisor."""
+    words = process.cmdline()
+    return next((role for role in ROLES for word in words if role == word or f"{role}.py" in word), process.name())
+
+
+def members(supervisor: psutil.Process) -> Iterator[tuple[str, psutil.Process]]:
+    """All processes of a stack that live now, by what they are."""
+    for process in [supervisor, *supervisor.children(recursive=True)]:
+        try:
+            name = "supervisor" if process is supervisor else name_of(process)
+        except psutil.Error:  # it has just ended
+            continue
+        yield name, process
+
+
+def held(supervisor: psutil.Process) -> dict[str, int]:
+    """Bytes of each process, what is shared by its share."""
+    found: dict[str, int] = {}
+    for name, process in members(supervisor):
+        try:
+            lines = Path(f"/proc/{process.pid}/smaps_rollup").read_text().splitlines()
+        except OSError:  # it has just ended
+            continue
+        pss = (int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+        found[name] = found.get(name, 0) + 1024 * next(pss, 0)
+    return found
+
+
+def cpu_s(supervisor: psutil.Process) -> dict[str, float]:
+    """Seconds of processor time each has used so far."""
+    found: dict[str, float] = {}
+    for name, process in members(supervisor):
+        try:
+            used = process.cpu_times()
+        except psutil.Error:
+            continue
+        found[name] = found.get(name, 0.0) + used.user + used.system
+    return found
+
+
+def told(sample: dict[str, int]) -> str:
+    """What the stack held, in words, MiB."""
+    parts = ", ".join(f"{name} {size >> 20}" for name, size in sorted(sample.items(), key=lambda one: -one[1]))
+    return f"{sum(sample.values()) >> 20} MiB ({parts})"
