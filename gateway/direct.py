@@ -98,7 +98,10 @@ class DirectStore:
             except Unavailable:
                 found = 0
             wrong = found != self._partitions
-            self.trouble = f"{EVENTS} has {found} partitions, not {self._partitions}" if wrong else None
+            trouble = f"{EVENTS} has {found} partitions, not {self._partitions}" if wrong else None
+            if trouble and found and trouble != self.trouble:
+                log.error("wrong_partitions", reason=trouble, mend="set kafka.partitions as when the topics were made")
+            self.trouble = trouble
             await asyncio.sleep(1 if wrong else 10)
 
     # Deciding

@@ -44,7 +44,7 @@ from sinks.rows import (
 )
 from sinks.rows import USUAL as USUAL_ROWS
 from streams.events import ALERTS, COMMANDS, READINGS
-from streams.topics import USUAL, topics
+from streams.topics import USUAL, need_partitions, topics
 
 if TYPE_CHECKING:
     from faust.types import EventT, StreamT
@@ -192,7 +192,7 @@ async def ensure_topics(settings: Settings) -> None:
     """Return once the topics are there, each with as many partitions as it should have.
 
     Raises:
-        RuntimeError: one has another number of partitions.
+        WrongPartitions: one has another number of them.
     """
     async for attempt in stamina.retry_context(
         on=(KafkaConnectionError, OSError, KafkaError), attempts=None, timeout=None, wait_initial=0.1, wait_max=5.0
@@ -201,11 +201,7 @@ async def ensure_topics(settings: Settings) -> None:
             found = await _topics(settings)
     wanted = topics(settings.kafka.partitions)
     for topic, partitions in found.items():
-        if partitions != wanted[topic]:
-            raise RuntimeError(
-                f"topic {topic} has {partitions} partitions, and {wanted[topic]} belong there: set kafka.partitions as "
-                "it was when the topics were made, or make the topic anew"
-            )
+        need_partitions(topic, partitions, wanted[topic])
 
 
 async def _topics(settings: Settings) -> dict[str, int]:

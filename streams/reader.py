@@ -15,6 +15,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from streams.events import READINGS, Reading, decode_reading
+from streams.topics import need_partitions
 
 log = structlog.get_logger()
 
@@ -31,7 +32,11 @@ class Block(NamedTuple):
 
 
 async def readings(bootstrap: str, partitions: int) -> AsyncIterator[Block]:
-    """Blocks of readings, for ever."""
+    """Blocks of readings, for ever.
+
+    Raises:
+        WrongPartitions: the topic has another number of them: some would never be heard, or be waited for in vain.
+    """
     while True:
         try:
             async for block in _from_the_beginning(bootstrap, partitions):
@@ -51,6 +56,7 @@ async def _from_the_beginning(bootstrap: str, partitions: int) -> AsyncIterator[
     )
     await consumer.start()
     try:
+        need_partitions(READINGS, await _partitions(consumer), partitions)
         topics = [TopicPartition(READINGS, number) for number in range(partitions)]
         consumer.assign(topics)
         await consumer.seek_to_beginning(*topics)
@@ -60,6 +66,16 @@ async def _from_the_beginning(bootstrap: str, partitions: int) -> AsyncIterator[
             yield Block(found, all([await _at_the_end(consumer, topic) for topic in topics]))
     finally:
         await consumer.stop()
+
+
+async def _partitions(consumer: AIOKafkaConsumer) -> int:
+    """How many the topic has, once somebody has made it."""
+    while True:
+        await consumer.topics()  # asks the broker
+        found = consumer.partitions_for_topic(READINGS)
+        if found:
+            return len(found)
+        await asyncio.sleep(QUIET_S)
 
 
 async def _at_the_end(consumer: AIOKafkaConsumer, topic: TopicPartition) -> bool:

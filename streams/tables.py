@@ -35,7 +35,7 @@ from config.settings import Kafka
 from streams.events import EVENTS, READINGS
 from streams.shard import Changed
 from streams.states import Batch, Files, Shelf
-from streams.topics import LABELS
+from streams.topics import LABELS, need_partitions
 
 log = structlog.get_logger()
 
@@ -237,7 +237,7 @@ async def ensure_topics(kafka: Kafka) -> None:
     """Return once the worker's topics are there with as many partitions as the settings say. Waits for the broker.
 
     Raises:
-        RuntimeError: one has another number of partitions.
+        WrongPartitions: one has another number of them.
     """
     while True:
         try:
@@ -248,9 +248,7 @@ async def ensure_topics(kafka: Kafka) -> None:
             log.warning("broker_not_ready", error=type(error).__name__)
         await asyncio.sleep(0.5)
     for topic, partitions in found.items():
-        wanted = _partitions(topic, kafka)
-        if partitions != wanted:
-            raise RuntimeError(f"{topic} has {partitions} partitions, the settings say {wanted}")
+        need_partitions(topic, partitions, _partitions(topic, kafka))
 
 
 def _partitions(topic: str, kafka: Kafka) -> int:
