@@ -18,6 +18,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Protocol
 
+import redis as sync_redis
 import redis.asyncio as redis
 import structlog
 from redis.exceptions import RedisError
@@ -38,6 +39,9 @@ KEEP_S = 30.0
 LEASE_MS = 6_000
 """How long after a leader's death its stand-by begins to lead: an alert may come that much later, and no more."""
 RENEW_S = 1.5
+BEAT_S = 0.5
+STALLED_S = 30.0
+"""A leader whose loop stood still for so long is as good as dead: its lease is no longer renewed."""
 LEADER = "tw:leader"
 _RENEW = (
     "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('pexpire', KEYS[1], ARGV[2]) else return 0 end"
@@ -207,12 +211,19 @@ def shelf_of(settings: Settings, store: Store) -> AbstractContextManager[Shelf]:
 
 
 class Lease:
-    """A key in Redis that ends by itself. Where Redis is away nobody gets it, and who has it keeps trying."""
+    """A key in Redis that ends by itself. Where Redis is away nobody gets it, and who has it keeps trying.
+
+    A thread renews it: a storm of alerts may keep the loop busy for longer than the lease lasts, and to hand over then
+    is to begin the storm anew. One that is paused renews nothing, and neither does one whose loop stands (`STALLED_S`).
+    """
 
     def __init__(self, url: str) -> None:
         self._redis: Any = redis.Redis.from_url(url, socket_timeout=1, socket_connect_timeout=1)
+        self._in_thread: Any = sync_redis.Redis.from_url(url, socket_timeout=1, socket_connect_timeout=1)
         self._me = uuid.uuid4().hex
-        self._until = 0.0
+        self._until = self._seen_at = 0.0
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
 
     def ours(self) -> bool:
         """Whether nobody else can have it now."""
@@ -243,20 +254,39 @@ class Lease:
         Raises:
             Lost: another has it.
         """
-        while True:
-            await asyncio.sleep(RENEW_S)
+        self._seen_at = time.monotonic()
+        self._thread = threading.Thread(target=self._renewing, name="lease", daemon=True)
+        self._thread.start()
+        while self._thread.is_alive():
+            await asyncio.sleep(BEAT_S)
+            self._seen_at = time.monotonic()
+        raise Lost("another notifier has the lease")
+
+    def _renewing(self) -> None:
+        """In a thread: until told to stop, or until another has it."""
+        while not self._stop.wait(RENEW_S):
             began = time.monotonic()
+            if began - self._seen_at > STALLED_S:
+                continue
             try:
-                held = await self._redis.eval(_RENEW, 1, LEADER, self._me, LEASE_MS) or await self._take()
+                if not (self._in_thread.eval(_RENEW, 1, LEADER, self._me, LEASE_MS) or self._again()):
+                    self._until = 0.0
+                    return
             except (RedisError, OSError):
                 continue  # Kafka shuts out whoever leads no more; a cache that is away is no reason to stop
-            if not held:
-                raise Lost("another notifier has the lease")
             self._until = began + LEASE_MS / 1000
+
+    def _again(self) -> bool:
+        """Take it where nobody has: Redis has lost it, or was away for too long."""
+        return not self._stop.is_set() and bool(self._in_thread.set(LEADER, self._me, nx=True, px=LEASE_MS))
 
     async def leave(self) -> None:
         """Give it back, so that another may lead at once."""
+        self._stop.set()
+        if self._thread is not None:
+            await asyncio.to_thread(self._thread.join)
         self._until = 0.0
+        self._in_thread.close()
         try:
             await self._redis.eval(_LEAVE, 1, LEADER, self._me)
             await self._redis.aclose()

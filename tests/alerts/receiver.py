@@ -16,8 +16,8 @@ from alerts.outbox import Row
 T = TypeVar("T")
 
 
-def run(story: Coroutine[Any, Any, T], within_s: float = 30) -> T:
-    """Run a story in a loop of its own, bounded."""
+def run(story: Coroutine[Any, Any, T], within_s: float = 240) -> T:
+    """Run a story in a loop of its own, bounded: what hangs fails, what a busy machine slows does not."""
 
     async def bounded() -> T:
         return await asyncio.wait_for(story, within_s)
@@ -25,7 +25,7 @@ def run(story: Coroutine[Any, Any, T], within_s: float = 30) -> T:
     return asyncio.run(bounded())
 
 
-async def until(holds: Callable[[], bool], within_s: float = 20) -> None:
+async def until(holds: Callable[[], bool], within_s: float = 60) -> None:
     """Wait for a condition."""
     async with asyncio.timeout(within_s):
         while not holds():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
@@ -96,5 +97,25 @@ def test_the_models_shelf_may_be_kept_from_any_thread(tmp_path: Path) -> None:
         await asyncio.to_thread(shelf.keep, {"key/a": None, "key/c": b"\x00"})
         assert list(shelf.kept("key/")) == [("key/b", b"2"), ("key/c", b"\x00")]
         await home.close()
+
+    run(story())
+
+
+def test_a_leader_that_is_busy_for_longer_than_the_lease_lasts_keeps_it(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with running_redis(tmp_path) as url:
+            one, two = Lease(url), Lease(url)
+            await one.get()
+            keeping = asyncio.create_task(one.keep())
+            await asyncio.sleep(0.1)
+            time.sleep(LEASE_MS / 1000 + 1)  # a storm is judged: nobody else has a turn
+            assert one.ours()
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(two.get(), 1)
+            assert not keeping.done()
+            keeping.cancel()
+            for lease in (one, two):
+                await lease.leave()
+            assert not one.ours()
 
     run(story())
