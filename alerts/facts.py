@@ -8,7 +8,7 @@ from functools import lru_cache
 from math import ceil
 from typing import Any
 
-from alerts.readings import SUM, Key, Place
+from alerts.readings import SUM, Key, Metric, Place, volume_of
 from alerts.rule import Rule
 from models.drivers import agents_needed, drain_plus
 
@@ -91,12 +91,12 @@ def facts_of(rule: Rule, key: Key | None, value: float | None, siblings: Sibling
     if rule.metric.place is not Place.FLAG:
         bounds = Facts(low=low, high=high, impact=impact)
         return _heard(bounds, key) if rule.metric.name in FEELINGS else bounds
-    volume = key.get("volume") or {}
+    volume = volume_of(rule.metric, key)
     usual = Facts(
         expected=volume.get("expected"),
         low=volume.get("low"),
         high=volume.get("high"),
-        drivers=tuple(drivers_of(key, value, siblings)),
+        drivers=tuple(drivers_of(key, value, siblings, rule.metric)),
         impact=impact,
     )
     return _heard(usual, key)
@@ -117,23 +117,23 @@ def _words(keywords: object) -> Iterable[str]:
         yield str(word.get("keyword") or word.get("word") or "") if isinstance(word, Mapping) else str(word)
 
 
-def drivers_of(key: Key, value: float | None, siblings: Siblings) -> list[dict[str, Any]]:
+def drivers_of(key: Key, value: float | None, siblings: Siblings, metric: Metric | None = None) -> list[dict[str, Any]]:
     """The excess split by queue and by channel, the greatest parts first, each dimension closed by `other`."""
-    expected = (key.get("volume") or {}).get("expected")
+    volume = volume_of(metric, key)
+    expected = volume.get("expected")
     if value is None or expected is None:
         return []
-    given = [dict(driver) for driver in (key.get("volume") or {}).get("drivers") or ()]
+    given = [dict(driver) for driver in volume.get("drivers") or ()]
     found = list(given)
     for dimension in ("channel", "queue"):
         if any(driver.get("dimension") == dimension for driver in given):
             continue
-        parts = {part[dimension]: _excess(part) for part in siblings.parts(key, dimension)}
+        parts = {part[dimension]: _excess(volume_of(metric, part)) for part in siblings.parts(key, dimension)}
         found += split(dimension, {name: part for name, part in parts.items() if part is not None}, value - expected)
     return found
 
 
-def _excess(key: Key) -> float | None:
-    volume = key.get("volume") or {}
+def _excess(volume: Mapping[str, Any]) -> float | None:
     rate, expected = volume.get("rate_per_min"), volume.get("expected")
     return None if rate is None or expected is None else float(rate) - float(expected)
 

@@ -66,14 +66,21 @@ def surge() -> Alert:
         {"dimension": "channel", "value": "app", "excess": 61.0, "share": 0.87},
         {"dimension": "channel", "value": "other", "excess": 9.0, "share": 0.13},
     )
+    at_peak = (
+        {"dimension": "topic", "value": "not-received", "excess": 65.0, "share": 0.83},
+        {"dimension": "topic", "value": "other", "excess": 13.0, "share": 0.17},
+        {"dimension": "channel", "value": "app", "excess": 68.0, "share": 0.87},
+        {"dimension": "channel", "value": "other", "excess": 10.0, "share": 0.13},
+    )
     impact = {
         "backlog": 74, "oldest_ms": 11 * _MINUTE, "frt_p90_ms": 6 * _MINUTE, "agents_needed": 4, "drain_s": None,
         "drain_plus": {"1": None, "2": 4_100, "4": 840}, "sentiment": -0.41, "sentiment_change": -0.33,
     }  # fmt: skip
     said = ("退款三天了还没到账，什么时候能到？", "refund [order] still not in my account")
-    facts = Facts(26.0, 12.0, 41.0, drivers, ("退款", "没到账", "三天"), said, impact)
+    words = ("退款", "没到账", "三天")
+    facts, worst = Facts(26.0, 12.0, 41.0, drivers, words, said, impact), Facts(26.0, 12.0, 41.0, at_peak, words)
     return _of(
-        _rule("surge"), "refund", facts=facts, value=96.0, peak=104.0, since=_AT - 8 * _MINUTE,
+        _rule("surge"), "refund", facts=facts, worst=worst, value=96.0, peak=104.0, since=_AT - 8 * _MINUTE,
         runbook="https://wiki.example/refund-surge",
     )  # fmt: skip
 

@@ -23,6 +23,7 @@ from alerts.readings import (
     cases_of,
     restated_in,
     value_of,
+    volume_of,
 )
 from alerts.rule import Rule, Ruleset, matches, on_duty
 from alerts.state import (
@@ -298,7 +299,7 @@ def _about(alert: Alert, rule: Rule) -> Alert:
         alert,
         severity=rule.severity,
         unit=rule.metric.unit,
-        upward=rule.fire.upward and rule.metric.name != "lull",
+        upward=rule.fire.upward and not rule.metric.name.endswith("lull"),
         runbook=rule.runbook,
         labels=rule.labels,
         summary=rule.summary,
@@ -311,12 +312,16 @@ def _with_numbers(alert: Alert, sample: Sample, as_of: int, siblings: Siblings) 
     """The alert with the tick's numbers. Of a flag the rate is told, not that it is on."""
     value = sample.value
     if sample.rule.metric.place is Place.FLAG and sample.key is not None:
-        value = (sample.key.get("volume") or {}).get("rate_per_min")
+        value = volume_of(sample.rule.metric, sample.key).get("rate_per_min")
     if value is None:
         return replace(alert, at=as_of)
     worst = max if alert.upward else min
     peak = value if alert.peak is None else worst(alert.peak, value)
     facts = facts_of(sample.rule, sample.key, value, siblings)
+    if sample.rule.metric.place is Place.FLAG and not sample.value:  # it is over: what was said of it stands
+        facts = replace(facts, keywords=alert.facts.keywords, samples=alert.facts.samples)
+    elif peak != alert.peak:
+        alert = replace(alert, worst=replace(facts, samples=(), impact={}))
     return replace(alert, at=as_of, value=value, peak=peak, facts=facts)
 
 

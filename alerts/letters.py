@@ -190,7 +190,8 @@ def _ending(body: Body, language: Language) -> Iterable[str]:
         yield f"{'持续' if zh else 'Lasted'} {span(lasted, language)}{since}"
     if body.get("peak") is not None:
         yield f"{'峰值' if zh else 'Worst'} {amount(body['peak'], str(body['unit']), language)}"
-    yield from _drivers(body, language)
+    at_peak = body.get("at_peak") or {}
+    yield from _drivers({**body, "drivers": at_peak.get("drivers") or body.get("drivers")}, language)
 
 
 def _said(body: Body) -> Iterable[str]:

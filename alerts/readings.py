@@ -13,8 +13,8 @@ from typing import Any
 from streams.metrics import CATALOGUE, Metric, Place
 
 __all__ = [
-    "DELIVERY", "EVERYWHERE", "METRICS", "OUTSIDE", "REAL_ONLY", "SUM", "WINDOWS", "Key", "Metric", "Place", "Readings",
-    "TenantReading", "cases_of", "instant_ms", "restated_in", "value_of",
+    "DELIVERY", "EVERYWHERE", "METRICS", "OF_ARRIVALS", "OUTSIDE", "REAL_ONLY", "SUM", "WINDOWS", "Key", "Metric",
+    "Place", "Readings", "TenantReading", "cases_of", "instant_ms", "restated_in", "value_of", "volume_of",
 ]  # fmt: skip
 
 WINDOWS = {"1m": 60_000, "5m": 300_000, "30m": 1_800_000, "today": 0}
@@ -53,6 +53,8 @@ class Readings:
     """`agents` of the live feed."""
 
 
+OF_ARRIVALS = frozenset({"arrivals_surge", "arrivals_lull"})
+"""What is about how many come, not about how much they write."""
 METRICS: Mapping[str, Metric] = CATALOGUE
 """What a rule may name: every number of the catalogue."""
 
@@ -81,6 +83,12 @@ def value_of(metric: Metric, key: Key, window: str | None) -> float | None:
         case _:
             found = None
     return None if found is None else float(found)
+
+
+def volume_of(metric: Metric | None, key: Key) -> Mapping[str, Any]:
+    """The volume that a flag is about (None: of messages): its rate, what is usual of it, since when it is not."""
+    volume = key.get("volume") or {}
+    return (volume.get("arrivals") or {}) if metric is not None and metric.name in OF_ARRIVALS else volume
 
 
 def cases_of(metric: Metric, key: Key, window: str | None) -> int | None:

@@ -83,6 +83,7 @@ def to_object(alert: Alert, labels: Labels, board_base: str = "", zone: str = "U
         "zone": zone,
         "drivers": [dict(driver) for driver in alert.facts.drivers],
         "names": _names(alert, labels),
+        "at_peak": _at_peak(alert),
         "keywords": list(alert.facts.keywords),
         "samples": list(alert.facts.samples),
         "impact": {**IMPACT, **alert.facts.impact},
@@ -101,10 +102,19 @@ def to_object(alert: Alert, labels: Labels, board_base: str = "", zone: str = "U
     }
 
 
+def _at_peak(alert: Alert) -> dict[str, Any] | None:
+    """What was usual at the peak, and what drove it: the drivers of a dimension sum to peak − expected."""
+    worst = alert.worst
+    if worst.expected is None:
+        return None
+    drivers = [dict(driver) for driver in worst.drivers]
+    return {"expected": _tidy(worst.expected), "drivers": drivers, "keywords": list(worst.keywords)}
+
+
 def _names(alert: Alert, labels: Labels) -> dict[str, dict[str, dict[str, str]]]:
     """What people call the drivers: dimension → id → language → name, of those that have one."""
     found: dict[str, dict[str, dict[str, str]]] = {}
-    for driver in alert.facts.drivers:
+    for driver in (*alert.facts.drivers, *alert.worst.drivers):
         known = getattr(labels, str(driver["dimension"]), {}).get(str(driver["value"]))
         if known is not None:
             found.setdefault(str(driver["dimension"]), {})[str(driver["value"])] = {"zh": known.zh, "en": known.en}

@@ -106,6 +106,8 @@ class Alert:
     peak: float | None = None
     """The worst value since it began: the greatest, or of a rule that fires below a bound the smallest."""
     facts: Facts = NO_FACTS
+    worst: Facts = NO_FACTS
+    """What was usual, what drove it and which words rose at its peak: an alert that is over keeps its cause."""
     ground: tuple[str, ...] = ()
     """Restatements that stood when it fired; a later one may take its ground away."""
     acknowledged_by: str | None = None

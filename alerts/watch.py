@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import msgspec
 import structlog
 
-from alerts.judging import judge
+from alerts.courses import Courses
+from alerts.facts import Siblings
+from alerts.judging import Sample, judge, samples
 from alerts.notices import FRESH_MS, Maintenance, Notice, Policy, plan
 from alerts.orders import Refused, obey
 from alerts.ourselves import catching_up, channel_down, expired, overdue, rules_refused
 from alerts.outbox import DEEDS, TOPIC, Deed, Row, Store, Unwritable
-from alerts.readings import Readings
+from alerts.readings import OF_ARRIVALS, Readings
 from alerts.render import instant, to_object
 from alerts.rule import Ruleset, thresholds
 from alerts.state import CHANNEL_DOWN, RECENT_MS, RESOLVED, Alert, Change, State, everything, latest
@@ -54,12 +56,18 @@ class Watch:
         self.on_written: Callable[[], None] = lambda: None
         """Called when something new stands in the outbox."""
         self.chart_of: Callable[[Alert], Mapping[str, Any] | None] = lambda _: None
-        """What the last hours were like where an alert is, for letters with a picture."""
+        """How many messages came lately where an alert is: for the letters about surges, and those of whose own
+        number too little is known."""
+        self._courses = Courses()
         self._old = 0
 
     def thresholds(self, tenant: str, queue: str, channel: str) -> dict[str, dict[str, float | int | None]]:
         """Where the rules in force would alert on a key: metric → near, warning, critical and the least n."""
         return thresholds(self._rules, tenant, queue, channel)
+
+    def asks_for_arrivals(self) -> bool:
+        """Whether a rule in force is about what is usual of arrivals."""
+        return any(rule.metric.name in OF_ARRIVALS for rule in self._rules.rules)
 
     def reload(self, rules: Ruleset, policy: Policy) -> None:
         """Judge and tell by other rules from the next tick on. What fires goes on while its rule is there."""
@@ -91,10 +99,16 @@ class Watch:
         state, changes = judge(self._state, self._rules, clock, as_of, readings)
         if state is self._state:
             return []
+        if self._policy.charted:
+            self._courses.note(clock, as_of, lambda: self._seen(state, clock, as_of, readings))
         if clock == REAL:
             state, more = self._far_behind(state, self._now() - as_of)
             changes = [*changes, *more]
         return self._settle(state, changes) or []
+
+    def _seen(self, state: State, clock: str, as_of: int, readings: Readings) -> Iterator[Sample]:
+        siblings = Siblings(readings.keys, readings.agents)
+        return samples(self._rules, state.counters, clock, as_of, readings, siblings)
 
     def _mend_clock(self, as_of: int) -> None:
         """Where ticks of the future were judged, the clock was ahead and went back: judge on from here, and say so."""
@@ -226,7 +240,7 @@ class Watch:
     def _notice(self, notice: Notice, now: int) -> Row:
         told = self._object(notice.alert)
         if notice.channel in self._policy.charted:
-            told["chart"] = self.chart_of(notice.alert)
+            told["chart"] = self._courses.chart(notice.alert) or self.chart_of(notice.alert)
         return Row(
             notice.channel, notice.alert.id, str(notice.alert.state), msgspec.json.encode(told), now, notice.kind
         )

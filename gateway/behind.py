@@ -89,6 +89,7 @@ def _events(where: str, touched: str | None = None) -> Behind:
 _SAID = _events(_CUSTOMER)
 _FELT = _events(_CUSTOMER + " AND sentiment IS NOT NULL", _CUSTOMER)
 _RATINGS = _events("rating = 1", _RATED)
+_ARRIVED = _events("needs = 1", "kind IN ('message', 'handoff', 'queued', 'assigned', 'transferred')")
 _MOVES = "kind IN ('opened', 'queued', 'assigned', 'transferred')"
 
 BEHIND: Mapping[str, Behind] = {
@@ -100,7 +101,7 @@ BEHIND: Mapping[str, Behind] = {
     "closed": _CLOSED,
     "moved_in": _events("moves = 1", _MOVES),
     "moved_out": _events("moves = 1", _MOVES),
-    "arrivals": _events("needs = 1", "kind IN ('message', 'handoff', 'queued', 'assigned', 'transferred')"),
+    "arrivals": _ARRIVED,
     "offered": _OFFERED,
     "answered": replace(_OFFERED, where="outcome = 'answered'"),
     "answered_in_target": replace(_OFFERED, where=_IN_TARGET),
@@ -149,6 +150,7 @@ BEHIND: Mapping[str, Behind] = {
     "sentiment": replace(_FELT, add="sentiment", reckoned=Reckoned.MEAN),
     "rate_per_min": replace(_SAID, reckoned=Reckoned.RATE),
     **dict.fromkeys(("expected", "low", "high", "surge", "lull", "novelty"), replace(_SAID, reckoned=Reckoned.NONE)),
+    **dict.fromkeys(("arrivals_surge", "arrivals_lull"), replace(_ARRIVED, reckoned=Reckoned.NONE)),
 }
 """Every number that has conversations behind it. Source: METRICS §1–§8."""
 

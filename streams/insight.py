@@ -71,6 +71,8 @@ class Insight:
         self._reasons: dict[str, Reasons] = {}
         self._saved_at: dict[str, float] = {}
         self._rested_at = 0.0
+        self.arrivals_of: Callable[[], bool] = lambda: False
+        """Whether a rule asks for what is usual of arrivals; whoever has rules sets it."""
         self.limit = LIMIT
         self.save_every_s, self.meanwhile_s = SAVE_EVERY_S, MEANWHILE_S
         self._load()
@@ -155,7 +157,7 @@ class Insight:
 
     async def _close(self, lookout: Lookout, due: Iterable[int]) -> int | None:
         """Close these minutes; returns the first of them."""
-        lookout.usual.days = self._days_of(lookout.view.name)
+        lookout.usual.days, lookout.arrivals = self._days_of(lookout.view.name), self.arrivals_of()
         first, again = None, time.monotonic() + self.meanwhile_s
         for minute in due:
             first = minute if first is None else first

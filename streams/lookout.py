@@ -40,6 +40,8 @@ LEAST_DUE = 0.5
 """Messages usual in half an hour; with fewer, a quotient says nothing."""
 MOST_NOVEL = 1_000
 """Keys that novelty is asked for."""
+ARRIVALS = ("", "arrivals")
+"""Behind a queue and channel: the key of its arrivals. (A topic is the one name behind them.)"""
 
 
 class Saved(msgspec.Struct, array_like=True):
@@ -73,6 +75,8 @@ class Lookout:
         """Keys that were looked at since this was last emptied."""
         self.flipped = False
         """A surge or lull began or ended since this was last set back."""
+        self.arrivals = False
+        """Whether arrivals are judged beside customers' messages: somebody's rule asks for it."""
         self.tick: int | None = None
         self.keywords: Callable[[LeafKey, int], list[str]] = _no_words
         """(key, now) → the words that rose in it; whoever reads words sets it."""
@@ -135,6 +139,8 @@ class Lookout:
 
     def close(self, minute: int) -> Iterator[None]:
         """Every key learns the minute. Pauses after each key, so that whoever calls can do other things."""
+        for key in [key for key in self.usual if key[2:] == ARRIVALS and not self.arrivals]:
+            self.usual.forget(key)
         counts = self._counts(minute)
         day = midnight(minute, self.view.policy.zone)
         for key, reading in self.usual.closing(minute, counts):
@@ -171,12 +177,14 @@ class Lookout:
             shape.add(minute, count, self.usual.days)
 
     def _counts(self, minute: int) -> dict[Key, int]:
-        """What a minute had, by key; a topic is a key of its own, per queue and in all."""
+        """What a minute had, by key; a topic is a key of its own, per queue and in all; so are arrivals, if asked."""
         counts: dict[Key, int] = {}
         for key, one in self.view.keys.items():
             pane = one.panes.get(minute)
             if pane is not None:
                 counts[key] = pane.window.counts.get("customer_messages", 0)
+                if self.arrivals:
+                    counts[*key, *ARRIVALS] = pane.window.counts.get("arrivals", 0)
                 if key[1] == ALL:
                     for topic, n in pane.window.topics.items():
                         counts[*key, topic] = n
@@ -217,7 +225,9 @@ class Lookout:
         pane = None if one is None else one.panes.get(minute)
         if pane is None:
             return 0
-        return pane.window.topics.get(key[2], 0) if len(key) == 3 else pane.window.counts.get("customer_messages", 0)
+        if len(key) == 3:
+            return pane.window.topics.get(key[2], 0)
+        return pane.window.counts.get("arrivals" if key[2:] == ARRIVALS else "customer_messages", 0)
 
     # -- what the present says of it ---------------------------------------------------------------------------------
 
@@ -237,7 +247,18 @@ class Lookout:
             "novelty": shape is not None and now < shape.until,
             "learning": learning,
             "learned_days": round(days, 2),
+            **self._arriving(key, now),
         }
+
+    def _arriving(self, key: Key, now: int) -> dict[str, Any]:
+        """The same of a key's arrivals; nothing while no rule asks for them."""
+        band = self.at((*key, *ARRIVALS), pane_of(now)) if self.arrivals else None
+        if band is None:
+            return {"arrivals_surge": False, "arrivals_lull": False, "arrivals": None}
+        surge, lull = self.usual.standing((*key, *ARRIVALS))
+        since = surge if surge is not None else lull
+        usual = {"expected": band.expected, "low": band.low, "high": band.high, "since": since}
+        return {"arrivals_surge": surge is not None, "arrivals_lull": lull is not None, "arrivals": usual}
 
     def at(self, key: Key, minute: int) -> Said | None:
         """What is usual in one minute: what was said, where it is closed; else what is thought now."""

@@ -231,6 +231,12 @@ _FLOWING = (
            "The rate is well above what is usual, and stays there.", "minutes.surge", made_of=_VOLUME),
     Metric("lull", Place.FLAG, "per_min", "§8", "tide", "客户消息骤减", "Lull of customer messages",
            "Its mirror image: a channel that fell silent.", "alerts.metric", made_of=_VOLUME),
+    Metric("arrivals_surge", Place.FLAG, "per_min", "§8", "tide", "新咨询突增", "Surge of arrivals",
+           "The same of arrivals: more people come than is usual. Judged where a rule asks for it.", "alerts.metric",
+           made_of=("arrivals",)),
+    Metric("arrivals_lull", Place.FLAG, "per_min", "§8", "tide", "新咨询骤减", "Lull of arrivals",
+           "Its mirror image: fewer come than is usual, though those who are there may write.", "alerts.metric",
+           made_of=("arrivals",)),
     Metric("novelty", Place.FLAG, "per_min", "§8", "alerts", "异常形态", "Unusual pattern",
            "A pattern of messages that this key has not shown before.", "alerts.metric"),
 )

@@ -34,7 +34,7 @@ MODELLED = ("expected", "low", "high", "surge")
 """Columns of `minutes` that a model fills; null until one has."""
 UNKNOWN: Mapping[str, Any] = {
     "expected": None, "low": None, "high": None, "surge": False, "lull": False, "since": None, "novelty": False,
-    "learning": True, "learned_days": 0.0,
+    "learning": True, "learned_days": 0.0, "arrivals_surge": False, "arrivals_lull": False, "arrivals": None,
 }  # fmt: skip
 """What is said of a key's volume where no model knows it."""
 
@@ -332,16 +332,10 @@ class View:
             values.update({} if said is None else said._asdict())
 
     def _volume(self, key: LeafKey, one: _Key, now: int) -> dict[str, Any]:
-        current, before = pane_of(now), pane_of(now) - MINUTE
-        seen = sum(
-            one.panes[minute].window.counts.get("customer_messages", 0)
-            for minute in (before, current)
-            if minute in one.panes
-        )
         outlook = self._outlook_of(self.name)
         said = UNKNOWN if outlook is None else outlook.volume(key, now)
-        since = said["since"] and rfc3339(said["since"])
-        return {"rate_per_min": rate(seen, now), **said, "since": since}
+        arrivals = said["arrivals"] and _flowing(one, "arrivals", said["arrivals"], now)
+        return {**_flowing(one, "customer_messages", said, now), "arrivals": arrivals}
 
     def series(self, key: LeafKey, now: int, only: set[int] | None = None) -> dict[str, Any]:
         """The last 180 panes of a key; `only`: from the first changed one on."""
@@ -412,6 +406,13 @@ class View:
 
 
 _STATES = ("open", "with_bot", "awaiting_first", "awaiting_reply", "waiting_on_customer")
+
+
+def _flowing(one: _Key, name: str, said: Mapping[str, Any], now: int) -> dict[str, Any]:
+    """What models say of a count, with its rate."""
+    minutes = (pane_of(now) - MINUTE, pane_of(now))
+    seen = sum(one.panes[minute].window.counts.get(name, 0) for minute in minutes if minute in one.panes)
+    return {"rate_per_min": rate(seen, now), **said, "since": said["since"] and rfc3339(said["since"])}
 
 
 def rate(seen: int, now: int) -> float:

@@ -71,7 +71,8 @@ class Reasons:
     def explain(self, obj: dict[str, Any], view: View, lookout: Lookout, now: int) -> None:
         """Say in a key's object, while a surge or lull stands in it, what drives it, and quote what people write."""
         key, volume = (obj["queue"], obj["channel"]), obj["volume"]
-        if not (volume["surge"] or volume["lull"]) or volume["expected"] is None:
+        odd = volume["surge"] or volume["lull"]
+        if not (odd or volume["arrivals_surge"] or volume["arrivals_lull"]) or volume["expected"] is None:
             return
         obj["keywords"] = self._words.rising(key, now)  # those found seconds ago may lack the surge's own
         volume["drivers"] = self._topics(key, volume, view, lookout, now)

@@ -171,6 +171,7 @@ class Line:
         told_by = policy.load(rules_file, settings.channels, settings.routes)
         self._watch = Watch(self._ledger, self.rules, told_by, settings.labels, now=lambda: self._clock or 0)
         self._watch.plan_events([quiet_in(event) for event in plan.events()])
+        self._insight.arrivals_of = self._watch.asks_for_arrivals
         self._judged = Judged(self._present)
         self._judged.explain = self._insight.explain
         self._every = every_ms

@@ -12,10 +12,13 @@ from typing import Any
 import pytest
 
 from alerts import policy as policies
+from alerts.letters import letter
 from alerts.readings import TenantReading
+from alerts.render import to_object
 from alerts.rule import Ruleset
 from alerts.rules import load, parse
 from alerts.state import FIRING
+from config.settings import Labels
 from streams.align import Cut
 from streams.events import REAL, EpisodeRow, Event, EventRow, PaneRow, Segment
 from streams.notifier import Judged
@@ -200,3 +203,25 @@ def test_a_rule_on_novelty_is_off_until_somebody_wants_it_and_then_fires() -> No
     assert "novelty" in wanted.by_name
     story = Story(wanted)
     assert [change.alert.slot.rule for change in story.tick(NOW, flagged("billing", "*", novelty=True))] == ["novelty"]
+
+
+def test_a_surge_that_is_over_still_says_what_it_was(shop: Shop) -> None:
+    """Its last numbers are usual ones: what drove it then is no cause of anything."""
+    usual = round(shop.key("billing", "*")["volume"]["expected"])
+    alerts = shop.story.state.alerts
+    slot = next(slot for slot in alerts if slot.rule == "surge")
+    for n in range(4, 24):
+        shop.hear(filling(shop, NOW + n * MINUTE, usual, 0))
+        if slot not in alerts:
+            break
+        alerts = shop.story.state.alerts
+    over = next(alert for alert in shop.story.state.recent.values() if alert.slot == slot)
+    told = to_object(over, Labels())
+    parts = [one for one in told["at_peak"]["drivers"] if one["dimension"] == "topic"]
+    assert parts[0]["value"] == "refund"
+    assert math.fsum(one["excess"] for one in parts) == pytest.approx(told["peak"] - told["at_peak"]["expected"])
+    assert {*told["at_peak"]["keywords"], *told["keywords"]} <= set(WORDS["refund"]) | {"today", "order", "please"}
+    assert told["keywords"]
+    assert told["samples"]
+    ending = letter([{**told, "state": "resolved"}], "en")
+    assert "Topics: refund +" in "\n".join(ending.lines)
