@@ -117,6 +117,7 @@ class Reader:
         """From here on ticks are judged, those first that a stand-by has kept."""
         insight = insight_of(self._judged.present, self.shown)
         self._leading, self._judged.explain = (desk, insight), insight.explain
+        insight.arrivals_of = desk.watch.asks_for_arrivals
         desk.watch.chart_of = self._chart
         self.shown.thresholds_of = self._judged.present.thresholds_of = desk.watch.thresholds
 
