@@ -27,7 +27,7 @@ from alerts.chart import png
 from alerts.letters import JOINER, Body, Language, Letter, letter
 from alerts.notifiers import Rejected, Unavailable, language_of
 from alerts.outbox import Row
-from alerts.paper import page
+from alerts.paper import caption, page
 from alerts.posting import MOST_TIMEOUT_S
 from alerts.readings import instant_ms
 from config.settings import Channel, SettingsError
@@ -55,7 +55,7 @@ def compose(
     sender: str,
     to: Sequence[str],
     language: Language = "en",
-    picture: bytes | None = None,
+    picture: Picture | None = None,
 ) -> EmailMessage:
     """The letter as a message: text and HTML, with the picture of the last hours where there is one."""
     mail = EmailMessage(policy=MAIL_POLICY)
@@ -70,12 +70,12 @@ def compose(
     parts = ("\n".join(part) for part in ((told.title,), told.lines, told.said, links) if part)
     mail.set_content("\n\n".join(parts) + "\n", cte="base64")
     content_id = f"<chart.{marks.message_id[1:-1]}>"
-    shown = page(told, language, content_id[1:-1] if picture is not None else None)
+    shown = page(told, language, (content_id[1:-1], picture.caption) if picture is not None else None)
     mail.add_alternative(shown, subtype="html", cte="base64")
     if picture is not None:
         html = list(mail.iter_parts())[1]
         assert isinstance(html, EmailMessage)  # noqa: S101  # for the types: it was added as one
-        html.add_related(picture, "image", "png", cid=content_id, disposition="inline", filename="chart.png")
+        html.add_related(picture.png, "image", "png", cid=content_id, disposition="inline", filename="chart.png")
     return mail
 
 
@@ -90,13 +90,22 @@ def message_id(rows: Sequence[Row]) -> str:
     return f"<{hashlib.sha256(text.encode()).hexdigest()[:32]}@alerts.tidewatch>"
 
 
-def picture_of(bodies: Sequence[Body]) -> bytes | None:
-    """The last hours where a lone alert is, if they came with it."""
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture, and what it shows."""
+
+    png: bytes
+    caption: str
+
+
+def picture_of(bodies: Sequence[Body], language: Language = "en") -> Picture | None:
+    """The last hours of a lone alert, if they came with it."""
     body = bodies[-1]
     chart = body.get("chart")
     if not isinstance(chart, dict) or len({str(one["alert"]) for one in bodies}) > 1:
         return None
-    return png(chart, instant_ms(body["since"]), str(body.get("zone") or "UTC"))
+    drawn = png(chart, instant_ms(body["since"]), str(body.get("zone") or "UTC"))
+    return None if drawn is None else Picture(drawn, caption(chart, language))
 
 
 class Mail:
@@ -122,7 +131,7 @@ class Mail:
         ids = list(dict.fromkeys(row.alert for row in rows))
         told = letter(bodies, self._language)
         marks = Marks(ids, message_id(rows), rows[-1].created_at)
-        picture = await asyncio.to_thread(picture_of, bodies)
+        picture = await asyncio.to_thread(picture_of, bodies, self._language)
         mail = compose(told, marks, self._sender, self._to, self._language, picture)
         try:
             async with asyncio.timeout(self._timeout_s):

@@ -51,6 +51,8 @@ CAUGHT_UP_MS = 3_000
 FOLLOW_S = 1.0
 SEGMENTS = 50
 """Segments applied between two breaths: a single tick may end weeks of them."""
+KEYS = 50
+"""Keys reckoned between two breaths: there may be thousands, and whoever leads must be heard of meanwhile."""
 
 Explain = Callable[[View, dict[str, Any], int], dict[str, Any]]
 """(view, a key's object, now) → the same, with what stands behind its numbers."""
@@ -72,9 +74,20 @@ class Judged:
         self._keys: dict[str, dict[LeafKey, dict[str, Any]]] = {}
         self._as_of: dict[str, int] = {}
 
+    async def prepare(self, clock: str, tick: int) -> None:
+        """Reckon what `readings` will want, with a breath now and then; nothing may be applied to this clock until it
+        was asked for.
+        """
+        for view in self._on(clock):
+            for number, key in enumerate(self._due(view, tick), 1):
+                self._keys[view.name][key] = self.explain(view, view.key(key, tick), tick)
+                if number % KEYS == 0:
+                    await asyncio.sleep(0)
+            self._as_of[view.name] = tick
+
     def readings(self, clock: str, tick: int) -> Readings:
         """All numbers of the tenants of a clock as of a tick."""
-        views = [view for view in self.present.views.values() if (view.name if view.replaying else REAL) == clock]
+        views = self._on(clock)
         tenants = {view.name: self._tenant(view, clock, tick) for view in views}
         if clock == REAL:
             tenants[EVERYWHERE] = TenantReading(
@@ -90,13 +103,21 @@ class Judged:
         faults = self.faults_of(view.name)
         return TenantReading(no_data_ms=silent, late_total=sum(view.late.values()), parity_faults=faults)
 
+    def _on(self, clock: str) -> list[View]:
+        return [view for view in self.present.views.values() if (view.name if view.replaying else REAL) == clock]
+
     def _of(self, view: View, tick: int) -> list[dict[str, Any]]:
-        known = self._keys.setdefault(view.name, {})
-        for key in view.dirty | view.active(tick):
-            known[key] = self.explain(view, view.key(key, tick), tick)
+        for key in self._due(view, tick):
+            self._keys[view.name][key] = self.explain(view, view.key(key, tick), tick)
+        return list(self._keys[view.name].values())
+
+    def _due(self, view: View, tick: int) -> set[LeafKey]:
+        """The keys to reckon anew: once it is asked, they count as done."""
+        self._keys.setdefault(view.name, {})
+        due = view.dirty | (set() if self._as_of.get(view.name) == tick else view.active(tick))
         view.dirty.clear()
         view.changed_panes.clear()
-        return list(known.values())
+        return due
 
 
 class Reader:
@@ -165,6 +186,7 @@ class Reader:
         if cut.tick is not None and self._leading is not None:
             desk, insight = self._leading
             await insight.ticked(cut.clock, cut.tick)
+            await self._judged.prepare(cut.clock, cut.tick)
             desk.watch.judge(cut.clock, cut.tick, self._judged.readings(cut.clock, cut.tick))
 
     def _caught_up(self) -> bool:
