@@ -23,17 +23,28 @@ main()
 
 
 @contextmanager
-def serving(directory: Path, speed: float = 1.0) -> Iterator[tuple[psutil.Process, dict[str, str]]]:
-    """The stack, ready, with how to get in. `speed`: how many times as fast the broker's least life runs out."""
+def supervised(directory: Path, speed: float = 1.0) -> Iterator[psutil.Process]:
+    """The stack's supervisor, just started. `speed`: how many times as fast the broker's least life runs out."""
     command = [sys.executable, "-c", _SERVE, str(speed), "up", "--data", str(directory), "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
         try:
-            access = directory / "access.json"
-            wait("the stack", lambda: access.exists() or process.poll() is not None)
-            yield psutil.Process(process.pid), json.loads(access.read_text())
+            yield psutil.Process(process.pid)
         finally:
             process.terminate()
             process.wait(60)
+
+
+def entry(directory: Path) -> dict[str, str]:
+    """How to get in; empty before the stack is ready for the first time."""
+    access = directory / "access.json"
+    return dict(json.loads(access.read_text())) if access.exists() else {}
+
+
+@contextmanager
+def serving(directory: Path, speed: float = 1.0) -> Iterator[tuple[psutil.Process, dict[str, str]]]:
+    """The stack, ready, with how to get in."""
+    with supervised(directory, speed) as supervisor:
+        yield supervisor, wait("the stack", lambda: entry(directory))
 
 
 def name_of(process: psutil.Process) -> str:

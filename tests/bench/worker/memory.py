@@ -18,38 +18,20 @@ from pathlib import Path
 import psutil
 
 from config.settings import TenantSettings
-from streams.events import Event, Record, Tick
+from streams.events import Record, Tick
 from streams.pace import calm_collector
 from streams.policy import Policy
 from streams.shard import Shard
 from streams.states import Batch, Files
-from tests.bench.worker.load import CHANNELS, QUEUES, START
+from tests.bench.worker.load import START
+from tests.bench.worker.seed import EACH, events, keep, rows
 
-EACH = 6
 RECORD = 500
 
 
 def resident() -> int:
     """Bytes of this process."""
     return int(psutil.Process(os.getpid()).memory_info().rss)
-
-
-def events(number: int) -> list[Event]:
-    """One conversation, open and in the backlog."""
-    name, at, out = f"c-{number:07}", START + number // 4, []
-    for step in range(EACH):
-        customer = step % 2 == 0 or step == EACH - 1
-        at += 9_000
-        out.append(
-            Event(
-                id=f"{name}-{step}", kind="message", at=at, tenant="shop", conversation=name, received_at=at + 100,
-                channel=CHANNELS[number % 3], queue=QUEUES[number % 5] if step == 0 else None, text="…",
-                author="customer" if customer else "agent",
-                author_id=f"u-{number % 99_991:06}" if customer else f"a-{number % 5_000:04}",
-                sentiment=0.0 if customer else None,
-            )
-        )  # fmt: skip
-    return out
 
 
 def commit(shard: Shard, files: Files) -> None:
@@ -83,19 +65,7 @@ def grow(path: Path, n: int) -> tuple[int, float]:
 def cloned(path: Path, n: int) -> None:
     """So many from a few, under names of their own: quicker than folding them."""
     files = Files(path, durable=False)
-    shard = Shard(0, lambda _: Policy(TenantSettings()), files.shelf(0))
-    shard.step(0, Record(events=[event for number in range(1_000) for event in events(number)]))
-    shard.told()
-    rows = shard.changes()
-    files.commit([Batch(0, 0, [row for row in rows if row.kind != "conversation"], ())])
-    talks = [row for row in rows if row.kind == "conversation"]
-    for start in range(0, n, len(talks)):
-        some = []
-        for row in talks[: n - start]:
-            name = f"c-{start + int(row.key[2:]):07}"
-            value = row.value.replace(row.key.encode(), name.encode())
-            some.append(row._replace(key=name, value=value))
-        files.commit([Batch(0, 0, some, ())])
+    keep(files, rows(n, 1, START, path.with_suffix(".scratch")))
     files.close()
 
 
