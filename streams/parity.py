@@ -93,13 +93,14 @@ class Verdict:
     """Rows compared since the start."""
     checked_at: int | None = None
     """When a round last went through, ms."""
+    differing: set[str] = field(default_factory=set)
+    """Tenants of which it was said that they differ."""
 
     def judge(self, place: Place, live: Numbers, stored: Numbers, clocks: tuple[int, int | None], now_s: float) -> None:
         """Compare one row. `clocks`: the board's and ClickHouse's, ms; `now_s`: monotonic."""
         self.compared += 1
         if live == stored:
-            if self.doubts.pop(place, None) is not None:
-                log.info("parity_again", **place._asdict())
+            self.doubts.pop(place, None)
             return
         doubt = self.doubts.get(place)
         if doubt is None or doubt.live != live:
@@ -107,9 +108,20 @@ class Verdict:
             return
         doubt.stored = stored
         settled = now_s - doubt.seen_s >= SETTLED_S and clocks[1] is not None and clocks[1] >= doubt.as_of
-        if settled and not doubt.fault:
-            doubt.fault = True
-            log.error("parity_fault", **place._asdict(), **_difference(doubt))
+        doubt.fault |= settled
+
+    def say(self, tenant: str) -> None:
+        """A line when a tenant's sides begin to differ, with the first row that does, and one when they are equal:
+        however many rows there are.
+        """
+        found = [(place, doubt) for place, doubt in self.doubts.items() if place.tenant == tenant and doubt.fault]
+        if found and tenant not in self.differing:
+            self.differing.add(tenant)
+            place, doubt = min(found, key=lambda pair: pair[0])
+            log.error("parity_fault", rows=len(found), **place._asdict(), **_difference(doubt))
+        elif not found and tenant in self.differing:
+            self.differing.remove(tenant)
+            log.info("parity_again", tenant=tenant)
 
     def faults(self, tenant: str) -> int | None:
         """How many rows of a tenant differ for sure; None: nothing was compared yet."""
@@ -179,6 +191,7 @@ class Parity:
         for since, until in self._spans(view.name, oldest, end):
             rows = await asks.rows(ROWS, tenant=view.name, since=since, until=until)
             self._compare(view, {_place(view.name, row): _stored(row) for row in rows}, (since, until), (now, stored))
+        self.verdict.say(view.name)
 
     def _spans(self, tenant: str, oldest: int, end: int) -> Iterator[tuple[int, int]]:
         newest = max(oldest, end - NEWEST * MINUTE)

@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from alerts.judging import judge
 from alerts.readings import Readings, TenantReading
@@ -92,6 +93,32 @@ def test_a_difference_that_stays_is_a_fault_until_it_is_mended() -> None:
     stored.bent = {}
     rounds(watch, stored, 3)
     assert watch.verdict.faults("t") == 0
+
+
+def test_however_many_rows_differ_a_line_says_so_and_one_that_all_are_equal_again() -> None:
+    made = line()
+    watch, stored = Parity(made.present), Stored(made)
+    rounds(watch, stored, 1)
+    minutes, stored.rows = stored.rows, asking_nobody(stored)  # type: ignore[method-assign]  # a history that is empty
+    with capture_logs() as said:
+        rounds(watch, stored, 4)
+    assert [(one["event"], one["tenant"]) for one in said] == [("parity_fault", "t")]
+    assert said[0]["rows"] > 1
+    stored.rows = minutes  # type: ignore[method-assign]
+    with capture_logs() as said:
+        rounds(watch, stored, 8)
+    assert [(one["event"], one["tenant"]) for one in said] == [("parity_again", "t")]
+    stored.bent, stored.as_of = {"offered": 3}, NOW - 60_000  # a sink that is behind
+    with capture_logs() as said:
+        rounds(watch, stored, 3)
+    assert said == []
+
+
+def asking_nobody(stored: Stored) -> Any:
+    async def rows(sql: str, **_: Any) -> list[Row]:
+        return [{"tenant": "t", "now_ms": stored.as_of}] if sql == CLOCKS else []
+
+    return rows
 
 
 def test_what_clickhouse_does_not_hold_yet_is_no_fault() -> None:
