@@ -49,15 +49,7 @@ class Directory:
 
     def _take(self, partitions: int) -> None:
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._lock = (self.path / "lock").open("a+")
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._lock.seek(0)
-            holder = self._lock.read().strip() or "unknown"
-            raise CannotStart(
-                f"{self.path} is in use by a running stack (process {holder}): stop it, or name another with --data"
-            ) from None
+        self._lock = self._only_us((self.path / "lock").open("a+"))
         self._lock.truncate(0)
         self._lock.write(f"{os.getpid()}\n")
         self._lock.flush()
@@ -68,6 +60,19 @@ class Directory:
         for stale in [self.path / "access.json", self.path / "run.json", *(self.path / "ports").iterdir()]:
             stale.unlink(missing_ok=True)
         self._read_secrets()
+
+    def _only_us(self, lock: IO[str]) -> IO[str]:
+        """Lock it. Who cannot leaves everything as it is: it belongs to the stack that runs."""
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            with lock:
+                lock.seek(0)
+                holder = lock.read().strip() or "unknown"
+            raise CannotStart(
+                f"{self.path} is in use by a running stack (process {holder}): stop it, or name another with --data"
+            ) from None
+        return lock
 
     def _check(self, name: str, ours: int, refuse: Any) -> None:
         file = self.path / name

@@ -18,7 +18,7 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 
 from tidewatch import embedded
-from tidewatch.directory import CannotStart, Directory
+from tidewatch.directory import CannotStart, Directory, write_private
 from tidewatch.embedded import ROLES, Stack
 
 TRIVIAL = Path(__file__).with_name("trivial_role.py")
@@ -296,8 +296,11 @@ def refused(directory: Path, **more: object) -> str:
 def test_a_second_start_in_the_same_directory_is_refused(tmp_path: Path) -> None:
     first = Directory(tmp_path / "data")
     first.open(4)
+    write_private(first.path / "access.json", "{}")
     assert f"in use by a running stack (process {os.getpid()})" in refused(tmp_path / "data", port=0)
+    assert (first.path / "access.json").exists(), "how to get into the stack that runs stays where it is"
     first.close()
+    assert not (first.path / "access.json").exists()
     made(tmp_path / "data", 4)
 
 
