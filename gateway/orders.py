@@ -51,6 +51,9 @@ def parse(text: str | bytes) -> dict[str, Any]:
         raise Refused("a text frame of at most 64 KiB is expected")
     try:
         frame = json.loads(text)
+        json.dumps(frame, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise Refused("a lone surrogate") from None
     except (ValueError, RecursionError):
         raise Refused("not JSON") from None
     if not isinstance(frame, dict):

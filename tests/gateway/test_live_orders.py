@@ -66,6 +66,17 @@ def test_what_is_wrong_is_refused_with_words(frame: dict[str, Any], held: Held) 
         ask(frame, held)
 
 
+def test_a_lone_surrogate_is_refused_at_once_for_nobody_behind_could_read_the_order() -> None:
+    for text in (
+        r'{"ack": "\ud800"}',
+        r'{"silence": {"match": {"queue": "a\udfff"}, "reason": "x"}}',
+        r'{"\ud800": 1}',
+    ):
+        with pytest.raises(Refused, match="surrogate"):
+            parse(text)
+    assert parse(r'{"ack": "\ud83c\udf0a"}') == {"ack": "🌊"}
+
+
 @pytest.mark.parametrize("name", ["ack", "silence", "unsilence", "grade"])
 def test_an_analyst_may_only_look(name: str, held: Held) -> None:
     with pytest.raises(Refused, match="role"):
