@@ -164,6 +164,8 @@ def _batch(frame: dict[str, Any], source: Source, text: str) -> Steps[Frame]:
         raise NotAFrame(NOT_JSON, "seq: not an integer from 0")
     if not isinstance(frame["events"], list):
         raise NotAFrame(NOT_JSON, "events: not an array")
+    if "tick" in frame:  # an ack of the events would pass for one of the tick
+        raise NotAFrame(NOT_JSON, "events and a tick in one frame")
     return (yield from _refine(frame["seq"], frame["events"], source, text))
 
 

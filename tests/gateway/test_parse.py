@@ -77,7 +77,7 @@ def test_an_array_has_no_number_and_a_numbered_frame_has_its_own() -> None:
     ["", " ", "{", "[1,]", "5", '"x"', "null", "true", "NaN", "{'a':1}", '{"events":[]}', '{"seq":-1,"events":[]}',
      '{"seq":true,"events":[]}', '{"seq":1.0,"events":[]}', '{"seq":1,"events":{}}', '{"seq":1,"seq":2,"events":[]}',
      '{"seq":1,"events":[],"events":[]}', "[" * 100_000, "[" * 100_000 + "}" * 100_000, '[{"id":"\x01"}]', "\ufeff[]",
-     '{"tick":null}', '[{"id":"a"} {"id":"b"}]'],
+     '{"tick":null}', '{"seq":1,"tick":null,"events":[]}', '[{"id":"a"} {"id":"b"}]'],
 )  # fmt: skip
 def test_what_is_no_frame_closes_the_connection(text: str) -> None:
     with pytest.raises(NotAFrame) as caught:
