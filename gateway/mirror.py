@@ -74,6 +74,8 @@ class Mirror:
         self._moved_at = time.monotonic()
         """When the real clock of the numbers last moved."""
         self._lost_at: float | None = time.monotonic() - _GONE_S
+        self._told = False
+        """Whether the log has this outage of Redis: once, not at every try."""
         self._clock: tuple[str | None, dict[str, str | None]] = (None, {})
         self._stale: str | None = "redis"
 
@@ -129,7 +131,9 @@ class Mirror:
                 log.info("live_gap", **gap.args[0])
             except (RedisError, OSError, TimeoutError) as error:
                 self._lost_at = self._lost_at or time.monotonic()
-                log.warning("live_redis_lost", error=type(error).__name__)
+                if not self._told:
+                    self._told = True
+                    log.warning("live_redis_lost", error=type(error).__name__)
                 await asyncio.sleep(_RETRY_S)
             except (MsgspecError, LookupError, TypeError, ValueError) as error:
                 log.error("live_unreadable", error=type(error).__name__)
@@ -200,7 +204,7 @@ class Mirror:
         self._say()
 
     def _found(self) -> None:
-        self._lost_at = None
+        self._lost_at, self._told = None, False
 
     async def _judge(self) -> None:
         while True:
