@@ -21,7 +21,7 @@ import structlog
 import typer
 from typer.exceptions import TyperException
 
-from config import crash
+from config import alive, crash
 from config.logs import configure, printable
 from config.settings import load
 from tidewatch import alerting, auditing, deeds, planning, screens
@@ -59,7 +59,7 @@ class Failed(Exception):
 def main() -> None:
     """The console script."""
     arguments = sys.argv[1:] or ["--help"]
-    configure("tidewatch", "warning")
+    configure("tidewatch", "warning", libraries="critical")
     try:
         code = app(arguments, prog_name="tidewatch", standalone_mode=False)
     except TyperException as wrong:
@@ -184,8 +184,12 @@ def _role(name: str, config: Path | None, module: str) -> None:
     crash.arm()
     configure(name, settings.log_level)
     os.umask(0o077)
+
+    async def run() -> None:
+        await alive.beating(importlib.import_module(module).run(settings))
+
     try:
-        _call(importlib.import_module(module).run, settings)
+        _call(run)
     except Exception as error:
         if not _is_ours(error):
             structlog.get_logger().exception("role_failed")

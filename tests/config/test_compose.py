@@ -47,7 +47,7 @@ def test_all_roles_agree_and_none_keeps_a_directory_but_the_boards() -> None:
 @pytest.mark.parametrize("name", SERVICES)
 def test_a_service_is_bounded_and_what_it_names_is_there(name: str) -> None:
     service = SERVICES[name]
-    assert {"mem_limit", "cpus", "restart", "logging"} <= service.keys()
+    assert {"mem_limit", "cpus", "restart", "logging", "healthcheck"} <= service.keys()
     assert service.get("depends_on", {}).keys() <= SERVICES.keys()
     for needed, how in service.get("depends_on", {}).items():
         assert how == {"condition": "service_healthy"}
