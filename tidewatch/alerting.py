@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,6 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import typer
+
+from tidewatch.listing import clean, listing
 
 if TYPE_CHECKING:
     from websockets.sync.client import ClientConnection
@@ -66,7 +67,7 @@ def check(file: Rules = None, config: Config = None) -> None:
     path = file or settings.rules or SHIPPED
     problems = rules_check(path, settings)
     for problem in problems:
-        print(_clean(problem))
+        print(clean(problem))
     if problems:
         raise Failed(f"{path}: {_count(len(problems), 'mistake')}")
     print(f"{path}: {_count(len(read(path).by_name), 'rule')}, no mistake")
@@ -86,7 +87,7 @@ def rehearse(file: Stories, rules_file: OtherRules = None, config: Config = None
 
     differences = rules_test(rules_file or load(config).rules, file)
     for difference in differences:
-        print(_clean(difference))
+        print(clean(difference))
     if differences:
         raise Failed(f"{file}: {_count(len(differences), 'difference')}")
     print(f"{file}: all as expected")
@@ -118,9 +119,9 @@ def list_(
     shown = [one for one in alerts if all_ or one["state"] != "resolved"]
     names = ("alert", "state", "severity", "tenant", "rule", "queue", "channel", "since", "by", "summary")
     words = lang or ("zh" if os.environ.get("LANG", "").startswith("zh") else "en")
-    _print(names, [_row(one, words) for one in shown], "no open alert" if not all_ else "no alert")
+    listing(names, [_row(one, words) for one in shown], "no open alert" if not all_ else "no alert")
     if silences:
-        _print(("silence", "tenant", "match", "until", "by", "reason"), [_quiet(one) for one in silences])
+        listing(("silence", "tenant", "match", "until", "by", "reason"), [_quiet(one) for one in silences])
 
 
 @alert.command("ack")
@@ -133,7 +134,7 @@ def ack(id_: AlertId, data: Data = DATA, url: Url = "", key: Key = "") -> None:
     """
     with _live(data, url, key) as (socket, _):
         _order(socket, {"ack": id_})
-    print(f"acknowledged {_clean(id_)}")
+    print(f"acknowledged {clean(id_)}")
 
 
 @alert.command("grade")
@@ -152,7 +153,7 @@ def grade(
     """
     with _live(data, url, key) as (socket, _):
         _order(socket, {"grade": id_, "as": mark})
-    print(f"graded {_clean(id_)} as {mark}")
+    print(f"graded {clean(id_)} as {mark}")
 
 
 @alert.command("silence")
@@ -189,7 +190,7 @@ def unsilence(id_: AlertId, data: Data = DATA, url: Url = "", key: Key = "") -> 
     """
     with _live(data, url, key) as (socket, _):
         _order(socket, {"unsilence": id_})
-    print(f"the silence {_clean(id_)} has ended")
+    print(f"the silence {clean(id_)} has ended")
 
 
 @alert.command("test")
@@ -216,7 +217,7 @@ def try_(
     wanted = {name: found[name] for name in channel}
     told = asyncio.run(alert_test(wanted, time.time_ns() // 1_000_000))
     for name, result in told.items():
-        print(f"{name}\t{_clean(result)}")
+        print(f"{name}\t{clean(result)}")
     failed = [name for name, result in told.items() if result != "sent"]
     if failed:
         raise Failed(f"not sent: {', '.join(failed)}")
@@ -352,37 +353,6 @@ def _row(one: Mapping[str, Any], lang: str) -> list[str]:
 def _quiet(one: Mapping[str, Any]) -> list[str]:
     match = " ".join(f"{label}={pattern}" for label, pattern in one["match"].items())
     return [str(value) for value in (one["id"], one["tenant"], match, one["until"], one["by"], one["reason"])]
-
-
-_COLOURS = {"critical": "bold red", "warning": "yellow", "firing": "bold", "resolved": "dim"}
-
-
-def _print(names: Sequence[str], rows: Sequence[Sequence[str]], empty: str = "") -> None:
-    """A table on a terminal; elsewhere a line a row, tabs between the cells, the names first."""
-    if not sys.stdout.isatty():
-        for row in (names, *rows):
-            print("\t".join(_clean(cell) for cell in row))
-        return
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    if not rows:
-        print(empty)
-        return
-    table = Table(box=None, pad_edge=False)
-    for name in names:
-        table.add_column(name, overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(_clean(cell), style=_COLOURS.get(cell, "")) for cell in row))
-    Console(highlight=False).print(table)
-
-
-def _clean(text: str) -> str:
-    """In one line, without what would steer a terminal: queues and reasons are named by others."""
-    from config.logs import printable
-
-    return printable(" ".join(text.split()))
 
 
 def _count(n: int, what: str) -> str:

@@ -9,6 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
+from tidewatch.listing import listing
+
 DATA = Path("tidewatch-data")
 
 event = typer.Typer(help="Plan events that lift what is usual; a running stack takes them up.", rich_markup_mode=None)
@@ -75,21 +77,8 @@ def list_(data: Data = None, config: Config = None, file: File = None) -> None:
         for one in sorted(planned(path), key=lambda one: (one.since, one.name))
     ]  # fmt: skip
     names = ("name", "from", "to", "factor", "tenant", "queue", "channel")
-    if not sys.stdout.isatty():
-        for row in [names, *rows] if rows else []:
-            print("\t".join(row))
-        return
-    if not rows:
-        print(f"nothing is planned in {path}")
-        return
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table(*names, box=None, pad_edge=False)
-    for row in rows:
-        table.add_row(*map(escape, row))
-    Console().print(table)
+    if rows or sys.stdout.isatty():
+        listing(names, rows, f"nothing is planned in {path}")
 
 
 @event.command("remove")
