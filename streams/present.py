@@ -133,7 +133,7 @@ class _Key:
         """The waits that began before `end` and ended in a pane after it: answered, censored; ms → how many."""
         if self.latest < end:
             return {}, {}
-        return ahead((minute, pane.window) for minute, pane in self.panes.items() if minute >= end)
+        return ahead(((minute, pane.window) for minute, pane in self.panes.items() if minute >= end), end)
 
 
 class View:

@@ -52,3 +52,10 @@ def test_one_given_up_after_the_ticks_pane_is_a_censored_wait() -> None:
     left = {"id": "l", "kind": "customer_left", "at": START + 90_000, "conversation": "a"}
     told = windows([message("a", 30, "customer"), left], 50)["5m"]
     assert (told["frt_km_n"], told["frt_p50_km_ms"], told["frt_p50_km_censored"]) == (1, 60_000, True)
+
+
+def test_one_that_came_again_and_gave_up_after_the_pane_keeps_no_earlier_wait_out() -> None:
+    events = [message("a", 0, "customer"), {**message("a", 149, "agent"), "kind": "closed"}]
+    events += [message("a", 154, "customer"), {**message("a", 163, "customer"), "kind": "customer_left"}]
+    told = windows(events, 50)["5m"]
+    assert (told["frt_km_n"], told["frt_p50_km_ms"], told["frt_p50_km_censored"]) == (1, 149_000, True)
