@@ -18,9 +18,9 @@ from pathlib import Path
 
 from alerts import policy, rules
 from alerts.facts import Siblings
-from alerts.judging import samples
+from alerts.judging import Sample, samples
 from alerts.outbox import TOPICS, Deed, Row, Store
-from alerts.readings import Place, Readings
+from alerts.readings import OF_ARRIVALS, Place, Readings, volume_of
 from alerts.rule import Ruleset
 from alerts.state import FIRING, OPEN, RESOLVED, Alert, Change, State
 from alerts.watch import Watch
@@ -52,6 +52,7 @@ KEEP_EVERY = 5_000
 MOST_LINES = 2_000
 """Rules in places whose values are drawn."""
 FLAGGED = frozenset({Place.FLAG, Place.VOLUME})
+BANDS = ("expected", "low", "high")
 
 
 class _Kept:
@@ -176,6 +177,7 @@ class Line:
         self._judged.explain = self._insight.explain
         self._every = every_ms
         self._open: dict[str, Fire] = {}
+        self._arrivals: dict[tuple[str, str, str], tuple[Minutes, ...]] = {}
         self._values: dict[tuple[str, str, str, str, str], Minutes] = {}
         self._position = 0
         self._drawn = -1
@@ -276,6 +278,8 @@ class Line:
     def _draw(self, tick: int, readings: Readings) -> None:
         siblings = Siblings(readings.keys, readings.agents)
         for sample in samples(self.rules, self._watch.state.counters, REAL, tick, readings, siblings):
+            if sample.rule.metric.name in OF_ARRIVALS:
+                self._draw_arrivals(tick, sample)
             if sample.rule.metric.place in FLAGGED:
                 continue
             place = (sample.rule.name, *sample.slot[1:])
@@ -284,6 +288,15 @@ class Line:
             if place in self._values:
                 scale = _shown(sample.rule.metric.unit)[0]
                 self._values[place].put(pane_of(tick), None if sample.value is None else sample.value / scale)
+
+    def _draw_arrivals(self, tick: int, sample: Sample) -> None:
+        """What the models say of arrivals is in no table: the tick's own numbers are drawn."""
+        volume = {} if sample.key is None else volume_of(sample.rule.metric, sample.key)
+        place = (sample.tenant, sample.queue, sample.channel)
+        if place not in self._arrivals and len(self._arrivals) < MOST_LINES:
+            self._arrivals[place] = tuple(Minutes(pane_of(self.since)) for _ in range(4))
+        for minutes, name in zip(self._arrivals.get(place, ()), ("rate_per_min", *BANDS), strict=False):
+            minutes.put(pane_of(tick), volume.get(name))
 
     def _forget(self, tick: int) -> None:
         for view in self._present.views.values():
@@ -306,8 +319,10 @@ class Line:
             seen = self._values.get((name, tenant, queue, channel, topic), empty)
             scale, unit = _shown(rule.metric.unit)
             return Panel(name, tenant, queue, channel, rule.metric.name, unit, seen, bound=rule.fire.value / scale)
-        seen, expected, low, high = self._heard.lines.get((tenant, queue, channel), (empty, empty, empty, empty))
-        unit = "messages a minute"
+        arrivals = rule.metric.name in OF_ARRIVALS
+        lines = self._arrivals if arrivals else self._heard.lines
+        seen, expected, low, high = lines.get((tenant, queue, channel), (empty, empty, empty, empty))
+        unit = "arrivals a minute" if arrivals else "messages a minute"
         return Panel(name, tenant, queue, channel, rule.metric.name, unit, seen, expected, low, high)
 
 

@@ -141,6 +141,18 @@ def test_a_surge_is_found_by_the_models_of_the_live_path_and_drawn_with_its_band
 
 
 @pytest.mark.slow
+def test_a_surge_of_arrivals_is_found_where_a_rule_asks_for_it_and_drawn_as_such(tmp_path: Path) -> None:
+    line = run(tmp_path, flood(6.0), SURGE.replace("metric: surge", "metric: arrivals_surge"), since=NEAR)
+    (fire,) = line.fires
+    assert 0 <= fire.since - BEGINS <= 150 * SECOND
+    (panel,) = line.panels()
+    assert panel.unit == "arrivals a minute"
+    assert panel.expected is not None
+    assert all(5 < value < 25 for _, value, _ in panel.expected.points(9))
+    assert max(top for _, _, top in panel.seen.points(9)) > 40
+
+
+@pytest.mark.slow
 def test_a_planned_event_is_no_surge(tmp_path: Path) -> None:
     sale = '[[event]]\nname = "sale"\nfrom = 2026-03-02T12:00:00Z\nto = 2026-03-02T12:10:00Z\nfactor = 6\n'
     assert BEGINS == 1_772_452_800_000  # 2026-03-02T12:00Z
