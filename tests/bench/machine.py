@@ -8,7 +8,7 @@ import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
-LIBRARIES = ("numpy", "scipy", "msgspec")
+LIBRARIES = ("numpy", "scipy", "msgspec", "faust-streaming", "aiokafka", "chdb")
 
 
 def machine() -> str:

@@ -7,9 +7,9 @@ and of what the notifier does with them; and the bytes that cross `chat.readings
 
 from __future__ import annotations
 
-import platform
-import sys
+import os
 import time
+from collections.abc import Iterable, Iterator
 from random import Random
 
 import msgspec
@@ -19,12 +19,14 @@ from streams.events import Event, Reading, Record, Tick, decode_reading, encode,
 from streams.policy import Policy
 from streams.present import Present
 from streams.shard import Shard
+from tests.bench.machine import machine
 from tests.streams.line import Shelf
 
 RATE, SECONDS, WARM = 2_000, 12, 4
 CONVERSATIONS = 2_000
 START = 1_772_445_600_000
 TENANT = "bench"
+POINTS = [(partitions, keys) for partitions in (4, 16, 64) for keys in (100, 2_000)]
 
 
 def message(number: int, keys: int, at: int) -> Event:
@@ -92,15 +94,21 @@ def _notify(present: Present, values: list[bytes], at: int, tenth: int) -> float
     return time.process_time() - began
 
 
+def table(points: Iterable[tuple[int, int]]) -> Iterator[str]:
+    """Of so many partitions and keys, in Markdown, line by line as it is measured."""
+    yield "| partitions | keys | fold, ms | encode, ms | notifier, ms | readings, kB |"
+    yield "|--:|--:|--:|--:|--:|--:|"
+    for partitions, keys in points:
+        cost = measure(partitions, keys)
+        words = " | ".join(f"{cost[name]:.0f}" for name in ("fold", "encode", "notifier"))
+        yield f"| {partitions} | {keys} | {words} | {cost['bytes'] / 1_000:.0f} |"
+
+
 def main() -> None:
-    """Print a table in Markdown."""
-    print(f"{platform.machine()}, Python {sys.version.split()[0]}, {RATE} messages/s, one core\n")
-    print("| partitions | keys | fold, ms | encode, ms | notifier, ms | readings, kB |\n|--:|--:|--:|--:|--:|--:|")
-    for partitions in (4, 16, 64):
-        for keys in (100, 2_000):
-            cost = measure(partitions, keys)
-            words = " | ".join(f"{cost[name]:.0f}" for name in ("fold", "encode", "notifier"))
-            print(f"| {partitions} | {keys} | {words} | {cost['bytes'] / 1_000:.0f} |", flush=True)
+    """Print the table."""
+    print(f"{machine()}; {RATE} messages/s, one core, load average {os.getloadavg()[0]:.1f}\n")
+    for line in table(POINTS):
+        print(line, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,18 +1,21 @@
 """What open conversations cost: bytes of memory each, and how long a start with all of them takes.
 
-`python -m tests.bench.worker.memory --open N`. Each has six events of a customer and an agent and waits for a reply.
-State is kept in the worker's own file, as on the embedded stack; then a process of its own takes it up again.
+`python -m tests.bench.worker.memory --open N [--cloned]`. Each has six events of a customer and an agent and waits for
+a reply. They are folded, or (`--cloned`) made from a few and then taken up from the worker's own file, as on the
+embedded stack, by a process of its own. What a process needs without any conversation is left out.
 """
 
 from __future__ import annotations
 
 import argparse
 import gc
+import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import psutil
@@ -82,27 +85,65 @@ def take_up(path: Path) -> tuple[int, float, int]:
     return resident() - before, seconds, sum(gauge.open for gauge in line.gauges.values())
 
 
+@dataclass(frozen=True)
+class Memory:
+    """What so many take."""
+
+    open: int
+    each: float
+    """Bytes."""
+    seconds: float
+    cpu_s: float
+    disk: float
+    """Bytes of the file, for each."""
+
+    def __str__(self) -> str:
+        return (
+            f"{self.open} open, {EACH} events each: {self.each:.0f} bytes each in memory, {self.disk:.0f} on disk; "
+            f"{self.seconds:.1f} s ({self.cpu_s:.1f} s of CPU)"
+        )
+
+
+def grown(n: int) -> Memory:
+    """So many folded, in a process of its own."""
+    with tempfile.TemporaryDirectory(prefix="tidewatch-bench-") as made:
+        return _apart("grow", Path(made) / "worker.db", n)
+
+
+def taken_up(n: int) -> Memory:
+    """So many taken up again, in a process of its own."""
+    with tempfile.TemporaryDirectory(prefix="tidewatch-bench-") as made:
+        cloned(Path(made) / "worker.db", n)
+        return _apart("again", Path(made) / "worker.db", n)
+
+
+def _apart(what: str, path: Path, n: int) -> Memory:
+    command = [sys.executable, "-m", "tests.bench.worker.memory", "--open", str(n), "--apart", what, str(path)]
+    said = subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
+    return Memory(**json.loads(said))
+
+
+def _measured(what: str, path: Path, n: int) -> Memory:
+    if what == "grow":
+        memory, seconds = grow(path, n)
+        found = n
+    else:
+        memory, seconds, found = take_up(path)
+    assert found == n, f"{found} open instead of {n}"
+    return Memory(n, memory / n, seconds, time.process_time(), path.stat().st_size / n)
+
+
 def main() -> None:
     """Print what it takes."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--open", type=int, default=100_000)
     parser.add_argument("--cloned", action="store_true", help="do not fold them all: only measure the start")
-    parser.add_argument("--again", type=Path, help="only take up what is kept there")
+    parser.add_argument("--apart", nargs=2, help=argparse.SUPPRESS)
     given = parser.parse_args()
-    if given.again:
-        memory, seconds, n = take_up(given.again)
-        used = time.process_time()
-        print(f"taken up again: {n} open in {seconds:.1f} s ({used:.1f} s of CPU), {memory / n:.0f} bytes each")
+    if given.apart:
+        print(json.dumps(asdict(_measured(given.apart[0], Path(given.apart[1]), given.open))))
         return
-    with tempfile.TemporaryDirectory(prefix="tidewatch-bench-") as made:
-        path = Path(made) / "worker.db"
-        if given.cloned:
-            cloned(path, given.open)
-        else:
-            memory, seconds = grow(path, given.open)
-            print(f"{given.open} open, {EACH} events each: {memory / given.open:.0f} bytes each in memory, "
-                  f"{path.stat().st_size / given.open:.0f} on disk, {seconds:.0f} s to fold", flush=True)  # fmt: skip
-        subprocess.run([sys.executable, "-m", "tests.bench.worker.memory", "--again", path], check=True)
+    print(f"taken up again: {taken_up(given.open)}" if given.cloned else f"grown: {grown(given.open)}")
 
 
 if __name__ == "__main__":
