@@ -22,8 +22,11 @@ LONGEST = 4_000
 """Characters of one value; what is longer is cut. A traceback keeps its end, which says what happened."""
 
 
-def configure(role: str, level: str = "info", stream: TextIO | None = None) -> None:
-    """Send this process's events to `stream` (default: standard error, which Faust leaves alone)."""
+def configure(role: str, level: str = "info", stream: TextIO | None = None, libraries: str = "warning") -> None:
+    """Send this process's events to `stream` (default: standard error, which Faust leaves alone).
+
+    `libraries`: from where on the talkative ones are heard. A command says itself what was wrong: it has them silent.
+    """
     stream = stream or sys.stderr
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -54,8 +57,10 @@ def configure(role: str, level: str = "info", stream: TextIO | None = None) -> N
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
+    floor = max(logging.getLevelNamesMapping()[libraries.upper()], root.level)
+    handler.addFilter(lambda record: record.levelno >= floor or record.name.partition(".")[0] not in TALKATIVE)
     for name in TALKATIVE:
-        logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
+        logging.getLogger(name).setLevel(floor)  # some set their own when they are imported: hence the filter as well
     logging.captureWarnings(True)
     logging.raiseExceptions = False  # a full disk must not fill the terminal with tracebacks
 

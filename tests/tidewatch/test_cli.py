@@ -125,6 +125,7 @@ def test_the_doctor_names_what_is_wrong_and_the_mend(tmp_path: Path) -> None:
     for line in ("no signing secret", "Kafka at 127.0.0.1:1", "Redis at 127.0.0.1:1", "ClickHouse at", "gateway at"):
         assert f"WRONG  {line}" in done.stdout
     assert "hush" not in done.stdout + done.stderr
+    assert_one_line(done, 1, "tidewatch: 5 of ")
 
 
 def test_help_loads_nothing_heavy() -> None:
