@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 PARTITIONS = 2
 RULES = 'rules:\n  - {name: waits, metric: backlog, scope: {queue: "*"}, fire: ">= 1", clear: "<= 0"}\n'
 TAKEOVER_S = 60
+AROUND = 20
+"""Alerts that fire before, while, and after a leader is asleep."""
 TICK_S = 1.0
 """As the gateways write them: a thousand queues reckoned anew more often than that are more than one core can do."""
 
@@ -57,8 +60,21 @@ class Notifiers:
         return path.read_text(errors="replace") if path.exists() else ""
 
     def leader(self) -> str | None:
-        """Who of those that live leads."""
-        return next((name for name in self.running if "notifier_ready" in self.said(name)), None)
+        """Who of those that live leads, as far as their logs say: who began to last, and has not lost it since."""
+        lines = ((name, self.said(name)) for name in self.running)
+        return next(
+            (name for name, said in lines if said.rfind("notifier_ready") > said.rfind("notifier_leads_no")), None
+        )
+
+    @contextmanager
+    def stopped(self, name: str) -> Iterator[None]:
+        """SIGSTOP within the block: it is asleep, and knows nothing of it."""
+        process = self.running[name]
+        process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            process.send_signal(signal.SIGCONT)
 
     def kill(self, name: str) -> None:
         """SIGKILL it."""
@@ -104,18 +120,21 @@ class Stream:
 
 
 @asynccontextmanager
-async def house(broker: Broker, directory: Path) -> AsyncIterator[tuple[Notifiers, Stream, Receiver]]:
-    """Topics, Redis, a webhook, a stream; and no notifier yet."""
-    await create_topics(int(broker.bootstrap.rpartition(":")[2]), PARTITIONS)
+async def house(
+    bootstrap: str, directory: Path, data: Path | None = None
+) -> AsyncIterator[tuple[Notifiers, Stream, Receiver]]:
+    """Topics, Redis, a webhook, a stream; and no notifier yet. `data`: a directory that all notifiers share."""
+    await create_topics(int(bootstrap.rpartition(":")[2]), PARTITIONS)
     (directory / "rules.yaml").write_text(RULES)
     async with running_redis(directory) as redis, receiver() as there:
         (directory / "tidewatch.toml").write_text(
-            f'rules = "rules.yaml"\n[redis]\nurl = "{redis}"\n[kafka]\nbootstrap = "{broker.bootstrap}"\n'
+            f'rules = "rules.yaml"\n[redis]\nurl = "{redis}"\n[kafka]\nbootstrap = "{bootstrap}"\n'
             f'partitions = {PARTITIONS}\n[[channels]]\nname = "hook"\ntype = "webhook"\nurl = "{there.url}"\n'
             "allow_private = true\n"
         )
-        notifiers = Notifiers(directory, {"TIDEWATCH_CONFIG": str(directory / "tidewatch.toml")})
-        producer = AIOKafkaProducer(bootstrap_servers=broker.bootstrap, acks="all")
+        shared = {} if data is None else {"TIDEWATCH_DATA": str(data)}
+        notifiers = Notifiers(directory, {"TIDEWATCH_CONFIG": str(directory / "tidewatch.toml"), **shared})
+        producer = AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all")
         await producer.start()
         try:
             yield notifiers, Stream(producer), there
@@ -151,7 +170,7 @@ def _logs(notifiers: Notifiers) -> str:
 
 async def story(broker: Broker, directory: Path, alerts: int, kills: int) -> Counter[tuple[str, str, str]]:
     """Fire alerts in a fault-free run, then as many again around each kill of the leader."""
-    async with house(broker, directory) as (notifiers, stream, there):
+    async with house(broker.bootstrap, directory) as (notifiers, stream, there):
         notifiers.start("one")
         notifiers.start("two")
         await stream.step()
@@ -181,6 +200,43 @@ def test_each_alert_once_and_an_heir_tells_what_was_left(broker: Broker, tmp_pat
     found = asyncio.run(story(broker, tmp_path, 20, kills=1))
     assert len(found) == len({queue for queue, _, _ in found}) == 40, "one alert a queue, with one id"
     assert sum(found.values()) <= 40 + 1
+
+
+async def one_leads(notifiers: Notifiers, stream: Stream) -> None:
+    """Start two, the second once the first leads; returns when it stands by."""
+    notifiers.start("one")
+    await stream.step()
+    while notifiers.leader() != "one":
+        await ticking(stream, time.monotonic() + 0.5)
+    notifiers.start("two")
+    while "notifier_stands_by" not in notifiers.said("two"):
+        await ticking(stream, time.monotonic() + 0.5)
+
+
+async def asleep(broker: Broker, directory: Path) -> Counter[tuple[str, str, str]]:
+    """The leader is paused in the middle of its telling until another leads, and comes back as if nothing had been."""
+    async with house(broker.bootstrap, directory) as (notifiers, stream, there):
+        await one_leads(notifiers, stream)
+        await stream.step(AROUND)
+        await heard(stream, there, 3, notifiers)
+        with notifiers.stopped("one"):
+            await stream.step(AROUND)
+            await heard(stream, there, 2 * AROUND, notifiers)
+            assert "notifier_ready" in notifiers.said("two")
+        while "notifier_leads_no_more" not in notifiers.said("one"):
+            await ticking(stream, time.monotonic() + 0.5)
+        await stream.step(AROUND)
+        await heard(stream, there, 3 * AROUND, notifiers)
+        await ticking(stream, time.monotonic() + 3)
+        assert notifiers.leader() == "two", "who was asleep stands by; nobody takes the lead back"
+        assert notifiers.running["one"].poll() is None
+        return told(there)
+
+
+def test_a_leader_that_was_only_asleep_tells_nothing_more_and_stands_by(broker: Broker, tmp_path: Path) -> None:
+    found = asyncio.run(asyncio.wait_for(asleep(broker, tmp_path), 400))
+    assert len(found) == len({queue for queue, _, _ in found}) == 3 * AROUND, "one alert a queue, with one id"
+    assert sum(found.values()) <= 3 * AROUND + 1, "but for the one post that was under way when it fell asleep"
 
 
 @pytest.mark.nightly
