@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Iterable
 from heapq import nlargest
 from sys import intern
-from typing import Self
+from typing import NamedTuple, Self
 
 import msgspec
 
@@ -56,8 +56,16 @@ class _Heard(msgspec.Struct, array_like=True):
     newest: int = 0
 
 
+class Said(NamedTuple):
+    """Words of a customer's message in a key, written at `at` (ms)."""
+
+    key: Key
+    at: int
+    words: Iterable[str] = ()
+
+
 class RisingWords:
-    """One tenant's. `take` what is written, ask `rising`."""
+    """One tenant's. `take` what is written, ask `rising`. Keeps the contract of `models.base` with `Said`."""
 
     def __init__(self, keys: int = KEYS) -> None:
         self.keys = keys
@@ -70,6 +78,14 @@ class RisingWords:
     def clone(self) -> Self:
         """A fresh one with the same settings."""
         return type(self)(self.keys)
+
+    def learn_one(self, x: Said) -> None:
+        """Take one message in."""
+        self.take(x.key, x.at, x.words)
+
+    def predict_one(self, x: Said) -> list[str]:
+        """The words that have risen in a key by the time of a message; nothing is learned."""
+        return self.rising(x.key, x.at)
 
     def take(self, key: Key, at: int, words: Iterable[str]) -> None:
         """A customer message of this key, written at `at` (ms): counted in the key and in the sums over it."""

@@ -12,7 +12,7 @@ import pytest
 from models.base import Corrupt
 from models.moments import Days
 from models.novelty import Novelty, Row
-from models.rising import RisingWords
+from models.rising import RisingWords, Said
 from models.topics import Topics
 from models.volume import Pane, Volume
 from streams.labels import hashed
@@ -71,8 +71,8 @@ CASES = {
     ),
     "rising words": Case(
         lambda: RisingWords(keys=20),
-        lambda model, i, n: model.take((f"q{i % 30}", "web"), MONDAY + i * MINUTE, _words(i, n)),
-        lambda model, i, n: model.rising(("*", "*"), MONDAY + i * MINUTE),
+        lambda model, i, n: model.learn_one(Said((f"q{i % 30}", "web"), MONDAY + i * MINUTE, _words(i, n))),
+        lambda model, i, n: model.predict_one(Said(("*", "*"), MONDAY + i * MINUTE)),
         60_000,
         counts=False,
     ),
