@@ -1,10 +1,11 @@
 """From a client's send to a frame of the live feed that holds it, with everything on this machine.
 
-    python -m tests.bench.latency [--per-s 200 2000] [--seconds 60] [--runs 3]
+    python -m tests.bench.latency [--per-s 200 2000] [--seconds 60] [--runs 3] [--viewers 0]
 
 The embedded stack runs as `tidewatch up` runs it. A process of its own sends chat at a steady rate through four
 sockets; this one sends twenty more messages a second, each to one of eight queues in turn, and watches `/v1/live`: a
 message is there with the first frame whose tile counts it. Every probe is measured by one clock; none is left out.
+`--viewers`: so many more boards look on, each of the whole tenant `*`; what they cost shows in the gateway's share.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -97,17 +98,28 @@ async def flow(access: dict[str, str], per_s: int, seconds: float) -> None:
         await door.close()
 
 
+async def look(access: dict[str, str], viewers: int, seconds: float) -> None:
+    """So many boards that read and draw nothing."""
+    doors = [await _door(access, "/v1/live", "board_token") for _ in range(viewers)]
+
+    async def read(door: ClientConnection) -> None:
+        async for _ in door:
+            pass
+
+    await asyncio.wait([asyncio.create_task(read(door)) for door in doors], timeout=seconds)
+
+
 @contextmanager
-def flowing(access: dict[str, str], per_s: int, seconds: float) -> Iterator[None]:
-    """`flow` in a process of its own."""
-    command = [sys.executable, "-m", "tests.bench.latency", "--flow", str(seconds), "--per-s", str(per_s)]
+def apart(access: dict[str, str], seconds: float, *options: str) -> Iterator[None]:
+    """Part of this program in a process of its own, for so long."""
+    command = [sys.executable, "-m", "tests.bench.latency", "--apart", str(seconds), *options]
     with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
         assert process.stdin is not None
         process.stdin.write(json.dumps(dict(access)).encode())
         process.stdin.close()
         try:
             yield
-            assert process.poll() is None, "the flow ended early"
+            assert process.poll() is None, "it ended early"
         finally:
             process.kill()
 
@@ -120,6 +132,12 @@ class Probes:
         self._sent: list[list[float]] = [[] for _ in range(PROBES)]
         self._seen = [0] * PROBES
         self.delays: list[float] = []
+        self.acked: list[float] = []
+        """From a send to its acknowledgement."""
+        self.named: dict[tuple[str, str], float] = {}
+        """(conversation, id) → when it was sent."""
+        self.also: Probes | None = None
+        """Somebody else who is to know what was sent."""
         self.n = 0
 
     async def send(self, door: ClientConnection, seconds: float) -> None:
@@ -132,10 +150,24 @@ class Probes:
                 "conversation": f"{self._tag}-{place}-{turn // EACH}", "queue": self.queue(place), "channel": "web",
                 "author": "customer", "author_id": "u-probe", "text": "我的订单还没到",
             }  # fmt: skip
-            self._sent[place].append(time.monotonic())
+            self._note(place, row)
             await door.send(json.dumps(row))
             self.n += 1
             await asyncio.sleep(max(0.0, begun + self.n * EVERY_S - time.monotonic()))
+
+    def _note(self, place: int, row: dict[str, Any]) -> None:
+        now = time.monotonic()
+        self.named[row["conversation"], row["id"]] = now
+        for one in filter(None, (self, self.also)):
+            one._sent[place].append(now)
+
+    async def hear(self, door: ClientConnection) -> None:
+        """Take the acknowledgements, which come in order."""
+        async for answer in door:
+            said = json.loads(answer)
+            assert "ack" in said, said
+            assert not said["rejected"], said
+            self.acked.append(time.monotonic() - list(self.named.values())[len(self.acked)])
 
     def queue(self, place: int) -> str:
         """Where these probes go."""
@@ -154,11 +186,12 @@ class Probes:
             self._seen[place] = max(self._seen[place], count)
 
 
-async def probe(access: dict[str, str], tag: str, seconds: float) -> Probes:
-    """Send, watch, and wait for the last."""
+async def probe(access: dict[str, str], tag: str, seconds: float, also: Probes | None = None) -> Probes:
+    """Send, watch, and wait for the last; `also` is told what was sent."""
     probes = Probes(tag)
+    probes.also = also
     door, live = await _door(access, "/v1/ingest", "ingest_token"), await _door(access, "/v1/live", "board_token")
-    acks = asyncio.create_task(_acks(door))
+    acks = asyncio.create_task(probes.hear(door))
     sending = asyncio.create_task(probes.send(door, seconds))
     until = time.monotonic() + seconds + LEFT_S
     while time.monotonic() < until and not (sending.done() and len(probes.delays) == probes.n):
@@ -170,17 +203,19 @@ async def probe(access: dict[str, str], tag: str, seconds: float) -> Probes:
     return probes
 
 
-def run(per_s: int, seconds: float) -> Latency:
+def run(per_s: int, seconds: float, viewers: int = 0) -> Latency:
     """One run on a stack of its own."""
-    with (
-        tempfile.TemporaryDirectory(prefix="tidewatch-latency-") as made,
-        serving(Path(made) / "data") as (stack, access),
-    ):
-        with flowing(access, per_s, WARM_S + seconds + LEFT_S + 30):
-            time.sleep(WARM_S)
-            before, begun = cpu_s(stack), time.monotonic()
-            probes = asyncio.run(probe(access, "probe", seconds))
-            after, passed = cpu_s(stack), time.monotonic() - begun
+    whole = WARM_S + seconds + LEFT_S + 30
+    with ExitStack() as stack:
+        made = stack.enter_context(tempfile.TemporaryDirectory(prefix="tidewatch-latency-"))
+        supervisor, access = stack.enter_context(serving(Path(made) / "data"))
+        stack.enter_context(apart(access, whole, "--per-s", str(per_s)))
+        if viewers:
+            stack.enter_context(apart(access, whole, "--viewers", str(viewers)))
+        time.sleep(WARM_S)
+        before, begun = cpu_s(supervisor), time.monotonic()
+        probes = asyncio.run(probe(access, "probe", seconds))
+        after, passed = cpu_s(supervisor), time.monotonic() - begun
         cores = {name: (used - before.get(name, 0.0)) / passed for name, used in after.items()}
         return Latency(per_s, probes.n, probes.delays, cores, os.getloadavg()[0])
 
@@ -202,16 +237,20 @@ def main() -> None:
     parser.add_argument("--per-s", type=int, nargs="+", default=[200, 2_000])
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--flow", type=float, help=argparse.SUPPRESS)
+    parser.add_argument("--viewers", type=int, default=0, help="boards that look on")
+    parser.add_argument("--apart", type=float, help=argparse.SUPPRESS)
     given = parser.parse_args()
-    if given.flow is not None:
-        asyncio.run(flow(json.load(sys.stdin), given.per_s[0], given.flow))
+    if given.apart is not None:
+        access = json.load(sys.stdin)
+        asyncio.run(
+            look(access, given.viewers, given.apart) if given.viewers else flow(access, given.per_s[0], given.apart)
+        )
         return
     print(f"{machine()}; {psutil.cpu_count()} cores for all of it", flush=True)
     for per_s in given.per_s:
         runs = []
         for _ in range(given.runs):
-            runs.append(run(per_s, given.seconds))
+            runs.append(run(per_s, given.seconds, given.viewers))
             print(told(runs[-1]), flush=True)
         medians = [statistics.median(one.at(share) for one in runs) for share in (0.5, 0.95, 0.99)]
         print(

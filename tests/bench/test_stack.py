@@ -29,6 +29,16 @@ def test_from_a_send_to_a_tile(per_s: int) -> None:
         note(Figure(what, middle, "s", f"python -m tests.bench.latency --per-s {per_s}", goal, beside=load))
 
 
+def test_what_boards_cost() -> None:
+    viewers = 10 if SHORT else 50
+    alone, watched = latency.run(200, SECONDS), latency.run(200, SECONDS, viewers)
+    print(f"\n{latency.told(alone)}\nwith {viewers} boards more, {latency.told(watched)}")
+    each = (watched.cpu["gateway"] - alone.cpu["gateway"]) / viewers * 1_000
+    command = f"python -m tests.bench.latency --per-s 200 --viewers {viewers}"
+    beside = f"the gateway alone: {alone.cpu['gateway'] * 1_000:.0f}"
+    note(Figure("a board more, at 200/s: thousandths of a core of the gateway", each, "", command, beside=beside))
+
+
 @pytest.mark.parametrize("where", ["embedded", "kafka"])
 @pytest.mark.parametrize("n", [5_000] if SHORT else [100_000, 1_000_000])
 def test_a_start_with_many_open(n: int, where: str) -> None:

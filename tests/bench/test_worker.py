@@ -65,7 +65,7 @@ def test_open_conversations_are_taken_up_again(n: int) -> None:
 
 
 def test_open_conversations_that_grew_live() -> None:
-    n = 2_000 if SHORT else 40_000
+    n = 2_000 if SHORT else 200_000
     each = memory.grown(n).each
     command = f"python -m tests.bench.worker.memory --open {n}"
     note(Figure(f"memory, grown live: bytes an open conversation of {n:,}", each, "B", command, 1_024))
