@@ -795,13 +795,13 @@ AS WITH
     (
         SELECT
             e.tenant AS tenant, h.agent AS agent, toUnixTimestamp64Milli(h.since) AS since_ms,
-            least(ifNull(toUnixTimestamp64Milli(h.until), toUnixTimestamp64Milli(c.as_of)), toUnixTimestamp64Milli(c.as_of)) AS until_ms,
+            ifNull(toUnixTimestamp64Milli(h.until), toUnixTimestamp64Milli(c.as_of)) AS until_ms,
             1 AS held, 0 AS online, 0 AS known, 0 AS capacity
         FROM (SELECT tenant, arrayJoin(holds) AS h FROM episodes) AS e LEFT JOIN clocks AS c ON c.tenant = e.tenant
         UNION ALL
         SELECT
             s.tenant AS tenant, s.agent AS agent, toUnixTimestamp64Milli(s.since) AS since_ms,
-            least(ifNull(toUnixTimestamp64Milli(s.until), toUnixTimestamp64Milli(c.as_of)), toUnixTimestamp64Milli(c.as_of)) AS until_ms,
+            ifNull(toUnixTimestamp64Milli(s.until), toUnixTimestamp64Milli(c.as_of)) AS until_ms,
             0, 1, s.capacity IS NOT NULL, ifNull(s.capacity, 0)
         FROM agent_status AS s LEFT JOIN clocks AS c ON c.tenant = s.tenant
         WHERE s.status IN ('online', 'busy')

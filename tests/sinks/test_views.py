@@ -123,9 +123,11 @@ def spans(draw: st.DrawFn) -> list[tuple[int, int | None]]:
 
 
 def counted(holds: list[Any], statuses: list[Any], now: int) -> dict[int, tuple[Any, ...]]:
-    """Minute by minute: hour → (concurrency, occupancy, online minutes)."""
+    """Minute by minute: hour → (concurrency, occupancy, online minutes). What is known to have ended counts to its end,
+    also after now."""
     cells: dict[int, list[float]] = {}
-    for minute in range(now):
+    ends = [until for _, until in [*holds, *(span for span, _, _ in statuses)] if until is not None]
+    for minute in range(max([now, *ends])):
         held = sum(since <= minute < (now if until is None else until) for since, until in holds)
         on = [
             capacity
