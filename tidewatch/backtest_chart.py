@@ -84,4 +84,4 @@ def _panel(axis: Any, panel: Panel, result: Result, zone: ZoneInfo) -> None:
     axis.set_title(f"{panel.rule} · {panel.where} · {panel.metric} ({panel.unit})", loc="left", fontsize=9)
     axis.spines[["top", "right"]].set_visible(False)
     axis.tick_params(labelsize=8)
-    axis.legend(loc="upper right", fontsize=7, frameon=False, ncols=5)
+    axis.legend(loc="lower right", bbox_to_anchor=(1, 1), fontsize=7, frameon=False, ncols=6, borderaxespad=0.2)

@@ -290,13 +290,18 @@ class Line:
                 self._values[place].put(pane_of(tick), None if sample.value is None else sample.value / scale)
 
     def _draw_arrivals(self, tick: int, sample: Sample) -> None:
-        """What the models say of arrivals is in no table: the tick's own numbers are drawn."""
+        """What is usual of arrivals is in no table: the tick's own is drawn, and what came in the minute before."""
         volume = {} if sample.key is None else volume_of(sample.rule.metric, sample.key)
         place = (sample.tenant, sample.queue, sample.channel)
         if place not in self._arrivals and len(self._arrivals) < MOST_LINES:
             self._arrivals[place] = tuple(Minutes(pane_of(self.since)) for _ in range(4))
-        for minutes, name in zip(self._arrivals.get(place, ()), ("rate_per_min", *BANDS), strict=False):
-            minutes.put(pane_of(tick), volume.get(name))
+        if place in self._arrivals:
+            seen, *bands = self._arrivals[place]
+            before = pane_of(tick) - MINUTE
+            pane = self._present.views[sample.tenant].keys[sample.queue, sample.channel].panes.get(before)
+            seen.put(before, pane.window.counts.get("arrivals", 0) if pane else 0)
+            for minutes, name in zip(bands, BANDS, strict=True):
+                minutes.put(pane_of(tick), volume.get(name))
 
     def _forget(self, tick: int) -> None:
         for view in self._present.views.values():
