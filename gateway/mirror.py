@@ -26,6 +26,7 @@ from redis.exceptions import RedisError
 from config.settings import Settings
 from gateway.frames import Feed, Now, Scope, Shared
 from gateway.held import Held, Meta, decode_change, decode_meta, decode_object
+from streams.ending import go_on
 
 log = structlog.get_logger()
 
@@ -130,6 +131,7 @@ class Mirror:
             except Gap as gap:
                 log.info("live_gap", **gap.args[0])
             except (RedisError, OSError, TimeoutError) as error:
+                go_on()
                 self._lost_at = self._lost_at or time.monotonic()
                 if not self._told:
                     self._told = True

@@ -24,6 +24,7 @@ import redis.asyncio as redis
 import structlog
 from redis.exceptions import RedisError
 
+from streams.ending import go_on
 from streams.present import LeafKey, Present, View
 
 log = structlog.get_logger()
@@ -87,6 +88,7 @@ class Show:
                     await self._write()
                     written_at = started
             except (RedisError, OSError) as error:
+                go_on()
                 if not self._whole:
                     log.warning("redis_away", reason=type(error).__name__)
                 self._whole = True

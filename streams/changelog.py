@@ -19,6 +19,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced, TopicAlreadyExistsError, for_code
 
 from alerts.outbox import Copy, Store
+from streams.ending import go_on
 
 log = structlog.get_logger()
 
@@ -63,6 +64,7 @@ class Changelog:
                 await self._ensure()
                 await self._read(to_the_end=False)
             except (KafkaError, OSError) as error:
+                go_on()
                 log.warning("changelog_not_read", reason=type(error).__name__)
                 await asyncio.sleep(1)
 
@@ -84,6 +86,7 @@ class Changelog:
                 await self._read(to_the_end=True)
                 break
             except (KafkaError, OSError) as error:
+                go_on()
                 log.warning("changelog_not_read", reason=type(error).__name__)
                 await self._drop_producer()
                 await asyncio.sleep(1)

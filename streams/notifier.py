@@ -30,6 +30,7 @@ from config.settings import Settings
 from gateway.questions import Questions
 from sinks.redis import Show
 from streams.align import Aligner, Cut
+from streams.ending import go_on
 from streams.events import REAL, Reading
 from streams.insight import Insight
 from streams.leading import Home, Lost, home_of, shelf_of
@@ -212,6 +213,7 @@ async def _obey(url: str, desk: Desk, store: Store) -> None:
             if item is not None:
                 await _answer(line, desk, store, item[1])
         except (RedisError, OSError):
+            go_on()
             await asyncio.sleep(1)
 
 

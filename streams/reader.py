@@ -14,6 +14,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from streams.ending import go_on
 from streams.events import READINGS, Reading, decode_reading
 from streams.topics import need_partitions
 
@@ -42,6 +43,7 @@ async def readings(bootstrap: str, partitions: int) -> AsyncIterator[Block]:
             async for block in _from_the_beginning(bootstrap, partitions):
                 yield block
         except KafkaError as error:
+            go_on()
             log.warning("readings_interrupted", reason=type(error).__name__)
             await asyncio.sleep(1)
 

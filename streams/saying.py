@@ -17,6 +17,7 @@ import msgspec
 import structlog
 from aiokafka.errors import KafkaError
 
+from streams.ending import go_on
 from streams.shelf import Shelf
 from streams.topics import USUAL
 from streams.usual_row import UsualRow, read, records
@@ -118,6 +119,7 @@ class Saying:
             try:
                 await self._producer.send_and_wait(USUAL, record)
             except KafkaError as error:
+                go_on()
                 log.warning("usual_not_said", reason=type(error).__name__)
                 await asyncio.sleep(1)
             else:

@@ -1,0 +1,20 @@
+"""A task that was told to end ends, even where a library made an error of it.
+
+A client whose connection breaks while its call is cancelled may raise the error and lose the cancellation: a loop that
+waits errors out would then go on for ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+
+def go_on() -> None:
+    """Called where an error is waited out.
+
+    Raises:
+        CancelledError: this task was told to end.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
