@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -38,13 +39,21 @@ class Pace:
 
 
 async def make_topic(bootstrap: str, name: str, partitions: int = PARTITIONS) -> None:
-    """A topic of its own."""
+    """A topic of its own, ready to be written to."""
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     try:
         await admin.create_topics([NewTopic(name, partitions, 1, topic_configs={"max.message.bytes": str(4 << 20)})])
+        while not await _led(admin, name, partitions):
+            await asyncio.sleep(0.05)
     finally:
         await admin.close()
+
+
+async def _led(admin: AIOKafkaAdminClient, name: str, partitions: int) -> bool:
+    """Whether every partition has a leader."""
+    found = (await admin.describe_topics([name]))[0]["partitions"]
+    return len(found) == partitions and all(one["leader"] >= 0 for one in found)
 
 
 async def fill(bootstrap: str, topic: str, records: Iterable[tuple[int, bytes]], key: bytes | None = None) -> int:
