@@ -58,9 +58,9 @@ async def _from_the_beginning(bootstrap: str, partitions: int) -> AsyncIterator[
     )
     await consumer.start()
     try:
-        need_partitions(READINGS, await _partitions(consumer), partitions)
         topics = [TopicPartition(READINGS, number) for number in range(partitions)]
-        consumer.assign(topics)
+        consumer.assign(topics)  # before, Kafka tells the consumer nothing of the topic
+        need_partitions(READINGS, await _partitions(consumer), partitions)
         await consumer.seek_to_beginning(*topics)
         while True:
             batches = await consumer.getmany(timeout_ms=int(QUIET_S * 1000), max_records=500)
@@ -73,7 +73,6 @@ async def _from_the_beginning(bootstrap: str, partitions: int) -> AsyncIterator[
 async def _partitions(consumer: AIOKafkaConsumer) -> int:
     """How many the topic has, once somebody has made it."""
     while True:
-        await consumer.topics()  # asks the broker
         found = consumer.partitions_for_topic(READINGS)
         if found:
             return len(found)
