@@ -411,17 +411,16 @@ def _chosen(environ: Mapping[str, str], port: int | None, host: str | None) -> d
 
 
 def need_rules(settings: Settings) -> None:
-    """Check the alert rules before anything is started.
+    """Check alert rules, channels and routes before anything is started.
 
     Raises:
         CannotStart: they cannot be used.
     """
-    from alerts.rules import RulesError
-    from alerts.rules import load as load_rules
+    from tidewatch.needs import CannotAlert, need_alerting
 
     try:
-        load_rules(settings.rules)
-    except (RulesError, OSError) as error:
+        need_alerting(settings)
+    except CannotAlert as error:
         raise CannotStart(printable(str(error))) from None
 
 
