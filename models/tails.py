@@ -24,14 +24,22 @@ def tails(cases: Sequence[tuple[bool, float, float, float]]) -> list[float]:
 
     Above: P(X > count) + P(X = count)/2. Else below: P(X < count) + P(X = count)/2. One call, for each costs its own.
     """
-    a, b, x = [], [], []
+    a: list[float] = []
+    b: list[float] = []
+    x: list[float] = []
     for above, count, mean, spread in cases:
         size = mean * mean / spread
-        heads, rest = mean / (mean + size), size / (mean + size)
-        for edge in (count + 1.0, count or 1.0):  # at 0 the function has no value: what stands there is put in below
-            a.append(edge if above else size)
-            b.append(size if above else edge)
-            x.append(heads if above else rest)
+        both = mean + size
+        edge = count or 1.0  # at 0 the function has no value: what stands there is put in below
+        if above:
+            a += (count + 1.0, edge)
+            b += (size, size)
+            part = mean / both
+        else:
+            a += (size, size)
+            b += (count + 1.0, edge)
+            part = size / both
+        x += (part, part)
     found = betainc(a, b, x).tolist()
     rows = zip(cases, found[::2], found[1::2], strict=True)
     chances = (first + (second if count > 0 else float(above)) for (above, count, _, _), first, second in rows)
@@ -84,6 +92,17 @@ class Tail:
             place = min(int(math.log(x / self.LOW) / self.STEP), self.BINS - 1)
             self.counts[place] = min(self.counts[place] + 1, 65_535)
         self.n += 1
+        if self.n >= self.span or self.since % self.REFIT == 0:
+            self._keep_up()
+
+    def learn_none(self) -> None:
+        """Count a figure of 0: the same, and half of all are."""
+        self.since += 1
+        self.n += 1
+        if self.n >= self.span or self.since % self.REFIT == 0:
+            self._keep_up()
+
+    def _keep_up(self) -> None:
         if self.n >= self.span:
             self.n //= 2
             self.counts = array("H", (count // 2 for count in self.counts))

@@ -281,8 +281,9 @@ class Usual:
     @staticmethod
     def _watch(entry: _Entry, verdict: Verdict, at_ms: int) -> tuple[bool, bool]:
         """Move both watches on. Returns whether volume could begin a surge, and whether it could hold one."""
-        up, up_holds = surging(verdict, 1.0), surging(verdict, 1.0, lower=True)
-        down, down_holds = lulled(verdict, 1.0), lulled(verdict, 1.0, lower=True)
+        up_holds, down_holds = surging(verdict, 1.0, lower=True), lulled(verdict, 1.0, lower=True)
+        up = up_holds and surging(verdict, 1.0)
+        down = down_holds and lulled(verdict, 1.0)
         entry.surge = watched(entry.surge, at_ms, breach=up, holds=up_holds)
         entry.lull = watched(entry.lull, at_ms, breach=down, holds=down_holds)
         return up, up_holds

@@ -21,6 +21,7 @@ import zlib
 from collections import deque
 from collections.abc import Sequence
 from itertools import accumulate
+from operator import mul
 from typing import NamedTuple, Self
 
 from models.base import Corrupt
@@ -152,9 +153,9 @@ class Volume:
         if self.usual.begun:
             sums = self._sums([row], 1.0, self.usual.doubt(x.moment))
             verdict = self._verdict(x.moment, sums)
-            for length, high, low in zip(sums, self.highs, self.lows, strict=True):
-                high.learn(length.above)
-                low.learn(length.below)
+            for (_, _, _, above, below), high, low in zip(sums, self.highs, self.lows, strict=True):
+                high.learn(above) if above else high.learn_none()
+                low.learn(below) if below else low.learn_none()
         self.recent.append(row)
         self.usual.learn(x.moment, x.messages, self.pane_s, verdict.surge)
         return verdict
@@ -215,7 +216,7 @@ class Volume:
         now, kappa, sums = rows[0].at, self.usual.kappa, []
         _, counts, softs, dues = zip(*rows, strict=True)
         counted, softened, due = (list(accumulate(column, initial=0.0)) for column in (counts, softs, dues))
-        squares = list(accumulate([c * c for c in dues], initial=0.0))
+        squares = list(accumulate(map(mul, dues, dues), initial=0.0))
         gapless = now - rows[-1].at == (len(rows) - 1) * self.pane_s
         place, cases = 0, []
         for length in self.lengths:
@@ -235,23 +236,24 @@ class Volume:
             cases.append((seen >= mean, drawn if seen >= mean else seen, mean, spread))
             sums.append((panes, seen, mean))
         told = zip(sums, cases, tails(cases), strict=True)
-        return [_Sum(*row, x if case[0] else 0.0, 0.0 if case[0] else x) for row, case, x in told]
+        return [_Sum(*row, x, 0.0) if case[0] else _Sum(*row, 0.0, x) for row, case, x in told]
 
     def _verdict(self, now: Moment, sums: Sequence[_Sum]) -> Verdict:
         best, surge, lull, still_up, still_down = sums[0], 0.0, 0.0, 0.0, 0.0
-        young = YOUNG_HANDICAP * self.youth
+        young, pane_s = YOUNG_HANDICAP * self.youth, self.pane_s
         for length, high, low, handicap in zip(sums, self.highs, self.lows, self.handicaps, strict=True):
-            score = (high.score(length.above) if length.above else low.score(length.below)) - handicap - young
-            if score > max(surge, lull):
+            panes, seen, due, above, below = length
+            score = (high.score(above) if above else low.score(below)) - handicap - young
+            if score > surge and score > lull:
                 best = length
-            short = length is sums[0] or length.panes * self.pane_s <= STILL_MINUTES * 60
-            if length.above:
+            short = length is sums[0] or panes * pane_s <= STILL_MINUTES * 60
+            if above:
                 surge = max(surge, score)
-                if short and length.seen >= STILL_RATIO * length.due:
+                if short and seen >= STILL_RATIO * due:
                     still_up = max(still_up, score)
             else:
                 lull = max(lull, score)
-                if short and length.seen * STILL_RATIO <= length.due:
+                if short and seen * STILL_RATIO <= due:
                     still_down = max(still_down, score)
         seen, due = best.seen / best.panes, best.due / best.panes
         return Verdict(*self.band(now), surge, lull, seen, due, still_up, still_down)

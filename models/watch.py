@@ -48,6 +48,8 @@ def watched(watch: Watch, at_ms: int, *, breach: bool, holds: bool, begin: int =
     step = at_ms // STEP_MS
     if step < watch.step:
         return watch
+    if watch.since is None and not (breach or watch.breaches):
+        return Watch(step)
     kept = watch.breaches if step - watch.step < STALE else 0
     breaches = (kept << (step > watch.step) | breach) & ((1 << OF) - 1)
     calm = None if breach or holds else at_ms if watch.calm is None else watch.calm

@@ -7,7 +7,7 @@ from scipy.stats import nbinom  # type: ignore[import-untyped]  # scipy ships no
 
 from models.base import Corrupt
 from models.moments import Days, Moment, Planned
-from models.tails import tails
+from models.tails import Tail, tails
 from models.volume import UNKNOWN, Pane, Volume
 from models.watch import THRESHOLD, lulled, surging
 from tests.models.streams import DAY, MINUTE, MONDAY, counts, rate
@@ -169,3 +169,15 @@ def test_tails_are_those_of_the_negative_binomial() -> None:
         law = nbinom(size, size / (size + mean))
         beyond = law.sf(count) if above else law.cdf(count - 1)
         assert 10**-found == pytest.approx(beyond + law.pmf(count) / 2)
+
+
+def test_a_tail_counts_a_zero_the_short_way_as_it_would_the_long_way() -> None:
+    short, long = Tail(900), Tail(900)
+    for i in range(5_000):
+        if i % 3 == 0:
+            short.learn(i * 37 % 101 / 20)
+            long.learn(i * 37 % 101 / 20)
+        else:
+            short.learn_none()
+            long.learn(0.0)
+        assert short.to_bytes() == long.to_bytes()
