@@ -16,7 +16,7 @@ AGES = (MINUTE, 5 * MINUTE, 15 * MINUTE, 60 * MINUTE, DAY)
 class Gauge:
     """Open episodes by state, and since when those in the backlog wait."""
 
-    __slots__ = ("counts", "dues", "opened", "past", "since", "told", "unassigned", "waiting")
+    __slots__ = ("came", "counts", "dues", "opened", "past", "since", "told", "unassigned", "waiting")
 
     def __init__(self) -> None:
         self.counts: dict[str, int] = {}
@@ -29,6 +29,8 @@ class Gauge:
         """When each of them is over target, in order."""
         self.past: list[tuple[int, int | None]] = []
         """Who went since the last pane that closed: when, and from when they had waited."""
+        self.came: list[tuple[int, int]] = []
+        """Who came from another queue since, and waited: when, and from when they had waited."""
         self.waiting: dict[int, int] = {}
         self.told: tuple[int, ...] = ()
         """What depends on time alone, as it was said last."""
@@ -70,6 +72,31 @@ class Gauge:
         if stance.waits_from is not None:
             bump(self.waiting, stance.waits_from, -1)
 
+    def shift(self, old: Stance, new: Stance) -> None:
+        """One that counts here stands otherwise from now on, and goes on counting here."""
+        if old.state != new.state:
+            bump(self.counts, old.state, -1)
+            bump(self.counts, new.state, 1)
+        if pane_of(old.opened) != pane_of(new.opened):
+            bump(self.opened, pane_of(old.opened), -1)
+            bump(self.opened, pane_of(new.opened), 1)
+        self.unassigned += (new.since is not None and new.agent is None) - (old.since is not None and old.agent is None)
+        if old.since != new.since:
+            _replace(self.since, old.since, new.since)
+        if old.due != new.due:
+            _replace(self.dues, old.due, new.due)
+        if old.waits_from != new.waits_from:
+            if old.waits_from is not None:
+                bump(self.waiting, old.waits_from, -1)
+            if new.waits_from is not None:
+                bump(self.waiting, new.waits_from, 1)
+
+    def take(self, stance: Stance, agent: str | None) -> None:
+        """One is held by another agent from now on, or by nobody."""
+        if stance.since is not None:
+            self.unassigned += (agent is None) - (stance.agent is None)
+        stance.agent = agent
+
     def turn(self, stance: Stance, since: int, due: int) -> None:
         """One that waited on the customer is in the backlog from now on."""
         bump(self.counts, stance.state, -1)
@@ -79,28 +106,37 @@ class Gauge:
         insort(self.dues, due)
         self.unassigned += stance.agent is None
 
-    def rest(self, stance: Stance) -> None:
-        """One in the backlog waits on the customer from now on."""
+    def rest(self, stance: Stance, left_at: int | None) -> None:
+        """One in the backlog waits on the customer from now on. `left_at`: it was in it until then (`leave`)."""
+        if left_at is not None:
+            self.past.append((left_at, stance.since))
         bump(self.counts, stance.state, -1)
         bump(self.counts, "waiting_on_customer", 1)
         if stance.since is not None and stance.due is not None:
             del self.since[bisect_left(self.since, stance.since)]
             del self.dues[bisect_left(self.dues, stance.due)]
             self.unassigned -= stance.agent is None
+        if stance.waits_from is not None:
+            bump(self.waiting, stance.waits_from, -1)
+            stance.waits_from = None
         stance.state, stance.since, stance.due = "waiting_on_customer", None, None
 
     def leave(self, at: int, since: int | None) -> None:
         """Remember that an episode that waited from `since` (None: did not) was here until `at`."""
         self.past.append((at, since))
 
+    def come(self, at: int, since: int) -> None:
+        """Remember that an episode that had waited from `since` came from another queue, which had it until `at`."""
+        self.came.append((at, since))
+
     def spans(self, first: int, until: int) -> Iterator[tuple[int, int, int, int | None]]:
         """The panes of `[first, until)` in which anything was open, as (since, until, backlog, oldest since).
 
-        The backlog is that of a pane's end: who began to wait later is not in it, who went later still is.
+        The backlog is that of a pane's end: who began to wait or came later is not in it, who went later still is.
         """
         begun = {pane_of(since) for since in self.since[bisect_left(self.since, first + MINUTE) :]}
         begun |= {pane_of(since) for _, since in self.past if since is not None}
-        begun |= self.opened.keys()
+        begun |= self.opened.keys() | {pane_of(at) for at, _ in self.came}
         ended = {edge for at, _ in self.past for edge in (pane_of(at), pane_of(at) + MINUTE)}
         starts = [first, *sorted(edge for edge in begun | ended if first < edge < until)]
         opened = min(self.opened, default=until)
@@ -111,14 +147,20 @@ class Gauge:
 
     def _at_end(self, end: int) -> tuple[int, int | None]:
         gone = [since for at, since in self.past if since is not None and since < end <= at]
+        elsewhere = [since for at, since in self.came if since < end <= at]
         waited = bisect_left(self.since, end)
-        oldest = gone if not waited else [*gone, self.since[0]]
-        return waited + len(gone), min(oldest, default=None)
+        oldest = sorted([*gone, *self.since[: min(waited, len(elsewhere) + 1)]])
+        for since in elsewhere:
+            if since in oldest:
+                oldest.remove(since)
+        return waited + len(gone) - len(elsewhere), min(oldest, default=None)
 
     def close(self, until: int) -> None:
         """The panes that end by here are told."""
         if self.past:
             self.past = [one for one in self.past if one[0] > until]
+        if self.came:
+            self.came = [one for one in self.came if one[0] > until]
 
     def aged(self, now: int) -> tuple[int, ...]:
         """What depends on time alone: how many are over target, and the age bands."""
@@ -149,6 +191,14 @@ class Gauge:
             oldest_since=self.since[0] if self.since else None,
             waiting=self.waiting,
         )
+
+
+def _replace(instants: list[int], old: int | None, new: int | None) -> None:
+    """Take one out of an ordered list, and put one in."""
+    if old is not None:
+        del instants[bisect_left(instants, old)]
+    if new is not None:
+        insort(instants, new)
 
 
 def bump(counts: dict, key: object, n: int) -> None:  # type: ignore[type-arg]  # str or int keys alike

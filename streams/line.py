@@ -335,11 +335,16 @@ class Line:
         if old == new:
             return
         conversation.stance = new
-        if old is not None:
-            self.gauge(old).withdraw(old)
+        if old is not None and new is not None and (old.queue, old.channel) == (new.queue, new.channel):
+            self.gauge(old).shift(old, new)
             self._leave(conversation, old, new)
-        if new is not None:
-            self.gauge(new).add(new)
+        else:
+            if old is not None:
+                self.gauge(old).withdraw(old)
+                self._leave(conversation, old, new)
+            if new is not None:
+                self.gauge(new).add(new)
+                self._come(conversation, old, new)
         if old is None or new is None or (old.agent, old.queue) != (new.agent, new.queue):
             for one, n in ((old, -1), (new, 1)):
                 if one is not None and one.agent:
@@ -379,6 +384,14 @@ class Line:
         if not queues:
             del self.held[agent]
         self.said.agents.add(agent)
+
+    def _come(self, conversation: Conversation, old: Stance | None, new: Stance) -> None:
+        """Let the gauge remember what was elsewhere until now, for the panes that are not closed yet."""
+        if old is None or old.queue == new.queue or old.episode != new.episode or None in (old.since, new.since):
+            return
+        at = conversation.log.at
+        if at > self.tenant.closed_until and new.since is not None and new.since < at:
+            self.gauges[new.queue, new.channel].come(at, new.since)
 
     def _leave(self, conversation: Conversation, old: Stance, new: Stance | None) -> None:
         """Let the gauge remember what was there until now, for the panes that are not closed yet."""

@@ -1,7 +1,8 @@
-"""The short way for what most events are: one more message, in order, in an open episode.
+"""The short way for what most events are: a plain step of an open episode, in order, or its plain beginning.
 
-It does what `streams.conversation.Fold` and `Line.settle` would, without looking at the rest of the episode: of such a
-message only counts and the turn change. Plainer than the house style, for it runs for most of what comes
+It does what `streams.conversation.Fold` and `Line.settle` would, without looking at the rest of the episode: one more
+message changes counts and the turn; an assignment, a first reply and a closing change what the episode stands for in a
+few known places (`streams.strides`). Plainer than the house style, for it runs for most of what comes
 (`docs/performance.md`). A property test holds the two ways together.
 """
 
@@ -21,12 +22,13 @@ from streams.conversation import (
 )  # fmt: skip
 from streams.entries import Entry
 from streams.episode import Episode
-from streams.events import Event, EventRow
+from streams.events import Event, EventRow, PaneRow
 from streams.labels import hashed
 from streams.line import Line
 from streams.metrics import NEGATIVE
 from streams.stamps import stamp
 from streams.standing import Stance
+from streams.strides import answer, begin, close, stand_first, take
 from streams.windows import DAY, MINUTE
 
 _encode = msgspec.json.Encoder().encode
@@ -34,66 +36,154 @@ _pack = msgspec.msgpack.Encoder().encode
 
 
 def quick(line: Line, conversation: Conversation, event: Event) -> bool:
-    """Apply a message, if it is such a one. False: it is something else, and nothing was done."""
-    author = event.author
-    if (author not in {"customer", "agent"}) or event.private or not conversation.episodes:
-        return False
+    """Apply an event, if it is such a one. False: it is something else, and nothing was done."""
+    if not conversation.episodes:
+        return _opens(line, conversation, event)
     episode, stance, log, at = conversation.episodes[-1], conversation.stance, conversation.log, event.at
     if (
         stance is None
+        or event.private
+        or episode.gone_at is not None
         or episode.away_at is not None
         or at <= log.at
         or at < line.tenant.closed_until
         or at - episode.last_at >= line.policy.silence
         or line.now - at >= line.policy.silence
+        or line.now < conversation.clock
         or (conversation.greatest_at if event.replay else event.received_at) - at > DAY
     ):
         return False
-    if episode.reply_at is None and (author == "agent" or not _waits(episode)):
-        return False
-    if author == "agent" and (episode.held is None or episode.stay is not None or episode.frt_any_ms is None):
+    kind = event.kind
+    what = event.author if kind == "message" else kind
+    plain = _PLAIN.get(what or "")
+    if plain is None or not plain(episode, event):
         return False
     if _pack(event.id) in log.packed or (conversation.late and event.id in conversation.late):
         return False
     line.hear(at)
-    if author == "customer":
-        new, topic = _customer(line, stance, episode, event)
-    else:
-        new, topic = _agent(line, stance, episode, event), None
-    who = event.customer
-    if who is not None:
-        conversation.memory.customer = episode.customer = who
-    elif author == "customer" and episode.customer is None:
-        conversation.memory.customer = episode.customer = event.author_id
+    new = Entry(
+        at, event.seq, event.id, what or "", event.author_id if kind == "message" else event.agent, event.queue,
+        event.channel, event.customer, event.by, event.resolved, event.topic, event.score or 0, False, episode.number,
+    )  # fmt: skip
+    topic = None
     episode.last_at = conversation.greatest_at = at
-    conversation.clock = max(conversation.clock, line.now)
+    conversation.clock = line.now
     conversation.version = line.position
+    if what == "customer":
+        topic = _customer(line, conversation, stance, episode, event, new)
+    elif what == "agent":
+        _agent(line, conversation, stance, episode, event)
+    elif what == "assigned":
+        take(line, conversation, stance, episode, at, event.agent or "")
+        episode.assigned_at = at
+        if episode.handled_from is None:
+            episode.handled_from = at
+    else:
+        close(line, conversation, stance, episode, event)
     log.append(new)
     if at + line.policy.silence < conversation.wake:
         line.schedule(conversation, line.now)
     if conversation.round != line.round:
         line.touch(conversation, episode.number)
-    row = EventRow(event, episode.number, False, line.position, topic)
-    if new.sentiment is not None:
-        row.queue, row.channel = episode.queue, episode.channel
-    line.said.events.append(_encode(row))
+    _say(line, episode, event, new, topic)
     return True
 
 
-def _waits(episode: Episode) -> bool:
-    """Whether the customer, not gone, has asked for a first response already: one more message changes counts alone."""
-    return episode.demand_at is not None and episode.unanswered_since is not None and episode.gone_at is None
-
-
-def _customer(line: Line, stance: Stance, episode: Episode, event: Event) -> tuple[Entry, str | None]:
-    at, queue = event.at, episode.queue
-    minute = at - at % MINUTE
+def _opens(line: Line, conversation: Conversation, event: Event) -> bool:
+    """The first that is heard of a conversation, where it is a customer's message."""
+    at = event.at
+    if (
+        event.author != "customer"
+        or event.kind != "message"
+        or event.private
+        or conversation.number
+        or conversation.log.n
+        or conversation.late
+        or at < line.tenant.closed_until
+        or line.now - at >= line.policy.silence
+        or (not event.replay and event.received_at - at > DAY)
+    ):
+        return False
+    line.hear(at)
     if event.sentiment is None:
         stamp(event)
     new = Entry(
         at, event.seq, event.id, "customer", event.author_id, event.queue, event.channel, event.customer, event.by,
-        event.resolved, event.topic, event.score or 0, line.policy.goodbye(event.text), episode.number,
+        event.resolved, event.topic, event.score or 0, line.policy.goodbye(event.text), 1,
     )  # fmt: skip
+    episode, pane = begin(line, conversation, event)
+    topic = _words(line, pane, episode.marks[0].counts, episode, event, new)
+    stand_first(line, conversation, episode, pane)
+    conversation.log.append(new)
+    line.touch(conversation, 1)
+    _say(line, episode, event, new, topic)
+    return True
+
+
+def _say(line: Line, episode: Episode, event: Event, new: Entry, topic: str | None) -> None:
+    row = EventRow(event, episode.number, False, line.position, topic)
+    if new.sentiment is not None:
+        row.queue, row.channel = episode.queue, episode.channel
+    line.said.events.append(_encode(row))
+
+
+# -- which are plain -------------------------------------------------------------------------------------------------
+
+
+def _plain_customer(episode: Episode, _: Event) -> bool:
+    """Who has asked for a person, or talks with a bot alone, or was answered: one more message changes counts alone."""
+    if episode.reply_at is not None:
+        return True
+    if episode.unanswered_since is None:
+        return False
+    return episode.demand_at is not None or (episode.engaged and not episode.hints.unasked and not episode.outbound)
+
+
+def _plain_agent(episode: Episode, _: Event) -> bool:
+    """A reply, the first or a later one. One that takes an answered episode out of a queue is the definition's."""
+    if episode.demand_at is None:
+        return False
+    return episode.reply_at is None or (episode.held is not None and episode.stay is None)
+
+
+def _plain_assigned(episode: Episode, event: Event) -> bool:
+    """It stays in its queue, and is not asked for by this."""
+    if event.queue is not None and event.queue != episode.queue:
+        return False
+    if episode.demand_at is None:
+        return not episode.engaged or episode.spoken
+    return episode.reply_at is None or episode.stay is None
+
+
+def _plain_closed(episode: Episode, event: Event) -> bool:
+    """No wait ends by it, and it teaches nothing."""
+    return event.topic is None and (episode.reply_at is not None or episode.demand_at is None)
+
+
+_PLAIN = {
+    "customer": _plain_customer,
+    "agent": _plain_agent,
+    "assigned": _plain_assigned,
+    "closed": _plain_closed,
+}
+
+
+# -- one more message ------------------------------------------------------------------------------------------------
+
+
+def _customer(
+    line: Line, conversation: Conversation, stance: Stance, episode: Episode, event: Event, new: Entry
+) -> str | None:
+    at, queue = event.at, episode.queue
+    minute = at - at % MINUTE
+    if event.sentiment is None:
+        stamp(event)
+    new.goodbye = line.policy.goodbye(event.text)
+    who = event.customer
+    if who is not None:
+        conversation.memory.customer = episode.customer = who
+    elif episode.customer is None:
+        conversation.memory.customer = episode.customer = event.author_id
     marks = marked(episode, queue, minute)
     pane = line.hot.get((queue, episode.channel, minute)) or line.pane((queue, episode.channel, minute))
     counts = pane.counts
@@ -102,7 +192,19 @@ def _customer(line: Line, stance: Stance, episode: Episode, event: Event) -> tup
     marks[CUSTOMERS] = marks.get(CUSTOMERS, 0) + 1
     counts["messages"] = counts.get("messages", 0) + 1
     counts["customer_messages"] = counts.get("customer_messages", 0) + 1
-    topic = None
+    topic = _words(line, pane, marks, episode, event, new)
+    if episode.first_customer_at is None:
+        episode.first_customer_at = at
+    if episode.unanswered_since is None:
+        episode.unanswered_since = at
+        since = max(at, episode.demand_at or 0)
+        line.gauge(stance).turn(stance, since, since + (episode.target_ms or 0))
+    return topic
+
+
+def _words(line: Line, pane: PaneRow, marks: dict[int, int], episode: Episode, event: Event, new: Entry) -> str | None:
+    """What a customer's words say, as `Fold` counts it."""
+    counts = pane.counts
     if event.sentiment is not None:
         new.sentiment = sentiment = round(1_000 * event.sentiment)
         episode.sentiment_n += 1
@@ -115,24 +217,20 @@ def _customer(line: Line, stance: Stance, episode: Episode, event: Event) -> tup
             if sentiment < NEGATIVE:
                 marks[NEGATIVES] = marks.get(NEGATIVES, 0) + 1
                 line.mark(pane, NEGATIVES, 1)
-    if event.keywords or event.gains:
-        new.words = hashed(event.keywords)
-        topic = line.read(new, event)
-        if new.topics:
-            line.count_topics(pane, marks, episode, new)
-    if episode.first_customer_at is None:
-        episode.first_customer_at = at
-    if episode.unanswered_since is None:
-        episode.unanswered_since = at
-        demand = episode.demand_at or 0
-        since = max(at, demand)
-        line.gauge(stance).turn(stance, since, since + (episode.target_ms or 0))
-    return new, topic
+    if not event.keywords and not event.gains:
+        return None
+    new.words = hashed(event.keywords)
+    topic = line.read(new, event)
+    if new.topics:
+        line.count_topics(pane, marks, episode, new)
+    return topic
 
 
-def _agent(line: Line, stance: Stance, episode: Episode, event: Event) -> Entry:
+def _agent(line: Line, conversation: Conversation, stance: Stance, episode: Episode, event: Event) -> None:
     at, queue = event.at, episode.queue
     minute = at - at % MINUTE
+    if event.customer is not None:
+        conversation.memory.customer = episode.customer = event.customer
     marks = marked(episode, queue, minute)
     pane = line.hot.get((queue, episode.channel, minute)) or line.pane((queue, episode.channel, minute))
     counts = pane.counts
@@ -141,13 +239,11 @@ def _agent(line: Line, stance: Stance, episode: Episode, event: Event) -> Entry:
     marks[AGENTS] = marks.get(AGENTS, 0) + 1
     counts["messages"] = counts.get("messages", 0) + 1
     counts["agent_messages"] = counts.get("agent_messages", 0) + 1
-    if episode.unanswered_since is not None:
+    if episode.frt_any_ms is None and episode.first_customer_at is not None:
+        episode.frt_any_ms = at - episode.first_customer_at
+    if episode.reply_at is None:
+        answer(line, conversation, stance, episode, event)
+    elif episode.unanswered_since is not None:
         episode.replies.append(at - episode.turn_start())
         episode.unanswered_since = None
-        since, gauge = stance.since, line.gauge(stance)
-        gauge.rest(stance)
-        gauge.leave(at, since)
-    return Entry(
-        at, event.seq, event.id, "agent", event.author_id, event.queue, event.channel, event.customer, event.by,
-        event.resolved, event.topic, event.score or 0, False, episode.number,
-    )  # fmt: skip
+        line.gauge(stance).rest(stance, at if at > line.tenant.closed_until else None)

@@ -126,7 +126,7 @@ class Shard:
                 conversation = line.conversations.get(event.conversation or "")
                 if conversation is None:
                     conversation = line.conversation(event.conversation or "")
-                if event.kind != "message" or not quick(line, conversation, event):
+                if not quick(line, conversation, event):
                     self._fold(line, conversation, event)
         if self._labelled:
             self._teach()

@@ -202,7 +202,7 @@ class Shelf:
         found: dict[str, bytes] = {}
         for start in range(0, len(keys), AT_ONCE):
             some = keys[start : start + AT_ONCE]
-            padded = [*some, *some[:1] * (AT_ONCE - len(some))]  # always the same question: it is prepared once
+            padded = [*some, *[some[0]] * (AT_ONCE - len(some))]  # always the same question: it is prepared once
             found.update(self._db.execute(_FIND_ALL, (self._part, kind, tenant, *padded)))
         for key in keys:
             staged = self._staged.get((kind, tenant, key, 0))

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from streams import shard
 from streams.conversation import Conversation
-from streams.events import Event
+from streams.events import AgentRow, Event
 from streams.said import LISTS, Told
 from tests.reference.streams import START, Stream, story, streams
 from tests.streams.line import Line
@@ -41,12 +41,15 @@ class Heard(Line):
     def __init__(self, given: dict[str, Any] | None) -> None:
         super().__init__(given, partitions=1, reader=Table())
         self.said: list[Any] = []
+        self.agents: dict[str, AgentRow] = {}
 
     def flush(self) -> None:
         told = self.shards[0].told()
         self.shelves[0].keep(self.shards[0].changes())
         if told is not None:
             self.said += rows(told)
+            for segment in told.decoded().segments:
+                self.agents |= {row.agent: msgspec.structs.replace(row, version=0) for row in segment.agents}
 
     def kept(self) -> dict[Any, Any]:
         """All that is kept, conversations without what only serves the moment."""
@@ -100,6 +103,7 @@ def same(events: list[Event], given: dict[str, Any], tick: int, seed: int) -> No
         long = through(events, given, tick, seed)
     assert short.said == long.said
     assert short.kept() == long.kept()
+    assert short.agents == long.agents
 
 
 @pytest.mark.parametrize("seed", range(30))
@@ -115,18 +119,19 @@ def test_any_stream_is_said_and_kept_the_same_either_way(stream: Stream, seed: i
 
 
 STEPS = (
-    "customer",
-    "agent",
-    "customer",
-    "agent",
-    "customer",
-    "note",
-    "system",
-    "left",
-    "back",
-    "transferred",
-    "closed",
-)
+    *["customer"] * 4, *["agent"] * 3, *["assigned"] * 2, "bot", "note", "system", "left", "back", "queued", "handoff",
+    "transferred", "closed", "closed", "rated",
+)  # fmt: skip
+
+
+ROUTES: dict[str, tuple[dict[str, Any], ...]] = {
+    "transferred": ({"agent": "bob", "queue": "vip"}, {"queue": "vip"}),
+    "assigned": ({"agent": "amy"}, {"agent": "bob"}, {"agent": "amy", "queue": "vip"}, {"agent": ""}),
+    "closed": ({}, {"by": "agent"}, {"agent": "amy"}, {"by": "customer", "resolved": False}, {"topic": "refund"}),
+    "queued": ({}, {"queue": "vip"}),
+    "handoff": ({},),
+    "rated": ({"score": 5},),
+}
 
 
 @st.composite
@@ -134,7 +139,7 @@ def talks(draw: st.DrawFn) -> list[Event]:
     """A few conversations with many turns, which is where the short way is taken; with disorder and repeats."""
     events: list[Event] = []
     for name in range(draw(st.integers(1, 3))):
-        at = START
+        at = START + draw(st.sampled_from((0, 3_600_000)))
         for number, step in enumerate(draw(st.lists(st.sampled_from(STEPS), min_size=3, max_size=25))):
             at += draw(st.sampled_from((0, 1, 5_000, 59_999, 60_000, 20 * 60_000, 25 * 3_600_000)))
             events.append(turn(f"c{name}", number, at, step))
@@ -146,10 +151,11 @@ def talks(draw: st.DrawFn) -> list[Event]:
 
 def turn(name: str, number: int, at: int, step: str) -> Event:
     """One event of a talk."""
-    kinds = {"left": "customer_left", "back": "customer_back", "transferred": "transferred", "closed": "closed"}
-    more: dict[str, Any] = {"author": step, "author_id": f"{step}-1", "customer": "u" if number % 4 == 0 else None}
+    kinds = {"left": "customer_left", "back": "customer_back"} | {kind: kind for kind in ROUTES}
+    who = f"{step}-{number % 2}" if number % 7 else None
+    more: dict[str, Any] = {"author": step, "author_id": who, "customer": "u" if number % 4 == 0 else None}
     if step in kinds:
-        more = {"agent": "bob" if number % 2 else None, "queue": "vip"} if step == "transferred" else {}
+        more = ROUTES.get(step, ({},))[number % len(ROUTES.get(step, ({},)))]
     if step == "note":
         more |= {"author": "agent", "private": True}
     if step == "customer":
@@ -161,10 +167,12 @@ def turn(name: str, number: int, at: int, step: str) -> Event:
     )  # fmt: skip
 
 
-@given(events=talks(), seed=st.integers(0, 9), expires=st.booleans())
-@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+POLICIES: tuple[dict[str, Any], ...] = ({}, {"expire_s": 300, "expire_backlog_s": 100}, {"target_s": 5, "short_s": 1})
+
+
+@given(events=talks(), seed=st.integers(0, 9), given=st.sampled_from(POLICIES))
+@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 def test_talks_of_many_turns_are_said_and_kept_the_same_either_way(
-    events: list[Event], seed: int, expires: bool
+    events: list[Event], seed: int, given: dict[str, Any]
 ) -> None:
-    given = {"expire_s": 300, "expire_backlog_s": 100} if expires else {}
     same(events, given, max(event.at for event in events) + 30 * 60_000, seed)
