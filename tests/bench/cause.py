@@ -24,6 +24,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -135,7 +136,7 @@ FACTOR = 5.0
 """Conversations in a surge, as a multiple of what is usual: clear ones, for what is asked is their cause."""
 
 
-def simulated(surges: int, rng: random.Random) -> tuple[Iterator[dict[str, Any]], list[Cause]]:
+def simulated(surges: int, rng: random.Random, factor: float = FACTOR) -> tuple[Iterator[dict[str, Any]], list[Cause]]:
     """The events in order of time, and what the surges were."""
     causes = []
     for n in range(surges):
@@ -144,14 +145,14 @@ def simulated(surges: int, rng: random.Random) -> tuple[Iterator[dict[str, Any]]
         at = START + FIRST + n * EVERY + rng.randrange(5 * MINUTE)
         word = UNHEARD[n % len(UNHEARD)]
         causes.append(Cause(at, topic, queue, _drawn(CHANNELS, rng), word, _drawn(SEGMENTS, rng)))
-    return _chat(causes, START + FIRST + surges * EVERY, rng), causes
+    return _chat(causes, START + FIRST + surges * EVERY, rng, factor), causes
 
 
 def _drawn(weights: dict[str, Any], rng: random.Random) -> str:
     return rng.choices(list(weights), list(weights.values()))[0]
 
 
-def _chat(causes: list[Cause], end: int, rng: random.Random) -> Iterator[dict[str, Any]]:
+def _chat(causes: list[Cause], end: int, rng: random.Random, factor: float) -> Iterator[dict[str, Any]]:
     starts: list[tuple[int, int, Cause | None]] = []
     at, number = float(START), 0
     while at < end:
@@ -160,7 +161,7 @@ def _chat(causes: list[Cause], end: int, rng: random.Random) -> Iterator[dict[st
     for cause in causes:
         at = float(cause.since)
         while at < cause.since + LONG:
-            at += rng.expovariate(USUAL * (FACTOR - 1)) * MINUTE
+            at += rng.expovariate(USUAL * (factor - 1)) * MINUTE
             starts.append((int(at), number := number + 1, cause))
     heap: list[tuple[int, int, dict[str, Any]]] = []
     for begun, number, why in sorted(starts, key=lambda one: one[:2]):
@@ -286,12 +287,13 @@ def main() -> None:
     parser.add_argument("what", nargs="*", choices=["simulated", "real", "all"], default="all")
     parser.add_argument("--surges", type=int, default=30, help="of each; real: at most as the desk's 33 hours hold")
     parser.add_argument("--seed", type=int, default=3)
+    parser.add_argument("--factor", type=float, default=FACTOR, help="of the simulated surges: times the usual")
     parser.add_argument("--missed", action="store_true", help="say what stood first in place of the cause")
     args = parser.parse_args()
     configure("bench", "warning")
     print(machine())
     good = True
-    for name, make in (("simulated", simulated), ("real", real)):
+    for name, make in (("simulated", partial(simulated, factor=args.factor)), ("real", real)):
         if name not in args.what and "all" not in args.what:
             continue
         began = time.monotonic()
