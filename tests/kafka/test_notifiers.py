@@ -196,8 +196,8 @@ async def story(broker: Broker, directory: Path, alerts: int, kills: int) -> Cou
         return told(there)
 
 
-def test_each_alert_once_and_an_heir_tells_what_was_left(broker: Broker, tmp_path: Path) -> None:
-    found = asyncio.run(story(broker, tmp_path, 20, kills=1))
+def test_each_alert_once_and_an_heir_tells_what_was_left(own_broker: Broker, tmp_path: Path) -> None:
+    found = asyncio.run(story(own_broker, tmp_path, 20, kills=1))
     assert len(found) == len({queue for queue, _, _ in found}) == 40, "one alert a queue, with one id"
     assert sum(found.values()) <= 40 + 1
 
@@ -233,14 +233,14 @@ async def asleep(broker: Broker, directory: Path) -> Counter[tuple[str, str, str
         return told(there)
 
 
-def test_a_leader_that_was_only_asleep_tells_nothing_more_and_stands_by(broker: Broker, tmp_path: Path) -> None:
-    found = asyncio.run(asyncio.wait_for(asleep(broker, tmp_path), 400))
+def test_a_leader_that_was_only_asleep_tells_nothing_more_and_stands_by(own_broker: Broker, tmp_path: Path) -> None:
+    found = asyncio.run(asyncio.wait_for(asleep(own_broker, tmp_path), 400))
     assert len(found) == len({queue for queue, _, _ in found}) == 3 * AROUND, "one alert a queue, with one id"
     assert sum(found.values()) <= 3 * AROUND + 1, "but for the one post that was under way when it fell asleep"
 
 
 @pytest.mark.nightly
-def test_a_thousand_alerts_and_four_kills(broker: Broker, tmp_path: Path) -> None:
-    found = asyncio.run(story(broker, tmp_path, 1_000, kills=4))
+def test_a_thousand_alerts_and_four_kills(own_broker: Broker, tmp_path: Path) -> None:
+    found = asyncio.run(story(own_broker, tmp_path, 1_000, kills=4))
     assert len(found) == len({queue for queue, _, _ in found}) == 5_000
     assert sum(found.values()) <= 5_000 + 4
