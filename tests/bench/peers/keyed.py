@@ -1,8 +1,8 @@
 """The peers' input: the same events as the worker's, made as easy for them as can be, and what they must count.
 
-Each record is keyed by what is counted by, lies in the partition of that key, carries its own queue and stands for one
-event that comes once; its timestamp is the event's, moved so that the load ends now. So nobody must repartition, join,
-drop repeats, or believe that windows of last spring have run out.
+Each record lies in its conversation's partition, as chat has to, carries its own queue and stands for one event that
+comes once; its timestamp is the event's, moved so that the load ends now. So nobody must join, drop repeats, or believe
+that windows of last spring have run out. Or, easier still: keyed, and partitioned, by what is counted by.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from zlib import crc32
 from aiokafka import AIOKafkaProducer
 from msgspec.structs import replace
 
-from streams.events import Event, encode
+from streams.events import Event, encode, partition_of
 from tests.bench.worker.kafka import BATCH, PARTITIONS
 from tests.bench.worker.load import Load
 
@@ -53,17 +53,26 @@ def truth(rows: Sequence[tuple[str, Event]]) -> Counts:
     return Counter((key, event.at - event.at % MINUTE_MS) for key, event in rows if event.kind == "message")
 
 
-async def fill(bootstrap: str, topic: str, rows: Sequence[tuple[str, Event]]) -> None:
-    """Write them, each stamped with its event's time."""
+def _keys(key: str, event: Event, easy: bool) -> tuple[bytes, int]:
+    """The record's key, and its partition."""
+    if easy:
+        return key.encode(), crc32(key.encode()) % PARTITIONS
+    conversation = event.conversation or ""
+    return conversation.encode(), partition_of(event.tenant, conversation, PARTITIONS)
+
+
+async def fill(bootstrap: str, topic: str, rows: Sequence[tuple[str, Event]], easy: bool) -> None:
+    """Write them, each stamped with its event's time; `easy`: keyed by what is counted by."""
     producer = AIOKafkaProducer(bootstrap_servers=bootstrap, max_batch_size=BATCH)
     await producer.start()
     try:
         for partition in range(PARTITIONS):
             batch = producer.create_batch()
-            for key, event in rows:
-                if crc32(key.encode()) % PARTITIONS != partition:
+            for name, event in rows:
+                key, place = _keys(name, event, easy)
+                if place != partition:
                     continue
-                row = {"key": key.encode(), "value": encode(event), "timestamp": event.at}
+                row = {"key": key, "value": encode(event), "timestamp": event.at}
                 if batch.append(**row) is None:
                     await (await producer.send_batch(batch, topic, partition=partition))
                     batch = producer.create_batch()

@@ -1,4 +1,4 @@
-"""What every peer says of itself: when it handled its first and its last record. Only the standard library."""
+"""What every peer says of itself: when it handled its first and its last message. Only the standard library."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import time
 
 
 class Meter:
-    """Counts records; prints `first TIME CPU` and `last TIME CPU`, seconds."""
+    """Counts messages; prints `first TIME CPU` and `last TIME CPU`, seconds."""
 
     def __init__(self) -> None:
-        self._left = self._all = int(os.environ["BENCH_RECORDS"])
+        self._left = self._all = int(os.environ["BENCH_MESSAGES"])
 
     def tick(self) -> None:
-        """One more record was handled."""
+        """One more message was counted."""
         if self._left == self._all:
             self._say("first")
         self._left -= 1

@@ -22,9 +22,11 @@ meter = Meter()
 
 def parsed(message: Any) -> Any:
     """One record's value, where it is to be counted."""
-    meter.tick()
     event = orjson.loads(message.value)
-    return event if event["kind"] == "message" else None
+    if event["kind"] != "message":
+        return None
+    meter.tick()
+    return event
 
 
 def key_of(event: Any) -> str:
