@@ -21,6 +21,8 @@ MOST_AGENTS = 20
 MOST_GOAL = 0.995
 """Nobody can promise all: a share of 1 would take no end of people."""
 
+AROUND = ("rate_per_min", "usual_per_min", "at_work")
+"""Of `impact`: what goes on where a rule fired, for whoever asks why: how much customers write, and who is there."""
 FEELINGS = frozenset({"sentiment", "negative", "sentiment_sum"})
 """Metrics of how customers sound: who is told of them wants to read what they say."""
 
@@ -49,6 +51,7 @@ class Siblings:
         self._agents = list(agents)
         self._parts: dict[tuple[str, str, str], list[Key]] | None = None
         self._staff: dict[tuple[str, str], tuple[int, int]] = {}
+        self._telling: set[str] | None = None
 
     def parts(self, key: Key, dimension: str) -> list[Key]:
         """The keys that add up to this one along `queue` or `channel`; none where it is not a sum over it."""
@@ -66,6 +69,12 @@ class Siblings:
     def staff(self, key: Key) -> int:
         """How many people are at work in the key's queue (of the tenant, where it is the sum)."""
         return self.at_work(key)[0]
+
+    def tell(self, tenant: str) -> bool:
+        """Whether anybody of a tenant says whether they are at work."""
+        if self._telling is None:
+            self._telling = {str(agent.get("tenant")) for agent in self._agents if agent.get("status") is not None}
+        return tenant in self._telling
 
     def at_work(self, key: Key) -> tuple[int, int]:
         """The same, and how many open episodes they hold. Who holds one while nobody tells a status is at work."""
@@ -87,7 +96,7 @@ def facts_of(rule: Rule, key: Key | None, value: float | None, siblings: Sibling
     low, high = (None, rule.fire.value) if rule.fire.upward else (rule.fire.value, None)
     if key is None:
         return Facts(low=low, high=high)
-    impact = impact_of(key, *siblings.at_work(key))
+    impact = {**impact_of(key, *siblings.at_work(key)), **around(key, siblings)}
     if rule.metric.place is not Place.FLAG:
         bounds = Facts(low=low, high=high, impact=impact)
         return _heard(bounds, key) if rule.metric.name in FEELINGS else bounds
@@ -100,6 +109,13 @@ def facts_of(rule: Rule, key: Key | None, value: float | None, siblings: Sibling
         impact=impact,
     )
     return _heard(usual, key)
+
+
+def around(key: Key, siblings: Siblings) -> dict[str, float | int | None]:
+    """How much customers write, what is usual of it, and how many people are at work; unknown is None."""
+    volume = key.get("volume") or {}
+    staff = siblings.staff(key) if siblings.tell(key["tenant"]) else None
+    return dict(zip(AROUND, (volume.get("rate_per_min"), volume.get("expected"), staff), strict=True))
 
 
 def _heard(facts: Facts, key: Key) -> Facts:

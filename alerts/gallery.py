@@ -19,7 +19,7 @@ import msgspec
 from alerts.alertmanager import entry
 from alerts.facts import Facts
 from alerts.letters import Language, letter
-from alerts.mail import Marks, compose
+from alerts.mail import Marks, compose, picture_of
 from alerts.ourselves import channel_down
 from alerts.render import console_line, to_object
 from alerts.robots import Kind, event, robot_message
@@ -51,7 +51,8 @@ def _rule(name: str) -> Rule:
 
 def _of(rule: Rule, queue: str, **more: Any) -> Alert:
     known = {
-        "severity": rule.severity, "unit": rule.metric.unit, "advice": rule.advice, "runbook": rule.runbook,
+        "severity": rule.severity, "unit": rule.metric.unit, "summary": rule.summary, "advice": rule.advice,
+        "runbook": rule.runbook,
         "fired_at": _AT, "changed_at": _AT, "id": "9f3c51d2a4b86e07",
     }  # fmt: skip
     alert = Alert(Slot(rule.name, "acme", queue, "*"), rule.metric.name, FIRING, REAL, _AT, _AT)
@@ -75,6 +76,7 @@ def surge() -> Alert:
     impact = {
         "backlog": 74, "oldest_ms": 11 * _MINUTE, "frt_p90_ms": 6 * _MINUTE, "agents_needed": 4, "drain_s": None,
         "drain_plus": {"1": None, "2": 4_100, "4": 840}, "sentiment": -0.41, "sentiment_change": -0.33,
+        "rate_per_min": 96.0, "usual_per_min": 26.0, "at_work": 6,
     }  # fmt: skip
     said = ("退款三天了还没到账，什么时候能到？", "refund [order] still not in my account")
     words = ("退款", "没到账", "三天")
@@ -86,12 +88,45 @@ def surge() -> Alert:
 
 
 def backlog() -> Alert:
-    """A queue that grows, of which no more is known than its numbers."""
+    """A queue that grows though no more is written than usual: too few are there."""
     impact = {"backlog": 27, "oldest_ms": 9 * _MINUTE, "frt_p90_ms": 4 * _MINUTE, "agents_needed": 1, "drain_s": None}
-    facts = Facts(high=20.0, impact={**impact, "drain_plus": {"1": 790, "2": 410}})
+    around = {"rate_per_min": 11.0, "usual_per_min": 12.0, "at_work": 2}
+    facts = Facts(high=20.0, impact={**impact, "drain_plus": {"1": 790, "2": 410}, **around})
     return _of(
-        _rule("backlog-high"), "billing", facts=facts, value=27, peak=27, since=_AT - 2 * _MINUTE, id="1c0de5a7e2b94f10"
+        _rule("backlog-high"), "billing", facts=facts, worst=Facts(impact=around), value=27, peak=27,
+        since=_AT - 2 * _MINUTE, id="1c0de5a7e2b94f10",
+    )  # fmt: skip
+
+
+def worked_off() -> Alert:
+    """The backlog, when it was over."""
+    before, end = backlog(), _AT + 26 * _MINUTE
+    return replace(before, state=RESOLVED, resolved_at=end, at=end, changed_at=end, reason="cleared", value=8, peak=34)
+
+
+def unhappy() -> Alert:
+    """A queue whose customers sound displeased, with what they say."""
+    impact = {
+        "backlog": 9, "oldest_ms": 3 * _MINUTE, "frt_p90_ms": 2 * _MINUTE, "agents_needed": 0, "drain_s": None,
+        "drain_plus": {"1": 300, "2": 150}, "sentiment": -0.46, "sentiment_change": -0.4,
+        "rate_per_min": 14.0, "usual_per_min": 12.0, "at_work": 4,
+    }  # fmt: skip
+    said = ("第三次坏了，客服还让我自己修", "still broken after the update, this is a joke")
+    facts = Facts(low=-0.3, keywords=("坏了", "update"), samples=said, impact=impact)
+    return _of(
+        _rule("negative-sentiment"), "refund", facts=facts, value=-0.41, peak=-0.47, since=_AT - 10 * _MINUTE,
+        upward=False, id="77aa01c3d9e0b452",
+    )  # fmt: skip
+
+
+def standstill() -> Alert:
+    """No tick comes any more, and nobody has taken it."""
+    rule = _rule("stream-stopped")
+    facts = Facts(high=rule.fire.value)
+    found = _of(
+        rule, "*", facts=facts, value=672_000.0, peak=672_000.0, since=_AT - 11 * _MINUTE, id="e2f4907b11c8aa36"
     )
+    return replace(found, slot=Slot(rule.name, "*", "*", "*"))
 
 
 def over() -> Alert:
@@ -113,7 +148,14 @@ def dead_channel() -> Alert:
 
 def body_of(alert: Alert) -> dict[str, Any]:
     """The alert object, as the doors get it."""
-    return dict(msgspec.json.decode(msgspec.json.encode(to_object(alert, LABELS, BOARD, ZONE))))
+    told = dict(msgspec.json.decode(msgspec.json.encode(to_object(alert, LABELS, BOARD, ZONE))))
+    return {**told, **MORE.get(alert.id, {})}
+
+
+MORE: Mapping[str, Mapping[str, Any]] = {
+    standstill().id: {"notice": {"kind": "escalation", "waited_ms": 10 * _MINUTE}},
+}
+"""Alert → what its notice says beside it."""
 
 
 STORIES = {
@@ -121,6 +163,9 @@ STORIES = {
     ("已有人处理", "Somebody has it"): [taken],
     ("已恢复", "Over"): [over],
     ("积压", "A backlog"): [backlog],
+    ("积压已恢复", "A backlog is over"): [worked_off],
+    ("客户情绪变差", "Displeased customers"): [unhappy],
+    ("数据流停止，无人确认，已升级", "The stream stands still, nobody has taken it, and it is escalated"): [standstill],
     ("告警渠道失效", "A dead channel"): [dead_channel],
     ("中断后的汇总", "One summary after an outage"): [backlog, surge, over, dead_channel],
 }
@@ -153,6 +198,8 @@ def _mail(bodies: list[dict[str, Any]], language: Language) -> str:
 
 def _channels() -> Iterator[tuple[str, str]]:
     body = body_of(surge())
+    for language in ("zh", "en"):
+        yield f"E-mail ({language})", _letter("zh" if language == "zh" else "en")
     for language, name in (("zh", "Slack · 中文"), ("en", "Slack · English")):
         yield name, _slack(body, "zh" if language == "zh" else "en")
     for kind, name in ROBOTS:
@@ -165,6 +212,23 @@ def _channels() -> Iterator[tuple[str, str]]:
         yield f"Alertmanager ({language})", _json(entry(body, language, at))
     yield "Console", " ".join(f"{name}={value}" for name, value in console_line(body).items() if value is not None)
     yield "Webhook", _json(body)
+
+
+def _letter(language: Language) -> str:
+    """A letter with its headers, and the words under its picture."""
+    course = {
+        "from": _AT - 179 * _MINUTE, "step_s": 60, "values": [6.0] * 160 + [float(n) for n in range(8, 28)],
+        "unit": "count", "limit": 20, "name": {"zh": "待处理", "en": "backlog"},
+    }  # fmt: skip
+    body = body_of(backlog()) | {"chart": course}
+    marks = Marks([body["alert"]], "<5b1d…@alerts.tidewatch>", _AT)
+    picture = picture_of([body], language)
+    mail = compose(letter([body], language), marks, "tide@shop.example", ["ops@shop.example"], language, picture)
+    names = ("Subject", "From", "To", "Date", "Message-ID", "In-Reply-To", "References")
+    plain = mail.get_body(("plain",))
+    text = "" if plain is None else str(plain.get_content()).replace("\r\n", "\n")
+    shown = "" if picture is None else f"[chart.png: {picture.caption}]"
+    return "\n".join([*(f"{name}: {mail[name]}" for name in names), "", text, shown])
 
 
 def _slack(body: Mapping[str, Any], language: Language) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from alerts.counters import count, increase
-from alerts.facts import Siblings, facts_of, impact_of
+from alerts.facts import AROUND, Siblings, facts_of, impact_of
 from alerts.readings import (
     REAL_ONLY,
     SUM,
@@ -321,7 +321,8 @@ def _with_numbers(alert: Alert, sample: Sample, as_of: int, siblings: Siblings) 
     if sample.rule.metric.place is Place.FLAG and not sample.value:  # it is over: what was said of it stands
         facts = replace(facts, keywords=alert.facts.keywords, samples=alert.facts.samples)
     elif peak != alert.peak:
-        alert = replace(alert, worst=replace(facts, samples=(), impact={}))
+        around = {name: facts.impact[name] for name in AROUND if name in facts.impact}
+        alert = replace(alert, worst=replace(facts, samples=(), impact=around))
     return replace(alert, at=as_of, value=value, peak=peak, facts=facts)
 
 

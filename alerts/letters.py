@@ -12,7 +12,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
+from alerts.facts import AROUND
 from alerts.render import amount, headline, local, span
+from alerts.state import CHANNEL_DOWN
+from alerts.troubles import why
 
 Language = Literal["zh", "en"]
 MOST_LISTED = 20
@@ -100,14 +103,54 @@ _RANK = {"critical": 0, "warning": 1, "info": 2}
 def _details(body: Body, language: Language) -> Iterable[str]:
     """Since when, how bad, why, what it does to people, and what to do: in the order somebody woken would ask."""
     zh, unit = language == "zh", str(body["unit"])
+    yield from _again(body, language)
     yield f"{'开始于' if zh else 'Since'} {_when(body, 'since')}{_lasted(body, language)}"
     if body.get("peak") is not None and body["peak"] != body.get("value"):
-        yield f"{'峰值' if zh else 'Worst'}{'：' if zh else ': '}{amount(body['peak'], unit, language)}"
+        yield f"{_worst(body, language)}{'：' if zh else ': '}{amount(body['peak'], unit, language)}"
     if body.get("reason"):
-        yield f"{'原因：' if zh else 'Why: '}{body['reason']}"
+        yield f"{'原因：' if zh else 'Why: '}{why(str(body['reason']), language)}"
+    if str(body["rule"]).startswith(CHANNEL_DOWN):
+        yield (
+            "影响：只靠它收告警的人现在什么也收不到"
+            if zh
+            else "Impact: who hears of alerts only through it hears of none"
+        )
     yield from _drivers(body, language)
+    yield from _around(body, body.get("impact") or {}, ("背景：", "Behind it: "), language)
     yield from _impact(body, language)
     yield from _to_do(body, language)
+
+
+def _again(body: Body, language: Language) -> Iterable[str]:
+    """That nobody has taken it, where that is why it is told again, or to somebody else."""
+    notice = body.get("notice") or {}
+    if notice:
+        zh, waited = language == "zh", span(int(notice["waited_ms"]), language)
+        if notice["kind"] == "escalation":
+            yield (
+                f"已升级给你：{waited}无人确认" if zh else f"Escalated to you: nobody has acknowledged it for {waited}"
+            )
+        else:
+            yield f"仍未解决：{waited}无人确认" if zh else f"Still so: nobody has acknowledged it for {waited}"
+
+
+def _worst(body: Body, language: Language) -> str:
+    """What the worst value is called: a peak, or of what fires below a bound the lowest."""
+    falls = (body.get("high") is None and body.get("low") is not None) or str(body.get("metric")).endswith("lull")
+    return "Worst" if language == "en" else "最低" if falls else "峰值"
+
+
+def _around(body: Body, known: Mapping[str, Any], begin: tuple[str, str], language: Language) -> Iterable[str]:
+    """What goes on there: how much customers write (where that is not the alert itself), and how many are at work."""
+    zh, rate, usual, staff = language == "zh", *(known.get(name) for name in AROUND)
+    parts = []
+    if rate is not None and body["unit"] != "per_min":
+        against = "" if usual is None else f"（通常 {usual:.0f}）" if zh else f" (usually {usual:.0f})"
+        parts.append(f"客户消息 {rate:.0f} 条/分钟{against}" if zh else f"{rate:.0f} messages per min{against}")
+    if staff is not None:
+        parts.append(f"在岗 {staff} 人" if zh else f"{staff} at work")
+    if parts:
+        yield begin[0 if zh else 1] + ("，" if zh else ", ").join(parts)
 
 
 def _when(body: Body, field: str) -> str:
@@ -166,12 +209,17 @@ def _to_do(body: Body, language: Language) -> Iterable[str]:
     needed, plus = impact.get("agents_needed"), impact.get("drain_plus") or {}
     if needed:
         emptied = plus.get(str(needed))
-        after = "" if emptied is None else amount(emptied, "s", language)
-        hint = (f"，约 {after}清空" if zh else f"; the line is then gone in {after}") if after else ""
+        after = "" if emptied is None else _roughly(emptied, language)
+        hint = (f"，约 {after}清空" if zh else f"; the line is then gone in about {after}") if after else ""
         yield (f"建议增加 {needed} 人{hint}" if zh else f"People needed: {needed} more{hint}")
     advised = (body.get("advice") or {}).get(language)
     if advised:
         yield f"{'处置：' if zh else 'To do: '}{advised}"
+
+
+def _roughly(seconds: float, language: Language) -> str:
+    """A span that was reckoned: its seconds say nothing."""
+    return span(max(1, round(seconds / 60)) * 60_000, language)
 
 
 _DIMENSIONS = {
@@ -189,9 +237,10 @@ def _ending(body: Body, language: Language) -> Iterable[str]:
         since = f"{'，自 ' if zh else ', since '}{_when(body, 'since')}"
         yield f"{'持续' if zh else 'Lasted'} {span(lasted, language)}{since}"
     if body.get("peak") is not None:
-        yield f"{'峰值' if zh else 'Worst'} {amount(body['peak'], str(body['unit']), language)}"
+        yield f"{_worst(body, language)} {amount(body['peak'], str(body['unit']), language)}"
     at_peak = body.get("at_peak") or {}
     yield from _drivers({**body, "drivers": at_peak.get("drivers") or body.get("drivers")}, language)
+    yield from _around(body, at_peak, ("最严重时：", "At its worst: "), language)
 
 
 def _said(body: Body) -> Iterable[str]:

@@ -103,12 +103,15 @@ def to_object(alert: Alert, labels: Labels, board_base: str = "", zone: str = "U
 
 
 def _at_peak(alert: Alert) -> dict[str, Any] | None:
-    """What was usual at the peak, and what drove it: the drivers of a dimension sum to peak − expected."""
+    """What was usual at the peak, and what drove it: the drivers of a dimension sum to peak − expected. Also how much
+    customers wrote then, and how many people were at work, where that is known.
+    """
     worst = alert.worst
-    if worst.expected is None:
+    if worst.expected is None and not any(value is not None for value in worst.impact.values()):
         return None
     drivers = [dict(driver) for driver in worst.drivers]
-    return {"expected": _tidy(worst.expected), "drivers": drivers, "keywords": list(worst.keywords)}
+    told = {"expected": _tidy(worst.expected), "drivers": drivers, "keywords": list(worst.keywords)}
+    return {**told, **{name: _tidy(value) for name, value in worst.impact.items()}}
 
 
 def _names(alert: Alert, labels: Labels) -> dict[str, dict[str, dict[str, str]]]:
@@ -260,7 +263,7 @@ def amount(value: float, unit: str, language: str) -> str:
         case "s":
             return span(round(value * 1000), language)
         case "ratio":
-            return f"{value * 100:.1f}%"
+            return f"{value * 100:.1f}".removesuffix(".0") + "%"
         case "per_min":
             return f"{value:.0f} 条/分钟" if zh else f"{value:.0f} per min"
         case "score":
@@ -291,7 +294,9 @@ def headline(body: Mapping[str, Any], language: str) -> str:
     severity, state = str(body["severity"]), str(body["state"])
     mark, known = _SEVERITIES[severity]
     word = next((words[language] for phase, words in _WORDS.items() if phase == state), known[language])
-    text = f"{'✓' if state == 'resolved' else mark} {word} {body['summary'][language]}"
-    reason = _REASONS.get(str(body.get("reason"))) if state == "resolved" else None
     by = body.get("acknowledged_by") if state == "acknowledged" else None
-    return text + (f" ({reason[language]})" if reason else "") + (f" ({by})" if by else "")
+    if by:
+        word = f"{by} {word}：" if language == "zh" else f"{word} by {by}:"
+    text = f"{'✓' if state == 'resolved' else mark} {word} {body['summary'][language]}".replace("： ", "：")
+    reason = _REASONS.get(str(body.get("reason"))) if state == "resolved" else None
+    return text + (f" ({reason[language]})" if reason else "")

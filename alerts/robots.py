@@ -17,7 +17,7 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 import msgspec
 from aiohttp.abc import AbstractResolver
 
-from alerts.letters import Body, Letter, cut, letter, plain
+from alerts.letters import Body, Language, Letter, cut, letter, plain
 from alerts.notifiers import Rejected, Unavailable, language_of
 from alerts.outbox import Row
 from alerts.posting import Http, checked_url, judge_status, read_json
@@ -25,14 +25,14 @@ from config.settings import Channel, SettingsError
 
 PAGERDUTY = "https://events.pagerduty.com/v2/enqueue"
 _ACTIONS = {"firing": "trigger", "acknowledged": "acknowledge", "resolved": "resolve"}
-_DETAILS = ("value", "peak", "expected", "unit", "impact", "since", "keywords")
+_DETAILS = ("value", "peak", "expected", "low", "high", "unit", "impact", "since")
 MOST_TEXT = 1_200
 """Graphemes of a robot's message: WeCom takes 2,048 bytes of text."""
 _TOO_FAST = {"wecom": {45009, 45033, -1}, "dingtalk": {130101, 410100, -1}, "feishu": {9499, 11232, 11233}}
 """Codes that mean: later."""
 
 
-def event(body: Body, routing_key: str) -> dict[str, Any]:
+def event(body: Body, routing_key: str, language: Language = "en") -> dict[str, Any]:
     """The alert as an event of PagerDuty; `dedup_key` ties its states together."""
     action = _ACTIONS[str(body["state"])]
     made: dict[str, Any] = {"routing_key": routing_key, "event_action": action, "dedup_key": str(body["alert"])}
@@ -40,16 +40,14 @@ def event(body: Body, routing_key: str) -> dict[str, Any]:
     return {
         **made,
         "payload": {
-            "summary": cut(plain(str(body["summary"]["en"])), 500),
+            "summary": cut(plain(str(body["summary"][language])), 500),
             "source": plain(f"tidewatch/{body['tenant']}"),
             "severity": str(body["severity"]),
             "timestamp": body["at"],
             "component": plain(str(body["queue"])),
-            "group": plain(str(body["group"])),
+            **({"group": plain(str(body["group"]))} if body.get("group") else {}),
             "class": str(body["rule"]),
-            "custom_details": {
-                name: body.get(name) for name in ("value", "peak", "expected", "unit", "impact", "since")
-            },
+            "custom_details": {"told": list(letter([body], language).lines)} | {n: body.get(n) for n in _DETAILS},
         },
         "links": [{"href": url, "text": name} for name, url in links if isinstance(url, str) and "://" in url],
     }
@@ -65,13 +63,16 @@ class PagerDuty:
             raise SettingsError(f"channels: {channel.name}: secret is missing (allowed: the integration key)")
         self._key = channel.secret.get_secret_value()
         self._url = checked_url(channel) if channel.url else PAGERDUTY
+        self._language = language_of(urlsplit(self._url).fragment, "en")
         self._http = Http(channel.timeout_s, channel.allow_private, resolver)
 
     async def send(self, rows: Sequence[Row]) -> None:
         """One event a row."""
         for row in rows:
-            content = msgspec.json.encode(event(msgspec.json.decode(row.body), self._key))
-            judge_status(await self._http.post(self._url, content, {"Content-Type": "application/json"}))
+            content = msgspec.json.encode(event(msgspec.json.decode(row.body), self._key, self._language))
+            judge_status(
+                await self._http.post(self._url.partition("#")[0], content, {"Content-Type": "application/json"})
+            )
 
     async def close(self) -> None:
         """Close the connections."""

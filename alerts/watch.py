@@ -239,6 +239,8 @@ class Watch:
 
     def _notice(self, notice: Notice, now: int) -> Row:
         told = self._object(notice.alert)
+        if notice.kind != "change":
+            told["notice"] = {"kind": notice.kind, "waited_ms": now - (notice.alert.heard_at or now)}
         if notice.channel in self._policy.charted:
             told["chart"] = self._courses.chart(notice.alert) or self.chart_of(notice.alert)
         return Row(

@@ -153,7 +153,7 @@ class FakeSlack:
         id_ = f"e{self._envelopes}"
         envelope = {"type": "interactive", "envelope_id": id_, "accepts_response_payload": True, "payload": payload}
         await self.sockets[-1].send_json(envelope)
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(60):
             while id_ not in self.acked:
                 await asyncio.sleep(0.01)
 

@@ -64,7 +64,7 @@ def test_one_message_is_edited_in_place_and_its_thread_tells_the_story(tmp_path:
             await there.press(there.pressed(ACK, id_, "U1"))
             await until(lambda: there.top[0]["edits"] == 1)
             (message,) = there.top
-            assert "(lin)" in seen(message).text
+            assert "Acknowledged by lin:" in seen(message).text
             assert shown_buttons(message) == [SILENCE]
             watch.judge(REAL, now_ms() + S, readings([key(backlog=0)]))
             await until(lambda: there.top[0]["edits"] == 2)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from alerts.facts import SOON_S, Siblings, facts_of, feeling_of, impact_of, staffing
+from alerts.facts import SOON_S, Siblings, around, facts_of, feeling_of, impact_of, staffing
 from tests.alerts.build import BACKLOG, key, rules
 
 WORK = {"arrivals_per_min": 6.0, "handle_s": 300.0, "patience_s": 200.0}
@@ -108,3 +108,12 @@ def test_who_is_told_of_bad_feelings_reads_what_is_said_and_who_is_told_of_a_bac
     assert (facts.keywords, facts.samples, facts.low) == (("没到账",), ("三天了还没到账",), -0.2)
     assert facts.impact["sentiment"] == -0.3
     assert facts_of(backlog, heard, 30, Siblings([heard])).samples == ()
+
+
+def test_how_much_is_written_and_how_many_are_at_work_are_told_where_they_are_known() -> None:
+    here = key(volume={"rate_per_min": 9.0, "expected": 4.0})
+    person = {"tenant": "shop", "agent": "a", "queues": ["returns"], "open": 1}
+    unknown = around(here, Siblings([here], [{**person, "status": None}]))
+    assert unknown == {"rate_per_min": 9.0, "usual_per_min": 4.0, "at_work": None}
+    assert around(here, Siblings([here], [{**person, "status": "online"}]))["at_work"] == 1
+    assert around(here, Siblings([here], [{**person, "status": "away"}]))["at_work"] == 0

@@ -102,3 +102,47 @@ def test_a_cut_never_parts_what_is_seen_as_one_sign(text: str, most: int, expect
 def test_a_sign_with_a_thousand_marks_does_not_get_through_whole() -> None:
     assert len(cut(("a" + "\u0301" * 1000) * 50, 200)) <= 8 * 200 + 1
     assert len(cut("🇨" * 50_000, 200)) <= 8 * 200 + 1
+
+
+@pytest.mark.parametrize(
+    ("reason", "zh", "en"),
+    [
+        ("answered 535", "令牌不对", "token or password is wrong, or was withdrawn (it answered 535)"),
+        ("answered {550}", "收件人", "see whom it is from and to (it answered 550)"),
+        ("answered 404", "不存在", "nothing at its address"),
+        ("answered 503", "故障", "broken (it answered 503)"),
+        ("answered 301, a redirect, which is not followed", "不跟随", "which is not followed (it answered 301)"),
+        ("no answer within the time limit", "限时内没有答复", "did not answer within"),
+        ("cannot be reached: ConnectionRefusedError", "连接不上（ConnectionRefusedError）", "it cannot be reached"),
+        ("answered code 93000", "answered code 93000", "answered code 93000"),
+    ],
+)
+def test_why_a_channel_is_dead_is_said_in_words(reason: str, zh: str, en: str) -> None:
+    dead = body(rule="channel-down/mail", reason=reason, unit="ms", impact={})
+    for language, words in (("zh", zh), ("en", en)):
+        told = letter([dead], "zh" if language == "zh" else "en")
+        assert any(words in line for line in told.lines), told.lines
+        assert any(("只靠它" if language == "zh" else "only through it") in line for line in told.lines)
+
+
+def test_who_is_told_again_or_in_somebodys_stead_reads_that_nobody_has_taken_it() -> None:
+    again = body(notice={"kind": "repeat", "waited_ms": 14_400_000})
+    assert letter([again], "en").lines[0] == "Still so: nobody has acknowledged it for 4 h"
+    higher = body(notice={"kind": "escalation", "waited_ms": 600_000})
+    assert letter([higher], "zh").lines[0] == "已升级给你：10分无人确认"
+    assert "acknowledged" not in "\n".join(letter([body()], "en").lines)
+
+
+def test_what_goes_on_there_is_told_where_it_is_known_and_of_what_is_over_as_it_was_at_its_worst() -> None:
+    around = {"rate_per_min": 11.4, "usual_per_min": 12.2, "at_work": 0}
+    told = letter([body(impact=around)], "en")
+    assert "Behind it: 11 messages per min (usually 12), 0 at work" in told.lines
+    over = body(state="resolved", resolved_at="2026-03-02T10:05:00.000Z", impact=around, at_peak={"at_work": 2})
+    assert "最严重时：在岗 2 人" in letter([over], "zh").lines
+    assert not any("Behind" in line for line in letter([body(impact=dict.fromkeys(around))], "en").lines)
+
+
+def test_the_worst_of_what_fires_below_a_bound_is_no_peak() -> None:
+    low = body(metric="service_level", unit="ratio", value=0.5, peak=0.4, low=0.6, high=None)
+    assert "最低：40%" in letter([low], "zh").lines
+    assert "峰值：40" in letter([body(peak=40.0)], "zh").lines

@@ -34,7 +34,8 @@ def test_every_field_of_the_contract_is_there_and_instants_are_rfc_3339_in_utc()
     assert (found["v"], found["state"], found["severity"]) == (1, "firing", "warning")
     assert found["since"] == found["at"] == "2026-03-02T10:00:00.000Z"
     assert (found["value"], found["peak"], found["expected"], found["low"], found["high"]) == (30, 30, None, None, 20)
-    assert set(found["impact"]) == {"backlog", "oldest_ms", "frt_p90_ms", "agents_needed", "drain_s", "drain_plus"}
+    promised = {"backlog", "oldest_ms", "frt_p90_ms", "agents_needed", "drain_s", "drain_plus"}
+    assert set(found["impact"]) == promised | {"rate_per_min", "usual_per_min", "at_work"}
     assert found["summary"] == {
         "zh": "shop · 退货退款：待处理 30（阈值 20）",
         "en": "shop · Returns: Backlog 30 (limit 20)",
