@@ -35,8 +35,6 @@ from tests.kafka.broker import running
 
 GOAL_S = 20.0
 WITHIN_S = 400.0
-AGO_MS = 600_000
-"""How long ago the conversations began: so lately that no tick closes them."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +62,7 @@ class Start:
 
 def made(n: int, directory: Path) -> Iterator[tuple[int, Changed]]:
     """The state's rows."""
-    return seed.rows(n, PARTITIONS, int(time.time() * 1_000) - AGO_MS, directory / "scratch.db")
+    return seed.rows(n, PARTITIONS, int(time.time() * 1_000) - seed.SINCE_MS, directory / "scratch.db")
 
 
 def embedded(n: int) -> Start:

@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 
 from config.settings import TenantSettings
-from streams.events import Event, Record, partition_of
+from streams.events import Event, Record, Tick, partition_of
 from streams.policy import Policy
 from streams.shard import Changed, Shard
 from streams.states import Batch, Files
@@ -17,6 +17,8 @@ TENANT = "shop"
 EACH = 6
 """Messages of a conversation, of a customer and an agent in turn; the last waits for a reply."""
 ORIGINALS = 1_000
+SINCE_MS = 600_000
+"""From when the conversations began to the last tick."""
 AT_ONCE = 20_000
 
 
@@ -43,6 +45,8 @@ def rows(n: int, partitions: int, start: int, scratch: Path) -> Iterator[tuple[i
     files = Files(scratch, durable=False)
     shard = Shard(0, lambda _: Policy(TenantSettings()), files.shelf(0))
     shard.step(0, Record(events=[event for number in range(ORIGINALS) for event in events(number, start)]))
+    shard.told()
+    shard.step(1, Record(tick=Tick(start + SINCE_MS)))  # what was due by then is done
     shard.told()
     made = shard.changes()
     files.close()
