@@ -57,6 +57,9 @@ const place = (c, x) =>
     ? `${c.zh ? "：" : ": "}${label(c, "queue", x.queue)} · ${label(c, "channel", x.channel)} · ${clock(c, Date.parse(x.minute))}`
     : "";
 
+/** The word, in full where there is room for it. */
+const parityWord = (c) => [h("span.full", c.t("parity") + " "), h("span.brief", { "aria-hidden": "true" }, "≡ ")];
+
 /** Whether what is shown and what is stored are the same, as the watch over both last said. */
 function parity(c) {
   const p = c.state.parity;
@@ -72,17 +75,17 @@ function parity(c) {
   const old = p.checked_at && c.today - Date.parse(p.checked_at) > UNCHECKED;
   if (old)
     return h(
-      "span.wide.late",
+      "span.late",
       { key: "parity", title: c.t("parity_old") },
       d.icon("warning"),
-      c.t("parity") + " ",
+      parityWord(c),
       h("b", c.t("ago", dur(c, c.today - Date.parse(p.checked_at)))),
     );
   const when = p.checked_at ? clock(c, Date.parse(p.checked_at), true, c.today) : f.NONE;
   return h(
-    "span.wide.paritied",
+    "span.paritied",
     { key: "parity", title: c.t("parity_at", when) },
-    c.t("parity") + " ",
+    parityWord(c),
     h("b", p.checked_at ? d.icon("ok") : f.NONE, p.checked_at ? h("span.quiet", c.t("parity_at", when)) : null),
   );
 }
@@ -128,7 +131,7 @@ function nav(c, spec) {
 export const tabs = (c) => nav(c, "nav.tabs");
 
 export function top(c, shut) {
-  const scope = [c.many ? c.tenant : null, label(c, "queue", c.ui.queue), label(c, "channel", c.ui.channel)]
+  const scope = [c.many ? c.tenant : null, c.summed?.name ?? label(c, "queue", c.ui.queue), label(c, "channel", c.ui.channel)]
     .filter(Boolean)
     .join(" · ");
   return h(

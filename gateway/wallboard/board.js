@@ -92,7 +92,8 @@ let state = m.nothing(),
   garbled = false,
   broken = false,
   refused = { no: "signin", role: "norole" }[root.dataset.signed] ?? null;
-let heard = null,
+let resized = 0,
+  heard = null,
   elapsedFrom = null,
   wasAt = null,
   tenant = null,
@@ -107,6 +108,7 @@ let heard = null,
 const pending = new Map(),
   sizes = new Map(),
   opened = new Set(),
+  laid = new Set(),
   dimension = new Map(),
   sound = new Sound(),
   started = performance.now(),
@@ -205,7 +207,15 @@ function chosenBoard() {
 /* ── the page ────────────────────────────────────────────────────────────────────────────────────────────────── */
 
 const viewOf = () => ui.view || (matchMedia("(max-width: 37.5em)").matches ? "phone" : "desk");
-const unit = () => parseFloat(getComputedStyle(root).fontSize) / 16;
+/** What a pixel of the design is here; asked of the browser once for a size of the window, a view and a font. */
+let units = { of: "", U: 1 };
+function unit(view) {
+  const of = `${innerWidth}×${innerHeight} ${view} ${ui.size} ${resized}`;
+  if (units.of === of) return units.U;
+  dress(root, { "data-view": view, "data-size": ui.size });
+  units = { of, U: parseFloat(getComputedStyle(root).fontSize) / 16 };
+  return units.U;
+}
 
 function context() {
   const zh = ui.lang === "zh",
@@ -214,8 +224,10 @@ function context() {
     at = state.ready ? m.asOf(state, tenant) : null,
     stale = staleness(),
     now = performance.now(),
-    U = unit();
+    U = unit(view);
   const { board, trouble } = chosenBoard(),
+    rows = tenant === null ? [] : m.ofBoard(m.rowsOf(state, tenant, ui.channel), board),
+    summed = sumFor(board, rows, view),
     server = state.server_time ? Date.parse(state.server_time) + (heard ? now - heard : 0) : null;
   return {
     state,
@@ -233,6 +245,7 @@ function context() {
     strange,
     pending,
     opened,
+    laid,
     dimension,
     selected,
     board,
@@ -246,8 +259,10 @@ function context() {
     waited: now - started,
     now,
     visible,
-    key: tenant === null ? null : m.keyAt(state, tenant, ui.queue, ui.channel),
-    rows: tenant === null ? [] : m.ofBoard(m.rowsOf(state, tenant, ui.channel), board),
+    summed,
+    key: summed ? summed.sum : tenant === null ? null : m.keyAt(state, tenant, ui.queue, ui.channel),
+    rows,
+    queues: summed ? rows.map((k) => k.queue) : ui.queue === "*" ? null : [ui.queue],
     tiles: board?.tiles?.length ? board.tiles : null,
     ribbons: board?.rotate?.ribbons?.length ? board.rotate.ribbons : ["queues", "topics", "agents"],
     stopped: m.alertsOf(state, tenant).some((a) => a.severity === "critical" && a.state === "firing"),
@@ -266,6 +281,11 @@ function context() {
     choose,
     do: actions,
   };
+}
+/** What stands for the queues of a board that shows several: their sum, under the board's name. Null: nothing does. */
+function sumFor(board, rows, view) {
+  if (!m.several(board) || ui.queue !== "*" || (ui.page !== "live" && view !== "tv")) return null;
+  return { rows, sum: m.summed(state, rows, board, limits), name: board.title?.[ui.lang] || board.name };
 }
 const guess = (id, view) =>
   view === "tv"
@@ -313,21 +333,39 @@ function body(c) {
   return { alerts: alertsPage, history: historyPage, behind }[ui.page](c);
 }
 
+/** Attributes that differ: one that is written again, though it is the same, has every node's style worked out anew. */
+function dress(node, attributes) {
+  for (const [name, value] of Object.entries(attributes))
+    if (node.getAttribute(name) !== value) node.setAttribute(name, value);
+}
+
+/** What stands outside the page's own part: its title, the way past the bar. */
+function inscribe(c) {
+  const name = title(c),
+    skip = document.querySelector(".skip");
+  if (document.title !== name) document.title = name;
+  if (skip.textContent !== c.t("skip")) skip.textContent = c.t("skip");
+}
+
 let drawn = 0,
-  timer = null;
+  timer = null,
+  due = 0;
 function draw() {
   drawn = performance.now();
   clearTimeout(timer);
+  cancelAnimationFrame(due);
   timer = null;
   const c = context(),
     was = root.classList.contains("stalled"),
     live = ["live", "alerts"].includes(ui.page) || c.view === "tv";
-  Object.assign(root.dataset, { theme: ui.theme, view: c.view, size: ui.size, page: ui.page });
-  root.lang = c.zh ? "zh-CN" : "en";
+  dress(root, { "data-theme": ui.theme, "data-view": c.view, "data-size": ui.size, "data-page": ui.page });
+  dress(root, { lang: c.zh ? "zh-CN" : "en" });
   root.classList.toggle("stalled", !!c.stale && live);
-  document.title = title(c);
-  document.querySelector(".skip").textContent = c.t("skip");
-  paint(c);
+  inscribe(c);
+  if (!document.hidden) {
+    paint(c);
+    measure();
+  }
   if (was !== !!c.stale && live && state.ready)
     say(
       "polite",
@@ -337,7 +375,6 @@ function draw() {
           : c.t("stopped", f.clock(c.at, c.zone, { seconds: true }))
         : c.t("live_again"),
     );
-  measure();
 }
 
 /** Put the page together; what cannot be drawn says so in place of numbers. */
@@ -368,26 +405,39 @@ function title(c) {
   return `${c.stale ? "▮▮ " : worst ? "▲ " : ""}${c.key ? `${f.count(c.key.backlog)} ${c.t("backlog")} · ` : ""}Tidewatch`;
 }
 
-/** Draw again where a drawing's room is another than it was drawn for. */
-function measure() {
+/** Draw again where a drawing's room is another than it was drawn for. The browser says so once it has laid the page out:
+    nobody asks for sizes right after writing, which would have it laid out twice. */
+const rooms = new ResizeObserver((entries) => {
   let changed = false;
-  for (const node of document.querySelectorAll("[data-measure]")) {
-    const width = node.clientWidth,
-      height = node.clientHeight,
-      known = sizes.get(node.dataset.measure);
-    if (width && (known?.width !== width || (viewOf() === "tv" && known.height !== height))) {
-      sizes.set(node.dataset.measure, { width, height });
-      changed = true;
-    }
+  for (const { target } of entries) {
+    const name = target.dataset.measure,
+      width = target.clientWidth,
+      height = target.clientHeight,
+      known = sizes.get(name);
+    if (!name || !width || (known?.width === width && (viewOf() !== "tv" || known.height === height))) continue;
+    sizes.set(name, { width, height });
+    changed = true;
   }
   if (changed) requestAnimationFrame(draw);
+});
+const watching = new Set();
+function measure() {
+  for (const node of watching) if (!node.isConnected) rooms.unobserve(node), watching.delete(node);
+  for (const node of document.querySelectorAll("[data-measure]"))
+    if (!watching.has(node)) rooms.observe(node), watching.add(node);
 }
 
-/** Draw soon: at most four times a second, on a TV once. */
+/** Draw soon: at most four times a second, on a TV once; with the browser's own next frame, where anybody sees it. */
 function soon() {
   const pace = viewOf() === "tv" ? 1000 : 250,
     wait = drawn + pace - performance.now();
-  timer ??= setTimeout(draw, Math.max(0, wait));
+  timer ??= setTimeout(
+    () => {
+      if (document.hidden) draw();
+      else due = requestAnimationFrame(draw);
+    },
+    Math.max(0, wait),
+  );
 }
 
 /* ── what a reader can do ────────────────────────────────────────────────────────────────────────────────────── */
@@ -445,6 +495,13 @@ const actions = {
     if (selected === id) return;
     selected = id;
     soon();
+  },
+  /** A list was opened or shut; nothing is made of one that is shut. */
+  lay(name, open) {
+    if (open === laid.has(name)) return;
+    if (open) laid.add(name);
+    else laid.delete(name);
+    draw();
   },
   unfold(id) {
     if (!opened.delete(id)) opened.add(id);
@@ -565,7 +622,11 @@ setInterval(() => {
   turned = performance.now();
   turn += 1;
 }, 500);
-addEventListener("resize", draw);
+addEventListener("visibilitychange", draw);
+addEventListener("resize", () => {
+  resized += 1;
+  draw();
+});
 addEventListener(
   "scroll",
   () => {

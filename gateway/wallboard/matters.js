@@ -52,9 +52,11 @@ export function addUp(parts) {
   return { parts: down, total };
 }
 
-/** The queue whose tide is worth drawing: the one chosen, else the worst volume alert's, else all. */
-export function tideKey(state, tenant, queue, channel) {
+/** The queue whose tide is worth drawing: the one chosen, else the worst volume alert's, else all; of a board that shows
+    `several` queues, given with their `sum`, one of them, else that. */
+export function tideKey(state, tenant, queue, channel, several = null) {
   if (queue !== "*") return keyAt(state, tenant, queue, channel);
+  if (several) return several.rows.find((k) => k.volume?.surge) ?? several.sum;
   const alert = alertsOf(state, tenant).find(
     (a) => a.state !== "resolved" && volumeKind(a) && keyAt(state, tenant, a.queue, channel),
   );
@@ -68,9 +70,11 @@ export function tideKey(state, tenant, queue, channel) {
   return (alert && keyAt(state, tenant, alert.queue, channel)) ?? surging ?? keyAt(state, tenant, "*", channel);
 }
 
-/** Agents of a tenant, of one queue or all; free slots, and of how many nobody knows. */
-export function staff(state, tenant, queue) {
-  const agents = state.agents.filter((a) => a.tenant === tenant && (queue === "*" || (a.queues ?? []).includes(queue)));
+/** Agents of a tenant, of some queues or all (null); free slots, and of how many nobody knows. */
+export function staff(state, tenant, queues) {
+  const agents = state.agents.filter(
+    (a) => a.tenant === tenant && (queues === null || (a.queues ?? []).some((x) => queues.includes(x))),
+  );
   const online = agents.filter((a) => a.status === "online"),
     sum = (list, f) => list.reduce((total, a) => total + f(a), 0);
   const unknown = online.filter((a) => a.capacity === null || a.capacity === undefined);

@@ -1,6 +1,7 @@
 // What the page knows: frames merged into one state, and what follows from it. Nothing here touches the page or a clock.
 
 import { fits, whole } from "./patterns.js";
+import { sumOf } from "./sums.js";
 
 export * from "./levels.js";
 export * from "./matters.js";
@@ -97,8 +98,15 @@ export const relimited = (state, limits) => ({
   keys: new Map([...state.keys].map(([id, key]) => [id, limited(key, limits)])),
 });
 
-/** Whether a board shows some queues of all: its rows are those, its figures still the sum over all. */
+/** Whether a board shows some queues of all: its rows are those, its figures what follows from their sums. */
 export const several = (board) => !!board?.queues?.length && !board.queues.includes("*");
+
+/** The figures of the rows of a board, as one key with the board's own limits. */
+export const summed = (state, rows, board, limits) =>
+  once(state, JSON.stringify(["sum", board.name, rows.map((k) => k.id)]), () => {
+    const key = sumOf(rows, JSON.stringify(["sum", board.name]));
+    return key && limited(key, limits);
+  });
 
 /** The rows that a board shows. */
 export const ofBoard = (rows, board) => (board ? rows.filter((k) => fits(board.queues, k.queue)) : rows);

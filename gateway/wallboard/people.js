@@ -59,7 +59,7 @@ export function topicsPanel(c) {
 }
 
 export function agentsPanel(c) {
-  const st = m.staff(c.state, c.tenant, c.ui.queue);
+  const st = m.staff(c.state, c.tenant, c.queues);
   return h(
     "section.panel.agentsp",
     h(
@@ -89,33 +89,33 @@ export function agentsPanel(c) {
   );
 }
 
-const MOST = 168;
+const MOST = 168,
+  BY_NAME = "by name";
 
-/** Agents by name, the fullest first: what each holds, which opens those conversations. */
+/** Agents by name, the fullest first: what each holds, which opens those conversations. Made only while it is open. */
 function byName(c, agents) {
   const held = [...agents].sort((a, b) => b.open - a.open || (a.agent < b.agent ? -1 : 1)).slice(0, MOST);
   return h(
     "details.byname",
-    { key: "byname" },
+    { key: "byname", ontoggle: (event) => c.do.lay(BY_NAME, event.target.open) },
     h("summary", c.t("by_name")),
-    h(
-      "ul",
-      held.map((a) => {
-        const of = `${f.count(a.open)}/${f.count(a.capacity)}`;
-        return h(
-          "li",
-          { key: a.agent },
-          h("span.tname", { title: a.agent }, label(c, "agent", a.agent)),
-          h("span.sub", c.t(a.status)),
-          number(
-            c,
-            { of: "open", at: "*", agent: a.agent },
-            ".tnum",
-            { "aria-label": `${label(c, "agent", a.agent)} ${of}` },
-            of,
-          ),
-        );
-      }),
+    c.laid.has(BY_NAME) ? h("ul", held.map((a) => agent(c, a))) : null,
+  );
+}
+
+function agent(c, a) {
+  const of = `${f.count(a.open)}/${f.count(a.capacity)}`;
+  return h(
+    "li",
+    { key: a.agent },
+    h("span.tname", { title: a.agent }, label(c, "agent", a.agent)),
+    h("span.sub", c.t(a.status)),
+    number(
+      c,
+      { of: "open", at: "*", agent: a.agent },
+      ".tnum",
+      { "aria-label": `${label(c, "agent", a.agent)} ${of}` },
+      of,
     ),
   );
 }
@@ -139,7 +139,7 @@ export function ribbon(c, page) {
         ),
     );
   if (page === "agents") {
-    const st = m.staff(c.state, c.tenant, c.ui.queue);
+    const st = m.staff(c.state, c.tenant, c.queues);
     return h(
       "div.ribbon",
       { key: "agents" },

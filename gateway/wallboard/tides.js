@@ -8,9 +8,9 @@ import { LEVEL, aging, clock, crossed, dur, given, label, number, tone, volumeMa
 import { value } from "./tiles.js";
 
 export function tidePanel(c, o) {
-  const key = m.tideKey(c.state, c.tenant, c.ui.queue, c.ui.channel),
+  const key = m.tideKey(c.state, c.tenant, c.ui.queue, c.ui.channel, c.summed),
     v = key?.volume ?? {},
-    name = label(c, "queue", key?.queue ?? c.ui.queue),
+    name = c.summed && key === c.summed.sum ? c.summed.name : label(c, "queue", key?.queue ?? c.ui.queue),
     data = m.flowing(m.panes(key, c.at, o.minutes), key, c.at),
     size = c.size("tide");
   const odd = v.surge || v.lull,

@@ -148,7 +148,7 @@ function oldest(c, key, g) {
 
 function worstWaiter(c) {
   const most = c.key?.oldest_ms;
-  return given(most) ? (m.rowsOf(c.state, c.tenant, c.ui.channel).find((k) => k.oldest_ms === most) ?? null) : null;
+  return given(most) ? (c.rows.find((k) => k.oldest_ms === most) ?? null) : null;
 }
 
 function firstReply(c, key, g, none) {
@@ -157,6 +157,7 @@ function firstReply(c, key, g, none) {
     T = target(c, key),
     plain = w ? `${c.t("plain")} ${dur(c, w.frt_p90_ms)}` : null;
   const median = w ? (w.frt_p50_km_censored ? c.t("over", dur(c, w.frt_p50_km_ms)) : dur(c, w.frt_p50_km_ms)) : null;
+  if (c.summed) return answeredOnly(c, w, plain);
   const subs =
     !w || !w.frt_km_n
       ? [none, n(c, 0)]
@@ -176,6 +177,16 @@ function firstReply(c, key, g, none) {
     hint: w?.frt_km_n ? [`${c.t("p50")} ${median} · ${c.t("target")} ${T}`, c.t("km_why")] : [],
   });
 }
+
+/** Of several queues: with those still waiting it can be had of each, or of all, but not from parts. */
+const answeredOnly = (c, w, plain) =>
+  tile(c, {
+    key: "frt",
+    label: c.t("frt90"),
+    pieces: null,
+    subs: w ? [plain, n(c, w.frt_n)] : [c.t("no_data")],
+    hint: [c.t("km_parts")],
+  });
 
 function serviceLevel(c, key, g, none) {
   const w = g.window,
@@ -277,7 +288,7 @@ function sentiment(c, key) {
 }
 
 function slots(c, key) {
-  const st = m.staff(c.state, c.tenant, c.ui.queue),
+  const st = m.staff(c.state, c.tenant, c.queues),
     starved = st.free === 0 && (key?.unassigned ?? 0) > 0,
     tv = c.view === "tv";
   const who = [

@@ -15,7 +15,8 @@ import { WINDOWS } from "./address.js";
 
 export const HUGE = 60;
 const FEW = 12,
-  ROW = 44;
+  ROW = 44,
+  SPARE = 4; // rows beyond either edge of the window
 
 /** A choice out of a list, as a field of the browser's own. */
 export function select(c, id, word, all, now = c.ui[id]) {
@@ -35,10 +36,10 @@ export function select(c, id, word, all, now = c.ui[id]) {
 
 /** Which queues there are to choose from. */
 export function queueSelect(c, rows) {
-  const names = JSON.stringify([c.lang, c.ui.queue, rows.map((k) => k.queue), c.state.labels?.queue]);
+  const names = JSON.stringify([c.lang, c.ui.queue, c.summed?.name, rows.map((k) => k.queue), c.state.labels?.queue]);
   return c.kept("queues", names, () =>
     select(c, "queue", c.t("queue"), [
-      ["*", c.t("all_queues")],
+      ["*", c.summed?.name ?? c.t("all_queues")],
       ...m.byName(rows, (k) => label(c, "queue", k.queue)).map((k) => [k.queue, label(c, "queue", k.queue)]),
     ]),
   );
@@ -84,7 +85,9 @@ function filters(c, rows) {
       WINDOWS.map((x) => [x, c.t(x)]),
     ),
     unknown,
-    m.several(c.board) && c.ui.queue === "*" ? h("span.sub", { key: "all" }, c.t("figures_all")) : null,
+    c.summed
+      ? h("span.sub", { key: "of" }, c.t("figures_of", c.rows.map((k) => label(c, "queue", k.queue)).join(" · ")))
+      : null,
     h("span.gap"),
     h("span.sub.wide", c.t("zone", c.zone, formula)),
   );
@@ -97,9 +100,10 @@ function slice(c, rows, ids) {
     all = ids.length;
   if (rows.length <= HUGE) return { from: 0, to: all, first: 1, last: all, total: all, high };
   const above = box ? Math.max(0, Math.floor(-box.top / high)) : 0,
-    from = Math.max(0, Math.min(all - 1, above - 4));
-  const to = Math.min(all, from + Math.ceil(innerHeight / high) + 8),
-    last = Math.min(all, Math.floor((innerHeight - (box?.top ?? innerHeight / 2)) / high));
+    below = Math.ceil((innerHeight - (box?.top ?? innerHeight / 2)) / high),
+    from = Math.max(0, Math.min(all - 1, above - SPARE));
+  const to = Math.min(all, Math.max(from, below) + SPARE),
+    last = Math.min(all, below - 1);
   return { from, to, first: above + 1, last: Math.max(above + 1, last), total: all, high };
 }
 
@@ -145,7 +149,7 @@ export function desk(c) {
     "main.desk",
     { id: "main", key: "desk" },
     filters(c, rows),
-    h("div.kpis", figures(c, k)),
+    h("div.kpis" + among(figures(c, k)), figures(c, k)),
     h(
       "div.cols",
       { key: "cols" },
@@ -169,6 +173,9 @@ export function desk(c) {
 /** The tiles of the board chosen, else the six of the desk. */
 const figures = (c, k) =>
   (c.tiles ?? ["backlog", "oldest", "frt", "sl", "abandon", "csat"]).map((x) => k[x]).filter(Boolean);
+
+/** Fewer than six share the whole width. */
+const among = (list) => (list.length < 6 ? ".k" + list.length : "");
 
 /** The figures of the wall: those of the board, but for the two that stand there large anyhow. */
 function wall(c) {

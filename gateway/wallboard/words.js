@@ -344,7 +344,11 @@ const W = {
   ],
   path: ["路径", "Path"],
   receipt: ["凭据", "Receipt"],
-  figures_all: ["数字为全部队列，表格为本看板的队列", "Figures: all queues; table: this board's"],
+  figures_of: [(names) => `数字为以下队列合计：${names}`, (names) => `Figures: the sum of ${names}`],
+  km_parts: [
+    "把仍在等待的计算在内的 P90 不能由各队列合成：请看表中各队列。",
+    "With those still waiting counted in, P90 cannot be put together from parts: the table has it for each queue.",
+  ],
   by_name: ["逐人查看", "By name"],
   hours_of: [(day, hour) => `${day} ${hour} 时：逐日`, (day, hour) => `${day} ${hour}:00, each day`],
   behind: ["这个数字背后的会话", "Behind this number"],

@@ -93,7 +93,7 @@ class Theatre:
 
     def opened(self) -> None:
         """Returns when the stage is up."""
-        assert self._open.wait(20)
+        assert self._open.wait(60)
 
     def close(self) -> None:
         """End it."""
@@ -110,6 +110,14 @@ class Theatre:
         self._loop.call_soon_threadsafe(self._next.set)
         while self._shown < self._wanted:
             time.sleep(0.01)
+
+    def ordered(self) -> dict[str, object]:
+        """The one order that a reader has given, once it is here; the page shows it before."""
+        end = time.monotonic() + 60
+        while not self.stage.orders and time.monotonic() < end:
+            time.sleep(0.02)
+        (order,) = self.stage.orders
+        return order
 
     def drop(self) -> None:
         """Cut every viewer's connection."""
@@ -161,7 +169,7 @@ class Page:
         run = self.driver.execute_async_script if later else self.driver.execute_script
         return run(script, *values)
 
-    def wait(self, script: str, *values: Any, within_s: float = 10) -> Any:
+    def wait(self, script: str, *values: Any, within_s: float = 60) -> Any:
         """Wait until a script says something true; returns it."""
         end = time.monotonic() + within_s
         while time.monotonic() < end:

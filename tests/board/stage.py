@@ -69,7 +69,7 @@ async def running_redis(folder: Path) -> AsyncIterator[str]:
         await child.wait()
 
 
-async def until(true: Callable[[], bool], within_s: float = 10.0) -> None:
+async def until(true: Callable[[], bool], within_s: float = 60.0) -> None:
     """Wait until `true()` holds. Raises: TimeoutError."""
     async with asyncio.timeout(within_s):
         while not true():

@@ -85,12 +85,12 @@ def test_the_numbers_on_the_page_are_those_of_the_feed_and_of_clickhouse(board: 
 def test_a_number_is_followed_to_a_receipt_that_agrees(board: Page) -> None:
     board.do("document.querySelector('[data-of=sl] a').focus()")
     board.press(ENTER)
-    board.wait("return document.querySelectorAll('[data-item]').length === 3", within_s=30)
+    board.wait("return document.querySelectorAll('[data-item]').length === 3")
     assert "33.3%" in board.text("main")
-    board.wait("return document.querySelector('.receipt .rcheck')?.innerText.includes('difference 0')", within_s=30)
+    board.wait("return document.querySelector('.receipt .rcheck')?.innerText.includes('difference 0')")
     board.do("document.querySelector('[data-item=slow]').click()")
-    board.wait("return document.querySelectorAll('.talk ol li').length === 5", within_s=30)
-    board.wait("return document.querySelector('.rcheck')?.innerText.includes('300,000 ms')", within_s=30)
+    board.wait("return document.querySelectorAll('.talk ol li').length === 5")
+    board.wait("return document.querySelector('.rcheck')?.innerText.includes('300,000 ms')")
     assert "both agree" in board.text(".receipt")
     assert "<img src=x onerror=alert(1)> where is it?" in board.text(".talk")
     assert board.do("return document.querySelectorAll('#app img').length") == 0
@@ -105,7 +105,7 @@ def test_a_number_is_followed_to_a_receipt_that_agrees(board: Page) -> None:
 def test_the_other_pages_have_answers_too(board: Page, page: str) -> None:
     board.do("[...document.querySelectorAll('.nav a')].find((a) => a.href.includes(arguments[0])).click()", page)
     board.wait("return location.search.includes(arguments[0])", f"page={page}")
-    board.wait("return !document.querySelector('main [role=status]')", within_s=30)
+    board.wait("return !document.querySelector('main [role=status]')")
     board.settle()
     assert board.do("return document.querySelectorAll('.failure').length") == 0, board.text(".failure")
     assert board.complaints() == []
