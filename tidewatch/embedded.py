@@ -273,6 +273,8 @@ class Stack:
         if role == "sink":
             self._stored = flow.inserted(self.directory.path)
         doors = {f"TIDEWATCH_{door.upper()}__PORT": str(self._port(door)) for door in DOORS}
+        if not self._settings.board_base and self._port("gateway"):
+            doors["TIDEWATCH_BOARD_BASE"] = self._url()
         await self._spawn(role, self._command(role, self._config), self._env | doors)
 
     async def _spawn(self, name: str, command: list[str], env: Mapping[str, str], given: bytes = b"") -> Child:
@@ -362,7 +364,7 @@ class Stack:
     def _write_access(self) -> None:
         from tidewatch.access import make_access
 
-        url = f"http://{_in_url(self._host('gateway'))}:{self._port('gateway')}"
+        url = self._url()
         clickhouse = f"http://{servers.LOOPBACK}:{self._port('clickhouse')}"
         self.access = make_access(url, clickhouse, self._secret, BI, self._bi_password)
         write_private(self.directory.path / "access.json", json.dumps(self.access, indent=2) + "\n")
@@ -392,6 +394,10 @@ class Stack:
             return int((self.directory.path / "ports" / door).read_text())
         except (OSError, ValueError):
             return 0
+
+    def _url(self) -> str:
+        """The gateway's own address."""
+        return f"http://{_in_url(self._host('gateway'))}:{self._port('gateway')}"
 
     def _host(self, door: str) -> str:
         host = self._settings.gateway.host if door == "gateway" else servers.LOOPBACK

@@ -20,6 +20,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from tidewatch import embedded
 from tidewatch.directory import CannotStart, Directory, write_private
 from tidewatch.embedded import ROLES, Stack
+from tidewatch.servers import free_port
 
 TRIVIAL = Path(__file__).with_name("trivial_role.py")
 pytestmark = pytest.mark.slow
@@ -317,6 +318,16 @@ def test_a_newer_directory_is_refused(tmp_path: Path) -> None:
     assert "was written by a newer Tidewatch (layout 2, this one knows 1): update" in refused(tmp_path, port=0)
     (tmp_path / "version").write_text("junk")
     assert "version is damaged" in refused(tmp_path, port=0)
+
+
+def test_links_in_alerts_begin_with_the_gateways_own_address(tmp_path: Path) -> None:
+    async def story() -> None:
+        port, environ = free_port(), dict(os.environ) | {"TIDEWATCH_CLICKHOUSE__PORT": "0"}
+        async with Stack(tmp_path / "data", port=port, environ=environ, command=trivial) as stack:
+            given = Path(f"/proc/{stack.pid('notifier')}/environ").read_text().split("\0")
+        assert f"TIDEWATCH_BOARD_BASE=http://127.0.0.1:{port}" in given
+
+    run(story())
 
 
 def test_another_partition_count_is_refused(tmp_path: Path) -> None:
