@@ -13,7 +13,7 @@ from alerts.alertmanager import Alertmanager
 from alerts.callbacks import Answering
 from alerts.heartbeat import Heart
 from alerts.mail import Mail
-from alerts.notifiers import Console, Notes, Notifier, Producer, Topic
+from alerts.notifiers import Console, Notes, Notifier, Producer, Scribbled, Topic
 from alerts.outbox import DEEDS, TOPIC, TOPICS, Store
 from alerts.pace import Pace
 from alerts.policy import CONSOLE
@@ -97,6 +97,17 @@ def set_up(
     watch.on_written = tell.poke
     heart = Heart(settings.heartbeat, lambda: watch.judged) if settings.heartbeat.url else None
     return Desk(watch, tell, heart, RulesFile(settings, watch), Answering(settings, watch, store))
+
+
+def check(settings: Settings) -> None:
+    """Whether what is judged and told by these settings can be set up.
+
+    Raises:
+        SettingsError, RulesError: it cannot.
+    """
+    doors(settings.channels, Scribbled())
+    rules.load(settings.rules)
+    policy.load(settings.rules, settings.channels, settings.routes)
 
 
 def zones(settings: Settings) -> Callable[[str], str]:

@@ -64,6 +64,24 @@ class Notes(Protocol):
         """Note it; None: forget it."""
 
 
+class Scribbled:
+    """Notes that end with the process: for a trial, or a look at whether a door can be made."""
+
+    def __init__(self) -> None:
+        self._notes: dict[tuple[str, str], str] = {}
+
+    def note(self, channel: str, key: str) -> str | None:
+        """What was noted."""
+        return self._notes.get((channel, key))
+
+    def take_note(self, channel: str, key: str, value: str | None) -> None:
+        """Note it; None: forget it."""
+        if value is None:
+            self._notes.pop((channel, key), None)
+        else:
+            self._notes[channel, key] = value
+
+
 def language_of(fragment: str, default: Literal["zh", "en"]) -> Literal["zh", "en"]:
     """The language that a URL's fragment names (`#lang=en`); a fragment is never sent."""
     return "en" if fragment == "lang=en" else "zh" if fragment == "lang=zh" else default

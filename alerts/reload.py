@@ -1,18 +1,21 @@
-"""Rules exchanged without a restart: the file is looked at each second, and at once on SIGHUP.
+"""Rules, channels and routes exchanged without a restart: their files are looked at each second, the rules also at
+once on SIGHUP.
 
-A file with a mistake changes nothing: the rules before it stay in force, the log and an alert say so, and `tidewatch
+A file with a mistake changes nothing: what was before stays in force, the log and an alert say so, and `tidewatch
 doctor` names the line. What fires goes on firing.
 """
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import structlog
 
 from alerts import policy, rules
 from alerts.watch import Watch
-from config.settings import Settings
+from config.settings import Settings, SettingsError
 
 log = structlog.get_logger()
 
@@ -45,6 +48,50 @@ class RulesFile:
         self._watch.reload(ruleset, told)
         self._watch.refuse(None)
         log.info("rules_reloaded", rules=len(ruleset.rules))
+
+
+TAKEN = ("channels", "routes", "heartbeat", "callbacks", "rules")
+"""What of the settings may change while the notifier runs. All else is read at the start only."""
+
+
+class Changed(Exception):  # no error: the notifier begins anew with what changed
+    """The settings have changed, and are right."""
+
+
+class SettingsFile:
+    """The settings in force, and the file they came from (`TIDEWATCH_CONFIG`), where they came from one."""
+
+    def __init__(self, settings: Settings, check: Callable[[Settings], object], read: Callable[[], Settings]) -> None:
+        """`check` raises what `read` may raise, or a RulesError, where settings cannot be worked with."""
+        named = os.environ.get("TIDEWATCH_CONFIG")
+        self.now, self._check, self._read = settings, check, read
+        self._path = Path(named) if named else None
+        self._stamp = _stamp(self._path)
+        self.mistake: str | None = None
+        """Why the file, as it is now, was refused."""
+
+    def look(self) -> None:
+        """Read the file if it has changed.
+
+        Raises:
+            Changed: `now` is other than it was.
+        """
+        stamp = _stamp(self._path)
+        if stamp == self._stamp:
+            return
+        self._stamp = stamp
+        try:
+            found = self._read()
+            new = self.now.model_copy(update={name: getattr(found, name) for name in TAKEN})
+            self._check(new)
+        except (SettingsError, rules.RulesError, OSError) as error:
+            self.mistake = f"cannot be read: {type(error).__name__}" if isinstance(error, OSError) else str(error)
+            log.error("settings_refused", mistake=self.mistake, mend="the channels and routes before it stay in force")
+            return
+        self.mistake = None
+        if new != self.now:
+            self.now = new
+            raise Changed
 
 
 def _stamp(path: Path | None) -> Stamp | None:

@@ -197,8 +197,8 @@ def _about_us(alert: Alert, language: str) -> str | None:
         return f"通知渠道 {name} 无法送达" if zh else f"Channel {name} cannot be reached"
     if rule == RULES_REFUSED:
         if over:
-            return "告警规则文件已更正并生效" if zh else "The file of alert rules is right again, and in force"
-        return "告警规则文件有误，沿用旧规则" if zh else "The file of alert rules has a mistake; the old rules stay"
+            return "告警设置已更正并生效" if zh else "The settings of alerts are right again, and in force"
+        return "告警设置有误，沿用旧的" if zh else "The settings of alerts have a mistake; the old ones stay"
     if rule == CATCHING_UP:
         if over:
             return "数据已追平" if zh else "Caught up"
@@ -213,8 +213,8 @@ _ADVICE: Mapping[str, Mapping[str, str]] = {
         "en": "Nothing to do: new alerts wait until it has caught up; then only what still holds is told.",
     },
     RULES_REFUSED: {
-        "zh": "用 tidewatch rules check 查看错误并改正，无需重启。",
-        "en": "See the mistake with tidewatch rules check and correct it; no restart is needed.",
+        "zh": "用 tidewatch rules check（规则）或 tidewatch doctor（渠道）查看错误并改正，无需重启。",
+        "en": "See it with tidewatch rules check (of channels: tidewatch doctor) and correct it; no restart is needed.",
     },
 }
 

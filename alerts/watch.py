@@ -59,6 +59,7 @@ class Watch:
         """How many messages came lately where an alert is: for the letters about surges, and those of whose own
         number too little is known."""
         self._courses = Courses()
+        self._mistakes: dict[str, str | None] = {}
         self._old = 0
 
     def thresholds(self, tenant: str, queue: str, channel: str) -> dict[str, dict[str, float | int | None]]:
@@ -73,9 +74,11 @@ class Watch:
         """Judge and tell by other rules from the next tick on. What fires goes on while its rule is there."""
         self._rules, self._policy = rules, replace(policy, events=self._policy.events)
 
-    def refuse(self, mistake: str | None) -> None:
-        """The file of rules has a mistake, and those before it stay in force; None: it is right."""
-        state, changes = rules_refused(self._state, mistake, self._now())
+    def refuse(self, mistake: str | None, of: str = "rules") -> None:
+        """A file (`of`: rules, or settings) has a mistake, and what was before stays in force; None: it is right."""
+        self._mistakes[of] = mistake
+        found = "; ".join(mistake for mistake in self._mistakes.values() if mistake) or None
+        state, changes = rules_refused(self._state, found, self._now())
         if changes:
             self._settle(state, changes)
 

@@ -20,13 +20,14 @@ from aiokafka import AIOKafkaProducer
 from redis.exceptions import RedisError
 
 from alerts.notices import Maintenance
-from alerts.notifier import Desk, at_work, set_up
+from alerts.notifier import Desk, at_work, check, set_up
 from alerts.outbox import Store
 from alerts.pace import Shared as Pace
 from alerts.readings import EVERYWHERE, Readings, TenantReading
+from alerts.reload import Changed, SettingsFile
 from alerts.state import Alert
 from config.calendar_events import Planned, file_of
-from config.settings import Settings
+from config.settings import Settings, load
 from gateway.questions import Questions
 from sinks.redis import Show
 from streams.align import Aligner, Cut
@@ -244,15 +245,19 @@ async def run(settings: Settings) -> None:
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
     loop.add_signal_handler(signal.SIGHUP, again.set)
+    source = SettingsFile(settings, check, load)
     while not stop.is_set():
         try:
-            await _life(settings, stop, again)
+            await _life(source, stop, again)
         except* Lost as lost:
             log.warning("notifier_leads_no_more", reason=str(lost.exceptions[0]))
+        except* Changed:
+            log.info("settings_reloaded", channels=len(source.now.channels), routes=len(source.now.routes))
 
 
-async def _life(settings: Settings, stop: asyncio.Event, again: asyncio.Event) -> None:
-    """Stand by, then lead, until told to stop or until another leads."""
+async def _life(source: SettingsFile, stop: asyncio.Event, again: asyncio.Event) -> None:
+    """Stand by, then lead, until told to stop, until another leads, or until the settings change."""
+    settings = source.now
     home = home_of(settings)
     policy_of = Policies(settings)
     reader = Reader(settings.kafka.partitions, policy_of)
@@ -261,14 +266,15 @@ async def _life(settings: Settings, stop: asyncio.Event, again: asyncio.Event) -
             ending = tasks.create_task(stop.wait(), name="stop")
             reading = tasks.create_task(reader.run(settings.kafka.bootstrap, settings.kafka.partitions), name="read")
             following = tasks.create_task(_follow(home, reader), name="follow")
+            looking = tasks.create_task(_look(source), name="look at the settings")
             leading = tasks.create_task(home.lead(), name="lead")
             await asyncio.wait({ending, leading}, return_when=asyncio.FIRST_COMPLETED)
             following.cancel()
             if not ending.done():
-                work = tasks.create_task(_lead(settings, home, leading.result(), reader, policy_of, again), name="work")
+                work = tasks.create_task(_lead(source, home, leading.result(), reader, policy_of, again), name="work")
                 await asyncio.wait({ending, work}, return_when=asyncio.FIRST_COMPLETED)
                 work.cancel()
-            for task in (reading, leading):
+            for task in (reading, leading, looking):
                 task.cancel()
     finally:
         await home.close()
@@ -280,10 +286,22 @@ async def _follow(home: Home, reader: Reader) -> None:
         reader.judged_elsewhere(home.judged())
 
 
+async def _look(source: SettingsFile) -> None:
+    """Look at the settings' file for ever.
+
+    Raises:
+        Changed: they are other ones now.
+    """
+    while True:
+        await asyncio.sleep(FOLLOW_S)
+        source.look()
+
+
 async def _lead(
-    settings: Settings, home: Home, store: Store, reader: Reader, policy_of: Policies, again: asyncio.Event
+    source: SettingsFile, home: Home, store: Store, reader: Reader, policy_of: Policies, again: asyncio.Event
 ) -> None:
     """Judge, tell, show and obey, for ever."""
+    settings = source.now
     url = settings.redis.url.get_secret_value()
     producer = AIOKafkaProducer(bootstrap_servers=settings.kafka.bootstrap, acks="all")
     pace = Pace(url)
@@ -303,7 +321,7 @@ async def _lead(
                 tasks.create_task(_compared(parity, questions, reader), name="compare")
                 tasks.create_task(_obey(url, desk, store), name="obey")
                 tasks.create_task(_reread(desk, again), name="reread")
-                tasks.create_task(_planned(plan, desk), name="events")
+                tasks.create_task(_planned(plan, desk, source), name="events")
                 log.info("notifier_ready")
         finally:
             await show.close()
@@ -321,9 +339,10 @@ async def _reread(desk: Desk, again: asyncio.Event) -> None:
             desk.rules.look(again=True)
 
 
-async def _planned(plan: Plan, desk: Desk) -> None:
-    """Have the planned events known to the rules that are quiet in them."""
+async def _planned(plan: Plan, desk: Desk, source: SettingsFile) -> None:
+    """Have the planned events known to the rules that are quiet in them, and told where the settings' file is wrong."""
     while True:
+        desk.watch.refuse(source.mistake, "settings")
         desk.watch.plan_events([quiet_in(event) for event in plan.events()])
         await asyncio.sleep(FOLLOW_S)
 

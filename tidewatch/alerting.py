@@ -208,9 +208,10 @@ def try_(
 
     from alerts.commands import alert_test
     from alerts.notifier import doors
+    from alerts.notifiers import Scribbled
     from config.settings import load
 
-    found = doors(load(config).channels, _Notes())
+    found = doors(load(config).channels, Scribbled())
     unknown = [name for name in channel if name not in found]
     if unknown:
         raise typer.BadParameter(f"--channel: there is no channel {unknown[0]!r} (allowed: {', '.join(sorted(found))})")
@@ -221,22 +222,6 @@ def try_(
     failed = [name for name, result in told.items() if result != "sent"]
     if failed:
         raise Failed(f"not sent: {', '.join(failed)}")
-
-
-class _Notes:
-    """What a door remembers between the test's two sendings."""
-
-    def __init__(self) -> None:
-        self._notes: dict[tuple[str, str], str] = {}
-
-    def note(self, channel: str, key: str) -> str | None:
-        return self._notes.get((channel, key))
-
-    def take_note(self, channel: str, key: str, value: str | None) -> None:
-        if value is None:
-            self._notes.pop((channel, key), None)
-        else:
-            self._notes[channel, key] = value
 
 
 # The live feed

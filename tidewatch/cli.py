@@ -181,6 +181,8 @@ def notifier(config: Config = None) -> None:
 def _role(name: str, config: Path | None, module: str) -> None:
     """One role of production, until TERM. A bug ends it, loudly, for its supervisor to start it again."""
     settings = load(config)
+    if config is not None:
+        os.environ["TIDEWATCH_CONFIG"] = str(config)  # for the role that reads it again
     crash.arm()
     configure(name, settings.log_level)
     os.umask(0o077)

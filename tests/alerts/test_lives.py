@@ -137,7 +137,7 @@ def test_a_refused_file_of_rules_is_one_alert_until_it_is_right() -> None:
     assert rules_refused(state, "r.yaml:4: another", T0 + S) == (state, [])
     found = to_object(told.alert, Labels())
     assert (found["reason"], found["summary"]["en"]) == (
-        "r.yaml:3: fire: is missing", "The file of alert rules has a mistake; the old rules stay",
+        "r.yaml:3: fire: is missing", "The settings of alerts have a mistake; the old ones stay",
     )  # fmt: skip
     state, (over,) = rules_refused(state, None, T0 + M)
     assert over.alert.state is RESOLVED

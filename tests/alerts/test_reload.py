@@ -7,13 +7,15 @@ from pathlib import Path
 import pytest
 
 from alerts.notices import Policy
+from alerts.notifier import check
 from alerts.outbox import Store, refused_rules
 from alerts.policy import load as policy_of
-from alerts.reload import RulesFile
+from alerts.reload import Changed, RulesFile, SettingsFile
 from alerts.rules import load
 from alerts.state import FIRING
 from alerts.watch import Watch
 from config.settings import Channel, Settings
+from config.settings import load as read_settings
 from streams.events import REAL
 from tests.alerts.build import T0, S, key, readings
 
@@ -136,4 +138,63 @@ def test_after_a_clock_that_was_ahead_alerts_begin_and_end_again(house: House) -
     house.judge(0)
     assert house.states() == {}
     house.judge(30)
+    assert house.states() == {"high": "firing"}
+
+
+CONFIG = '[[channels]]\nname = "ops"\ntype = "console"\n'
+WRONG = {
+    "no TOML": (CONFIG + "[[", "TOML"),
+    "a type that is none": (CONFIG.replace("console", "pigeon"), "pigeon"),
+    "an address that does not parse": (CONFIG + '[[channels]]\nname = "a"\ntype = "webhook"\nurl = "http:/x"\n', "url"),
+    "a private network": (CONFIG + '[[channels]]\nname = "a"\ntype = "webhook"\nurl = "http://10.0.0.1/"\n', "public"),
+    "a route to nobody": (CONFIG + '[[routes]]\nmatch = {}\nchannels = ["b"]\n', "'b'"),
+    "rules that are wrong": ('rules = "bad.yaml"\n' + CONFIG, "bad.yaml:1"),
+    "rules that are not there": ('rules = "gone.yaml"\n' + CONFIG, "cannot be read"),
+}
+
+
+def source_of(path: Path, monkeypatch: pytest.MonkeyPatch) -> SettingsFile:
+    path.write_text(CONFIG)
+    (path.parent / "bad.yaml").write_text("rules: 7\n")
+    monkeypatch.setenv("TIDEWATCH_CONFIG", str(path))
+    return SettingsFile(read_settings(), check, read_settings)
+
+
+def test_other_channels_are_settings_that_changed_and_all_else_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = source_of(tmp_path / "t.toml", monkeypatch)
+    source.look()
+    (tmp_path / "t.toml").write_text(CONFIG + "\n")
+    source.look()
+    (tmp_path / "t.toml").write_text(CONFIG.replace("ops", "other") + "[kafka]\npartitions = 64\n")
+    with pytest.raises(Changed):
+        source.look()
+    assert [channel.name for channel in source.now.channels] == ["other"]
+    assert source.now.kafka.partitions != 64, "fixed at the start"
+    source.look()
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_settings_with_a_mistake_change_nothing_and_say_where(
+    what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text, says = WRONG[what]
+    source = source_of(tmp_path / "t.toml", monkeypatch)
+    before = source.now
+    (tmp_path / "t.toml").write_text(text)
+    source.look()
+    assert source.now == before
+    assert says in (source.mistake or "")
+    (tmp_path / "t.toml").write_text(CONFIG)
+    source.look()
+    assert source.mistake is None
+
+
+def test_a_mistake_in_the_rules_and_one_in_the_settings_are_one_alert_until_both_are_right(house: House) -> None:
+    house.watch.refuse("t.toml:3: channels: type", "settings")
+    house.watch.refuse("rules.yaml:2: fire: is missing")
+    house.watch.refuse(None)
+    assert house.states()["rules-refused/"] == "firing"
+    house.watch.refuse(None, "settings")
     assert house.states() == {"high": "firing"}
