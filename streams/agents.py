@@ -21,9 +21,9 @@ import structlog
 from config import crash
 from streams.events import DeadLetter, Event, Record, decode_record, encode
 from streams.lessons import Lessons
-from streams.pace import Pace
 from streams.parcels import parcels
 from streams.policy import Policy
+from streams.rounds import Rounds
 from streams.said import Told
 from streams.shard import Shard
 from streams.states import Batch, Files, inserted
@@ -31,8 +31,6 @@ from streams.suspicion import Suspicion
 
 log = structlog.get_logger()
 
-MOST_UNCOMMITTED = 2_000
-"""Records that may wait for a commit; then reading waits."""
 TRIM_EVERY_S = 2.0
 OF_THE_MACHINE = (MemoryError, OSError, sqlite3.Error)
 """What breaks a fold without any fault of the record."""
@@ -63,13 +61,10 @@ class Follow:
         self._said = [shard.position for shard in self._shards]
         self._unacked: list[Any] = []
         self._begun = asyncio.Event()
-        self._room = asyncio.Event()
-        self._work = asyncio.Event()
-        self._room.set()
+        self.rounds = Rounds(self.commit)
+        """When it commits."""
         self._busy = asyncio.Lock()
-        self._ending = False
         self._suspicion = Suspicion()
-        self._pace = Pace()
         self._trimmed_at = 0.0
 
     def load(self) -> None:
@@ -101,7 +96,7 @@ class Follow:
     async def take(self, event: Any) -> None:
         """Apply one record, or note that nobody can read it."""
         await self._begun.wait()
-        await self._room.wait()
+        await self.rounds.room()
         message = event.message
         shard = self._shards[message.partition]
         record = read_record(message.value)
@@ -113,11 +108,8 @@ class Follow:
             shard.step(record.pos, Record())
         else:
             self._step(shard, record)
-            self._pace.taken += len(record.events)
         self._unacked.append(event)
-        self._work.set()
-        if len(self._unacked) >= MOST_UNCOMMITTED:
-            self._room.clear()
+        self.rounds.took(None if isinstance(record, str) else record, message.timestamp)
 
     def _step(self, shard: Shard, record: Record) -> None:
         """Apply a record. One that breaks the fold ends this process; the next sets it aside, so nothing stalls."""
@@ -132,25 +124,10 @@ class Follow:
                 self._files.quarantine(shard.partition, record.pos, f"could not be applied: {type(error).__name__}")
             os._exit(70)  # half of a step may be in memory: none of it may be kept
 
-    async def commit_for_ever(self) -> None:
-        """Commit what has come (`streams.pace`), until told to end.
-
-        Never cancel it: what a commit has taken from the shards must be kept and published before anything after it is.
-        """
-        while not self._ending:
-            await self._work.wait()
-            await self._pace.gather()
-            await self.commit()
-
-    def end(self) -> None:
-        """Let `commit_for_ever` commit once more, and return."""
-        self._ending = True
-        self._work.set()
-
     async def commit(self) -> None:
         """Commit, publish, ack. A full disk is waited out in place."""
         async with self._busy:
-            self._work.clear()
+            self.rounds.begun()
             unacked, self._unacked = self._unacked, []
             batches = [self._batch(shard) for shard in self._shards if shard.stirred]
             crash.here("worker.taken")
@@ -165,7 +142,7 @@ class Follow:
             for event in unacked:
                 event.ack()
             crash.here("worker.acked")
-            self._room.set()
+            self.rounds.done()
             await self._trim()
 
     def _batch(self, shard: Shard) -> Batch:

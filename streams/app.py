@@ -69,11 +69,11 @@ async def run(settings: Settings) -> None:
     listening = asyncio.create_task(lessons.listen(settings.kafka.bootstrap))
     await follow.begin()
     log.info("worker_ready", partitions=partitions)
-    committing = asyncio.create_task(follow.commit_for_ever())
+    committing = asyncio.create_task(follow.rounds.for_ever())
     try:
         await _until_first(stop.wait(), app.wait_until_stopped(), asyncio.shield(committing), listening)
     finally:
-        follow.end()
+        follow.rounds.end()
         try:
             await asyncio.wait_for(committing, STOP_S)
         finally:

@@ -67,14 +67,14 @@ async def _work(settings: Settings, stop: asyncio.Event, scratch: Path) -> None:
         await asyncio.wait_for(lessons.caught_up.wait(), LEARN_S)
     await app.start()
     log.info("worker_ready", partitions=settings.kafka.partitions)
-    committing = asyncio.create_task(moving.commit_for_ever())
+    committing = asyncio.create_task(moving.rounds.for_ever())
     failing = asyncio.create_task(moving.until_failed())
     try:
         await _first(asyncio.create_task(stop.wait()), app.wait_until_stopped(), committing, failing, listening)
         if failing.done():
             failing.result()
     finally:
-        moving.end()
+        moving.rounds.end()
         failing.cancel()
         listening.cancel()
         try:

@@ -443,12 +443,14 @@ class Line:
 
     def hear(self, at: int) -> None:
         """The watermark follows an event that counts. Panes it closes are told as known before it."""
-        tenant = self.tenant
-        active = at if tenant.replaying and at > self.now else self.now
-        tenant.active_at = max(active, tenant.active_at)
+        tenant, now = self.tenant, self.now
+        active = at if tenant.replaying and at > now else now
+        if active > tenant.active_at:  # noqa: PLR1730 - for each event, and a call costs three comparisons
+            tenant.active_at = active
         if at > tenant.greatest_at:
             tenant.greatest_at = at
-            self.close_panes(at - self.policy.lateness)
+            if at - self.policy.lateness >= tenant.closed_until + MINUTE:
+                self.close_panes(at - self.policy.lateness)
 
     def close_panes(self, watermark: int) -> None:
         """Say the gauges of the panes that the watermark has passed."""

@@ -14,12 +14,13 @@ from typing import Any
 import msgspec
 import structlog
 
-from streams.agents import MOST_UNCOMMITTED, OF_THE_MACHINE, dead_letter, read_record
+from config import crash
+from streams.agents import OF_THE_MACHINE, dead_letter, read_record
 from streams.events import Record
 from streams.lessons import Lessons
-from streams.pace import Pace
 from streams.parcels import parcels
 from streams.policy import Policy
+from streams.rounds import Rounds
 from streams.said import Told
 from streams.shard import Changed, Shard
 from streams.suspicion import Suspicion
@@ -64,13 +65,9 @@ class Moving:
         self._homes: dict[int, asyncio.Task[Home]] = {}
         self._leaving: set[asyncio.Task[None]] = set()
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._work = asyncio.Event()
-        self._room = asyncio.Event()
-        self._room.set()
-        self._uncommitted = 0
+        self.rounds = Rounds(self.commit)
+        """When it commits."""
         self._busy = asyncio.Lock()
-        self._ending = False
-        self._pace = Pace()
         self._suspicion = Suspicion()
 
     def assigned(self, partitions: Iterable[int]) -> None:
@@ -87,8 +84,8 @@ class Moving:
             task = asyncio.create_task(self._leave(opening))
             self._leaving.add(task)
             task.add_done_callback(self._leaving.discard)
-        self._uncommitted = 0
-        self._room.set()
+        self.rounds.begun()
+        self.rounds.done()
 
     async def until_failed(self) -> None:
         """Wait until something went wrong that only a new start mends, and raise it."""
@@ -96,7 +93,7 @@ class Moving:
 
     async def take(self, event: Any) -> None:
         """Apply one record, or note that nobody can read it. One that is not ours any more is let pass, unacked."""
-        await self._room.wait()
+        await self.rounds.room()
         message = event.message
         opening = self._homes.get(message.partition)
         if opening is None:
@@ -129,12 +126,8 @@ class Moving:
                 await self._suspicion.note(message, record)
             shard.dead(dead_letter(message, record))
             shard.step(message.offset, Record())
-        self._pace.taken += 0 if isinstance(record, str) else len(record.events)
         home.unacked.append(event)
-        self._uncommitted += 1
-        self._work.set()
-        if self._uncommitted >= MOST_UNCOMMITTED:
-            self._room.clear()
+        self.rounds.took(None if isinstance(record, str) else record, message.timestamp)
 
     async def _set_aside(self, home: Home, offset: int, reason: str) -> None:
         """Note a record that breaks the fold. The worker ends over it; the next leaves it out."""
@@ -150,18 +143,6 @@ class Moving:
         if there < offset:
             raise RuntimeError(f"partition {partition}: {home.next} should come next, {offset} came; beginning anew")
 
-    async def commit_for_ever(self) -> None:
-        """Commit what has come (`streams.pace`), until told to end. Never cancel it."""
-        while not self._ending:
-            await self._work.wait()
-            await self._pace.gather()
-            await self.commit()
-
-    def end(self) -> None:
-        """Let `commit_for_ever` commit once more, and return."""
-        self._ending = True
-        self._work.set()
-
     async def commit(self) -> None:
         """Publish, commit, ack.
 
@@ -169,11 +150,10 @@ class Moving:
             KafkaError: the broker was away too long; a new start finds out what was kept.
         """
         async with self._busy:
-            self._work.clear()
-            self._uncommitted = 0
+            self.rounds.begun()
             ready = [one.result() for one in self._homes.values() if _is_open(one)]
             await asyncio.gather(*(self._commit(home) for home in ready))
-            self._room.set()
+            self.rounds.done()
 
     async def _commit(self, home: Home) -> None:
         shard, before = home.shard, home.said
@@ -182,18 +162,22 @@ class Moving:
             reading = shard.told() or Told(shard.partition, shard.position, [])
             batch = home.table.stage(shard.position, shard.changes())
             home.said = batch.position
+            crash.here("moving.taken")
             for value in parcels(reading, before):
                 await self._publish(shard.partition, value)
             if self._lessons is not None:
                 await self._lessons.say(shard.examples())
+            crash.here("moving.published")
             try:
                 await home.table.commit(batch)
             except Lost:
                 log.warning("partition_lost", partition=shard.partition, position=batch.position)
                 return
+            crash.here("moving.kept")
         for event in unacked:
             if event.message.generation_id == self._generation():
                 event.ack()
+        crash.here("moving.acked")
 
     async def _open(self, partition: int) -> Home:
         beginning = await self._tables.beginning(partition)

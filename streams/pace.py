@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import time
+
+from streams.events import Record
 
 COMMIT_EVERY_S = 0.1
 """How long changes wait for company before they are committed: it bounds what the board lags behind."""
 BUSY = 400
-"""Events within that time from which on the worker is catching up."""
-CATCHING_UP_S = 2.0
-"""How long it gathers then. What is touched often is kept and said once for all of it."""
+"""Events within that time from which on there is so much to do that it is worth gathering."""
+BUSY_S = 1.0
+"""How long it gathers then, while it keeps up: the board waits for it."""
+CATCHING_UP_S = 6.0
+"""How long it gathers while it is behind anyway. What is touched often is kept and said once for all of it."""
+BEHIND_S = 5.0
+"""What came so long ago says that the worker is behind."""
 MOST_EVENTS = 150_000
 """It gathers no more than so many."""
 
@@ -21,11 +28,19 @@ class Pace:
     def __init__(self) -> None:
         self.taken = 0
         """Events."""
+        self.came_at = 0.0
+        """When the last of them was received, seconds since the epoch."""
+
+    def take(self, record: Record, stored_at: float | None) -> None:
+        """A record was applied. `stored_at`: when the broker stored it; what our gateways write knows it better."""
+        if record.events:
+            self.taken += len(record.events)
+            self.came_at = record.events[-1].received_at / 1_000 or stored_at or 0.0
 
     async def gather(self) -> None:
         """Return when it is time to commit."""
         waited = 0.0
-        while waited < CATCHING_UP_S:
+        while waited < (CATCHING_UP_S if time.time() - self.came_at > BEHIND_S else BUSY_S):
             before = self.taken
             await asyncio.sleep(COMMIT_EVERY_S)
             waited += COMMIT_EVERY_S

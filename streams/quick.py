@@ -55,8 +55,7 @@ def quick(line: Line, conversation: Conversation, event: Event) -> bool:
         return False
     kind = event.kind
     what = event.author if kind == "message" else kind
-    plain = _PLAIN.get(what or "")
-    if plain is None or not plain(episode, event):
+    if not _plain(what, episode, event):
         return False
     if _pack(event.id) in log.packed or (conversation.late and event.id in conversation.late):
         return False
@@ -85,7 +84,10 @@ def quick(line: Line, conversation: Conversation, event: Event) -> bool:
         line.schedule(conversation, line.now)
     if conversation.round != line.round:
         line.touch(conversation, episode.number)
-    _say(line, episode, event, new, topic)
+    row = EventRow(event, episode.number, False, line.position, topic)
+    if new.sentiment is not None:
+        row.queue, row.channel = episode.queue, episode.channel
+    line.said.events.append(_encode(row))
     return True
 
 
@@ -116,34 +118,35 @@ def _opens(line: Line, conversation: Conversation, event: Event) -> bool:
     stand_first(line, conversation, episode, pane)
     conversation.log.append(new)
     line.touch(conversation, 1)
-    _say(line, episode, event, new, topic)
-    return True
-
-
-def _say(line: Line, episode: Episode, event: Event, new: Entry, topic: str | None) -> None:
-    row = EventRow(event, episode.number, False, line.position, topic)
+    row = EventRow(event, 1, False, line.position, topic)
     if new.sentiment is not None:
         row.queue, row.channel = episode.queue, episode.channel
     line.said.events.append(_encode(row))
+    return True
 
 
 # -- which are plain -------------------------------------------------------------------------------------------------
 
 
-def _plain_customer(episode: Episode, _: Event) -> bool:
-    """Who has asked for a person, or talks with a bot alone, or was answered: one more message changes counts alone."""
-    if episode.reply_at is not None:
-        return True
+def _plain(what: str | None, episode: Episode, event: Event) -> bool:
+    """Whether only what this file and `streams.strides` change can change by it."""
+    if event.kind != "message":
+        return (what == "assigned" and _plain_assigned(episode, event)) or (
+            what == "closed" and _plain_closed(episode, event)
+        )
+    if what == "customer":
+        return episode.reply_at is not None or _waits(episode)
+    if what != "agent" or episode.demand_at is None:
+        return False
+    # one that takes an answered episode out of a queue is the definition's
+    return episode.reply_at is None or (episode.held is not None and episode.stay is None)
+
+
+def _waits(episode: Episode) -> bool:
+    """Whether the customer has asked for a person already, or talks with a bot alone: one more message is a count."""
     if episode.unanswered_since is None:
         return False
     return episode.demand_at is not None or (episode.engaged and not episode.hints.unasked and not episode.outbound)
-
-
-def _plain_agent(episode: Episode, _: Event) -> bool:
-    """A reply, the first or a later one. One that takes an answered episode out of a queue is the definition's."""
-    if episode.demand_at is None:
-        return False
-    return episode.reply_at is None or (episode.held is not None and episode.stay is None)
 
 
 def _plain_assigned(episode: Episode, event: Event) -> bool:
@@ -158,14 +161,6 @@ def _plain_assigned(episode: Episode, event: Event) -> bool:
 def _plain_closed(episode: Episode, event: Event) -> bool:
     """No wait ends by it, and it teaches nothing."""
     return event.topic is None and (episode.reply_at is not None or episode.demand_at is None)
-
-
-_PLAIN = {
-    "customer": _plain_customer,
-    "agent": _plain_agent,
-    "assigned": _plain_assigned,
-    "closed": _plain_closed,
-}
 
 
 # -- one more message ------------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ import msgspec
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
+from config.crash import POINTS
 from config.settings import Kafka
 from streams.events import EVENTS, READINGS, Event, Reading, Record, Tick, decode_reading, encode, partition_of
 from streams.tables import ensure_topics
@@ -30,6 +31,8 @@ from tests.streams.test_reference import differences
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 TENANT = "case"
 WITHIN_S = 150
+PLACES = [place for place in POINTS if place.startswith("moving.")]
+"""The steps of a commit on Kafka."""
 MOST_UNDERWAY = 60
 """Records sent and not yet heard of: so few that every kill comes in the middle."""
 
@@ -41,7 +44,10 @@ class Workers:
         self._directory = directory
         own = {"TIDEWATCH_KAFKA__BOOTSTRAP": bootstrap, "TIDEWATCH_KAFKA__PARTITIONS": str(PARTITIONS)}
         kept = {name: value for name, value in os.environ.items() if not name.startswith("TIDEWATCH_")}
-        self._environment = kept | own | {"PYTHONPATH": str(Path(__file__).parents[2])}
+        self.wish = directory / "wish"
+        """A place of `config.crash` written there kills whoever passes it next."""
+        test = {"TIDEWATCH_TEST": "1", "TIDEWATCH_CRASH_AT": f"@{self.wish}"}
+        self._environment = kept | own | test | {"PYTHONPATH": str(Path(__file__).parents[2])}
         self._running: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self, name: str) -> None:
@@ -58,6 +64,10 @@ class Workers:
         assert process.poll() is None, self.said(name)
         process.kill()
         process.wait()
+
+    def died(self, name: str) -> bool:
+        """Whether it was killed."""
+        return self._running[name].poll() == -signal.SIGKILL
 
     def signal(self, name: str, number: signal.Signals) -> None:
         """Send it a signal."""
@@ -186,6 +196,33 @@ def told(readings: list[Reading], tick: int) -> Row:
         "agents": {row["agent"]: row for row in view.agent_rows()},
         "late": sorted(row.event.id for row in line.events.values() if row.late),
     }
+
+
+def test_a_worker_killed_at_every_step_of_a_commit_comes_to_what_the_reference_says(
+    broker: Broker, tmp_path: Path
+) -> None:
+    wire = stream(7, 600)
+    tick = max(int(event["at"]) for event in wire) + 60_000
+    events = [event_of(row, TENANT) for row in wire]
+
+    async def story() -> list[Reading]:
+        async with line_up(broker, tmp_path) as (sent, heard, workers):
+            workers.start("one")
+            share = -(-len(events) // len(PLACES))
+            for number, place in enumerate(PLACES):
+                some = events[number * share : (number + 1) * share]
+                workers.wish.write_text(place)
+                await sent.events(some)
+                await sent.tick(max(event.at for event in some))
+                await heard.until(lambda: workers.died("one"), lambda: workers.said("one"))
+                workers.start("one")
+                await heard.until(lambda: heard.positions == sent.last, lambda: workers.said("one"))
+            await sent.tick(tick)
+            await heard.until(lambda: heard.positions == sent.last, lambda: workers.said("one"))
+            return heard.readings
+
+    readings = asyncio.run(story())
+    assert differences(reckon(wire, {}, tick), told(readings, tick)) == []
 
 
 def test_two_workers_killed_and_held_at_chance_moments_come_to_what_the_reference_says(

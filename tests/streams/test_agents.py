@@ -78,10 +78,10 @@ def test_an_end_lets_the_commit_under_way_publish_all_it_took(tmp_path: Path) ->
         follow, _files, said = follow_on(tmp_path)
         follow.load()
         await follow.begin()
-        committing = asyncio.create_task(follow.commit_for_ever())
+        committing = asyncio.create_task(follow.rounds.for_ever())
         await follow.take(message(encode(Record(pos=1, tick=Tick(1000)))))
         await asyncio.sleep(0)
-        follow.end()
+        follow.rounds.end()
         await asyncio.wait_for(committing, 20)
         return [decode_reading(value).pos for value in said]
 
