@@ -90,7 +90,7 @@ class GuardedResolver(AbstractResolver):
 
     def __init__(self, allow_private: bool, resolver: AbstractResolver | None = None) -> None:
         self._allow_private = allow_private
-        self._resolver = resolver or ThreadedResolver()
+        self._resolver = resolver
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
@@ -100,6 +100,8 @@ class GuardedResolver(AbstractResolver):
         Raises:
             Forbidden: one of them may not be reached.
         """
+        if self._resolver is None:
+            self._resolver = ThreadedResolver()  # wants a running loop; a door is made without one
         found = await self._resolver.resolve(host, port, family)
         for entry in found:
             check_address(entry["host"], self._allow_private)
@@ -107,4 +109,5 @@ class GuardedResolver(AbstractResolver):
 
     async def close(self) -> None:
         """Let go of the resolver inside."""
-        await self._resolver.close()
+        if self._resolver is not None:
+            await self._resolver.close()

@@ -209,6 +209,7 @@ def try_(
     from alerts.commands import alert_test
     from alerts.notifier import doors
     from alerts.notifiers import Scribbled
+    from alerts.troubles import why
     from config.settings import load
 
     found = doors(load(config).channels, Scribbled())
@@ -218,7 +219,7 @@ def try_(
     wanted = {name: found[name] for name in channel}
     told = asyncio.run(alert_test(wanted, time.time_ns() // 1_000_000))
     for name, result in told.items():
-        print(f"{name}\t{clean(result)}")
+        print(f"{name}\t{clean(why(result, 'en'))}")
     failed = [name for name, result in told.items() if result != "sent"]
     if failed:
         raise Failed(f"not sent: {', '.join(failed)}")

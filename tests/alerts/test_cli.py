@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import get_args
 
 import pytest
+from aiohttp import web
 
+from config.settings import Channel
 from tests.alerts.receiver import receiver, run
 from tests.alerts.test_commands import SHORT_PEAK
+from tests.alerts.test_mail import mailbox
 from tests.tidewatch.test_cli import assert_one_line, tidewatch
 
 COMMANDS = [
@@ -87,6 +91,36 @@ def test_a_test_alert_says_of_each_channel_whether_it_was_sent(tmp_path: Path) -
             done = await asyncio.to_thread(tidewatch, *both)
             assert_one_line(done, 1, "tidewatch: not sent: dead")
             assert done.stdout.splitlines()[0] == "ops\tsent"
+            assert done.stdout.splitlines()[1].startswith("dead\tit cannot be reached (")
             assert [post.json["state"] for post in there.posts] == ["firing", "resolved"]
+
+    run(story())
+
+
+def test_a_test_alert_goes_through_a_channel_of_every_type(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with receiver() as there, mailbox() as box:
+            there.answer = lambda _: web.json_response({"errcode": 0, "code": 0})
+            urls = {
+                "webhook": there.url, "slack": there.url, "pagerduty": there.url, "wecom": there.url,
+                "dingtalk": there.url, "feishu": there.url, "alertmanager": there.url, "console": None,
+                "email": f"smtp://127.0.0.1:{box.port}/?from=a@shop.example&to=b@shop.example",
+            }  # fmt: skip
+            assert set(urls) == set(get_args(Channel.model_fields["type"].annotation))
+            lines = [
+                f'[[channels]]\nname = "{kind}"\ntype = "{kind}"\nallow_private = true\n'
+                + (f'url = "{url}"\n' if url else "")
+                + (f'secret = "{"s" * 32}"\n' if kind in ("webhook", "pagerduty", "dingtalk", "feishu") else "")
+                for kind, url in urls.items()
+            ]
+            (tmp_path / "tidewatch.toml").write_text("".join(lines))
+            chosen = [word for kind in urls for word in ("--channel", kind)]
+            done = await asyncio.to_thread(
+                tidewatch, "alert", "test", *chosen, "--config", "tidewatch.toml", cwd=tmp_path
+            )
+            assert (done.returncode, done.stderr) == (0, "")
+            assert done.stdout.splitlines() == [f"{kind}\tsent" for kind in urls]
+            assert len(there.posts) == 2 * 7
+            assert len(box.got) == 2
 
     run(story())
