@@ -13,6 +13,7 @@ import fcntl
 import json
 import os
 import secrets
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -105,7 +106,7 @@ class Directory:
         file = self.path / "secrets.json"
         if file.exists():
             try:
-                self.secrets = dict(json.loads(file.read_text()))
+                self.secrets = _texts(json.loads(file.read_text()))
             except ValueError:
                 raise CannotStart(f"{file} is damaged: delete it, and new secrets are made (old tokens end)") from None
         made = {
@@ -119,17 +120,25 @@ class Directory:
         """Let another have it."""
         if self._lock is not None:
             for passing in ("access.json", "run.json"):  # who waits for the next run must not find this one's ports
-                (self.path / passing).unlink(missing_ok=True)
-            self._lock.close()
+                with suppress(OSError):
+                    (self.path / passing).unlink()
+            with suppress(OSError):  # on a full disk; it is let go of all the same
+                self._lock.close()
             self._lock = None
 
 
 def signing_secret(path: Path) -> str | None:
     """The secret that signs the tokens of the stack in this directory; None: there is none yet."""
     try:
-        return str(json.loads((path / "secrets.json").read_text())["secret"])
+        return _texts(json.loads((path / "secrets.json").read_text()))["secret"]
     except (OSError, ValueError, KeyError):
         return None
+
+
+def _texts(value: Any) -> dict[str, str]:
+    if not isinstance(value, dict) or not all(isinstance(text, str) and text for text in value.values()):
+        raise ValueError("not an object of texts")
+    return value
 
 
 def write_private(file: Path, text: str) -> None:

@@ -9,6 +9,7 @@ either, so past `BROKER_MEMORY` it is ended on purpose now and then.
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import sys
@@ -116,8 +117,10 @@ class Stack:
     async def __aenter__(self) -> Self:
         try:
             await self._start()
-        except BaseException:
+        except BaseException as error:
             await self.stop()
+            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+                raise CannotStart(f"{self.directory.path}: {mend(error)}") from None
             raise
         return self
 

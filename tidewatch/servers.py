@@ -125,13 +125,11 @@ def free_port() -> int:
 
 
 def need_port(host: str, port: int, option: str) -> None:
-    """Check that a port can be had. `option` is how to choose another.
+    """Check that a port can be had (0: any on that host). `option` is how to choose another.
 
     Raises:
         CannotStart: it cannot.
     """
-    if port == 0:
-        return
     with _named(host, port, option):
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         with socket.socket(family) as probe:
@@ -144,7 +142,7 @@ def need_port(host: str, port: int, option: str) -> None:
 def _named(host: str, port: int, option: str) -> Iterator[None]:
     try:
         yield
-    except socket.gaierror:
+    except (socket.gaierror, UnicodeError):
         raise CannotStart(f"{host} is no address of this machine: choose another with --host") from None
     except PermissionError:
         raise CannotStart(

@@ -18,7 +18,7 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 
 from tidewatch import embedded
-from tidewatch.directory import CannotStart, Directory, write_private
+from tidewatch.directory import CannotStart, Directory, signing_secret, write_private
 from tidewatch.embedded import ROLES, Stack
 from tidewatch.servers import free_port
 
@@ -349,8 +349,17 @@ def test_a_port_in_use_is_named_with_the_mend(tmp_path: Path) -> None:
         )
 
 
-def test_a_foreign_host_is_named_with_the_mend(tmp_path: Path) -> None:
-    assert "192.0.2.1 is no address of this machine" in refused(tmp_path / "data", port=48999, host="192.0.2.1")
+@pytest.mark.parametrize("port", [48999, 0])
+@pytest.mark.parametrize("host", ["192.0.2.1", "256.1.1.1", "nowhere.invalid", "x" * 300])
+def test_a_foreign_host_is_named_with_the_mend(host: str, port: int, tmp_path: Path) -> None:
+    assert f"{host} is no address of this machine" in refused(tmp_path / "data", port=port, host=host)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", '{"secret": 5}', '{"secret": ""}', '"secret"'])
+def test_damaged_secrets_are_named_with_the_mend(text: str, tmp_path: Path) -> None:
+    (tmp_path / "secrets.json").write_text(text)
+    assert "secrets.json is damaged: delete it, and new secrets are made" in refused(tmp_path, port=0)
+    assert signing_secret(tmp_path) is None
 
 
 def test_a_directory_that_cannot_be_written_is_named_with_the_mend(tmp_path: Path) -> None:
@@ -362,10 +371,12 @@ def test_a_directory_that_cannot_be_written_is_named_with_the_mend(tmp_path: Pat
 def test_a_full_disk_is_named_with_the_mend(tmp_path: Path) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("there is no /dev/full")
-    (tmp_path / ".version.new").symlink_to("/dev/full")
-    assert refused(tmp_path, port=0).endswith(
-        "the disk is full: make room, or name a directory on another disk with --data"
-    )
+    for at, file in (("the layout", ".version.new"), ("what runs where", ".run.json.new")):
+        (tmp_path / at).mkdir()
+        (tmp_path / at / file).symlink_to("/dev/full")
+        assert refused(tmp_path / at, port=0).endswith(
+            "the disk is full: make room, or name a directory on another disk with --data"
+        )
 
 
 def test_what_is_not_installed_is_named_with_the_mend(tmp_path: Path) -> None:
