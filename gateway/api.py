@@ -28,6 +28,7 @@ from gateway.drill import conversations
 from gateway.frames import Scope, rights
 from gateway.links import Links
 from gateway.mirror import Mirror
+from gateway.outcomes import outcomes
 from gateway.past import history
 from gateway.questions import Away, Questions, TooMuch
 from gateway.receipts import of_episode, of_key
@@ -90,6 +91,7 @@ class Api:
             "/v1/conversations": self._conversations,
             "/v1/conversation": self._conversation,
             "/v1/history": self._history,
+            "/v1/outcomes": self._outcomes,
             "/v1/receipt": self._receipt,
             "/v1/boards": self._all_boards,
             "/v1/boards/{name}": self._board,
@@ -143,6 +145,9 @@ class Api:
 
     async def _history(self, question: Asked, asker: Asker) -> Mapping[str, Any]:
         return await history(self.questions, question, asker.tenant)
+
+    async def _outcomes(self, question: Asked, asker: Asker) -> Mapping[str, Any]:
+        return await outcomes(self.questions, question, asker.tenant)
 
     async def _receipt(self, question: Asked, asker: Asker) -> Mapping[str, Any]:
         answer = await self._receipt_of(question, asker)

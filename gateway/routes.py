@@ -192,6 +192,24 @@ _HISTORY: Schema = {
     "usual": "object: expected, low, high, surge by step, where customer_messages is asked for",
 }  # fmt: skip
 
+_OUTCOMES: Schema = {
+    **_ASKED,
+    "from": "string", "to": "string",
+    "first_replies": {
+        "n": "integer: first replies", "bar_ms": "integer: how wide a bar is; the last one has no end",
+        "counts": ["integer: how many took so long"],
+    },
+    "days": [{
+        "day": "string: of the tenant's zone", "closed": "integer: episodes that closed", "resolved": "integer",
+        "judged": "integer: of closed: with a d", "stayed": "integer: of judged: resolved, not reopened within 72 h",
+        "resolution_rate": "number?: stayed ÷ judged", "provisional": "boolean: one may still be reopened",
+    }],
+    "topics": {
+        "days": ["string"], "messages": ["integer: customer messages of each day, of any topic"],
+        "items": [{"topic": "string: `other`: all beyond the first", "n": "integer", "counts": ["integer: by day"]}],
+    },
+}  # fmt: skip
+
 _ALERTS: Schema = {
     "tenant": "string?: null: all that the token may see", "from": "string", "to": "string", "n": "integer",
     "items": ["object: an alert as CONTRACT §5 has it, in its last state, with `changes`: [{state, at}]"],
@@ -241,6 +259,12 @@ ROUTES: tuple[Route, ...] = (
            Parameter("to", "End, excluded. Default: now", "instant"),
            Parameter("step", "Seconds of a step: a multiple of 60. Default: what gives up to 180 steps", "whole",
                      least=60, most=86_400 * 31)), _HISTORY, tenanted=True, stored=True),
+    Route("/v1/outcomes", "What came of a key: how long first replies took, topics by day, what was resolved", LOOKERS,
+          (_TENANT, *_KEY,
+           Parameter("from", "Begin: RFC 3339 with offset, or ms since the epoch", "instant", required=True),
+           Parameter("to", "End, excluded. Default: now", "instant"),
+           Parameter("bar", "Seconds that a bar of the histogram is wide", "whole", default=10, most=86_400)),
+          _OUTCOMES, tenanted=True, stored=True),
     Route("/v1/alerts", "Past alerts, and per rule what people thought of them", LOOKERS,
           (_TENANT, Parameter("rule", "One rule"), Parameter("severity", "One severity", "choice",
            allowed=("info", "warning", "critical")), Parameter("queue", "One queue"),

@@ -7,6 +7,7 @@ import { h } from "./dom.js";
 import * as d from "./draw.js";
 import * as f from "./forms.js";
 import { PARTS, hours } from "./hours.js";
+import { changes, outcomesUrl, replies, resolution, resolved, topics } from "./outcomes.js";
 import { copying } from "./receipt.js";
 import { clock, dur, given, inUnit, label, number, opens } from "./say.js";
 import { tile, whole } from "./tiles.js";
@@ -21,9 +22,6 @@ const FIGURES = [
   "service_level",
   "abandon_rate",
   "csat",
-  "resolved",
-  "closed",
-  "customer_messages",
 ];
 export const SERIES = [
   "customer_messages",
@@ -78,6 +76,9 @@ export function historyPage(c) {
   const [figuresUrl, figures] = ask(c, FIGURES, from - long, to, long / 1000);
   const [gridUrl, grid] = ask(c, PARTS, from, to, 3600),
     [lineUrl, line] = ask(c, [metric], from, to, day ? 600 : c.ui.period === "7d" ? 3600 : 14400);
+  const cameUrl = outcomesUrl(c, from, to),
+    came = c.ask(cameUrl, FRESH),
+    where = { from: new Date(from).toISOString(), to: new Date(to).toISOString() };
   return h(
     "main.desk.hist",
     { id: "main", key: "history", tabindex: "-1" },
@@ -85,9 +86,7 @@ export function historyPage(c) {
     h(
       "div.kpis",
       { key: "kpis" },
-      answered(c, figures, figuresUrl, (data) =>
-        tilesOf(c, data, { from: new Date(from).toISOString(), to: new Date(to).toISOString() }),
-      ),
+      answered(c, figures, figuresUrl, (data) => tilesOf(c, data, where, came.data ?? null)),
     ),
     h(
       "section.panel",
@@ -124,13 +123,25 @@ export function historyPage(c) {
       answered(c, line, lineUrl, (data) => course(c, data)),
     ),
     h(
-      "section.panel",
-      { key: "rest" },
-      h("div.phead", h("h2", c.t("restated_data")), h("span.gap")),
-      answered(c, line, lineUrl, (data) => changes(c, data.restated ?? [])),
+      "div.three",
+      { key: "three" },
+      part(c, "replies", count(came.data?.first_replies?.n), answered(c, came, cameUrl, (data) => replies(c, data))),
+      part(c, "topics_by_day", null, answered(c, came, cameUrl, (data) => topics(c, data))),
+      part(c, "resolution_by_day", null, answered(c, came, cameUrl, (data) => resolved(c, data))),
     ),
+    part(c, "restated_data", null, answered(c, line, lineUrl, (data) => changes(c, data.restated ?? [], from, to))),
   );
 }
+
+const count = (n) => (n ? `n ${f.count(n)}` : null);
+
+const part = (c, word, beside, ...inside) =>
+  h(
+    "section.panel",
+    { key: word },
+    h("div.phead", h("h2", c.t(word)), h("span.gap"), beside ? h("small.sub", beside) : null),
+    inside,
+  );
 
 const goal = (c) => f.limit(c.key?.targets?.service_level ?? null);
 
@@ -158,7 +169,7 @@ function bar(c, line, from, to) {
 const of = (data, metric) => (data.series ?? []).find((x) => x.metric === metric);
 
 /** The last step is the period, the one before it what it is compared with. */
-function tilesOf(c, data, where) {
+function tilesOf(c, data, where, came) {
   const get = (metric) => {
     const one = of(data, metric),
       last = (one?.values.length ?? 0) - 1;
@@ -175,8 +186,7 @@ function tilesOf(c, data, where) {
     frt = get("frt_p90_ms"),
     sl = get("service_level"),
     gone = get("abandon_rate"),
-    csat = get("csat"),
-    messages = get("customer_messages");
+    csat = get("csat");
   const change = (x) =>
       given(x.now) && x.was
         ? c.t("change_before", `${x.now >= x.was ? "+" : "−"}${f.percent(Math.abs(x.now - x.was) / x.was)}`)
@@ -186,13 +196,6 @@ function tilesOf(c, data, where) {
     plain("offered", "offered", "offered", given(offered.now) ? [[f.count(offered.now), null]] : null, [
       change(offered),
     ]),
-    plain(
-      "messages",
-      "messages_min",
-      "customer_messages",
-      given(messages.now) ? [[f.count(messages.now), null]] : null,
-      [change(messages)],
-    ),
     plain("frt", "frt90", "frt_p90_ms", f.parts(frt.now, c.zh), [n(frt.n), before(dur(c, frt.was), frt.was)]),
     plain("sl", "sl", "service_level", whole(f.percent(sl.now)), [
       `${c.t("target")} ${goal(c)}`,
@@ -203,6 +206,7 @@ function tilesOf(c, data, where) {
       n(gone.n),
       before(f.percent(gone.was), gone.was),
     ]),
+    resolution(c, came ?? {}, where),
     plain("csat", "csat", "csat", csat.n > 0 && csat.n < 5 ? null : whole(f.percent(csat.now, 0)), [
       csat.n > 0 && csat.n < 5 ? c.t("too_few", csat.n) : n(csat.n),
       before(f.percent(csat.was, 0), csat.was),
@@ -282,25 +286,6 @@ function figures(c, one, points, step) {
     "div.panes",
     { tabindex: "0", role: "region", "aria-label": c.t("table") },
     h("table", h("thead", h("tr", heads)), h("tbody", [...points].reverse().map(row))),
-  );
-}
-
-function changes(c, list) {
-  if (!list.length) return h("p.sub", c.t("nothing_restated"));
-  return h(
-    "ul.rest",
-    list
-      .slice(-50)
-      .reverse()
-      .map((x) =>
-        h(
-          "li",
-          { key: x.at },
-          d.icon("restated"),
-          h("b", clock(c, Date.parse(x.at))),
-          h("span", c.t("restated_times", f.count(x.times))),
-        ),
-      ),
   );
 }
 

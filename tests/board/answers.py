@@ -284,6 +284,32 @@ def history(now: int, ask: Mapping[str, str]) -> Answer:
     }
 
 
+def outcomes(now: int, ask: Mapping[str, str]) -> Answer:
+    """What came of a period."""
+    since, until, bar = _ms(ask["from"]), _ms(ask["to"]), int(ask.get("bar", 10)) * 1000
+    counts = [40, 380, 820, 1_180, 1_040, 720, 470, 300, 210, 150, 110, 84, 60, 44, 32, 24, 18, 14, 10, 46]
+    days = [instant(at)[:10] for at in range(since + 43_200_000, max(until, since + 43_200_001), 86_400_000)]
+    closed = [
+        {"day": day, "closed": 900 + 37 * at, "resolved": 810 + 31 * at, "judged": 870 + 35 * at,
+         "stayed": 770 + 30 * at, "resolution_rate": (770 + 30 * at) / (870 + 35 * at),
+         "provisional": at >= len(days) - 3}
+        for at, day in enumerate(days)
+    ]  # fmt: skip
+    shares = {"track_parcel": 31, "refund_missing": 18, "coupon": 12, "invoice": 8, "other": 9}
+    items = []
+    for at, (topic, share) in enumerate(shares.items()):
+        daily = [
+            share * 10 + (day * (at + 3)) % 17 * (4 if topic == "refund_missing" else 1) for day in range(len(days))
+        ]
+        items.append({"topic": topic, "n": sum(daily), "counts": daily})
+    return _asked(now, ask) | {
+        "from": ask["from"], "to": ask["to"],
+        "first_replies": {"n": sum(counts), "bar_ms": bar, "counts": counts},
+        "days": closed,
+        "topics": {"days": days, "messages": [1_000] * len(days), "items": items},
+    }  # fmt: skip
+
+
 def _series(metric: str, at: list[int], step: int) -> Answer:
     unit = _METRICS.get(metric, ("ms" if metric.endswith("_ms") else "count",))[0]
     values = [_course(metric, t, step, 0.08) for t in at]
@@ -422,6 +448,7 @@ ANSWERS: dict[str, Callable[[int, Mapping[str, str]], Answer]] = {
     "/v1/history": history,
     "/v1/alerts": alerts,
     "/v1/boards": boards,
+    "/v1/outcomes": outcomes,
     "/v1/links": links,
     "/v1/boards/returns-team": lambda now, ask: BOARD,
 }

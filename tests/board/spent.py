@@ -11,7 +11,7 @@ import itertools
 import json
 import time
 import urllib.request
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -34,7 +34,7 @@ class Spent:
     """One task of the main thread, ms of its thread's time; `parts` are those of its parts, each counted once."""
 
     ms: float
-    parts: Counter[str] = field(default_factory=Counter)
+    parts: dict[str, float] = field(default_factory=lambda: defaultdict(float))
 
 
 class Trace:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import gateway.pages
+from streams.metrics import Window, derived
 from tests.board.conftest import Page
 
 pytestmark = pytest.mark.slow
@@ -237,3 +238,31 @@ def test_a_table_comes_back_from_its_file_and_nothing_in_it_is_a_formula(still: 
     assert first == ["'" + text if at < 10 else text for at, text in enumerate(FIELDS)]
     assert second[:4] == ["-0.5", "0", "12", "x"]
     assert ask(still, "csv", "m.field(null)") == ""
+
+
+def test_the_figures_of_several_queues_are_what_the_server_would_say_of_their_sum(still: Page) -> None:
+    rows: list[dict[str, int]] = [
+        {"offered": 40, "answered": 31, "answered_in_target": 22, "abandoned": 6, "short_abandoned": 2, "undecided": 3,
+         "connected": 29, "frt_n": 31, "frt_sum_ms": 900_000, "ratings": 9, "csat_good": 7, "waiting": 3},
+        {"offered": 12, "answered": 12, "answered_in_target": 3, "abandoned": 0, "short_abandoned": 0, "undecided": 0,
+         "connected": 5, "frt_n": 12, "frt_sum_ms": 2_400_000, "ratings": 2, "csat_good": 0, "waiting": 0},
+    ]  # fmt: skip
+    hists = [{1_000: 4, 30_080: 27}, {30_080: 2, 240_640: 10}]
+    whole = Window()
+    keys = []
+    for counts, hist in zip(rows, hists, strict=True):
+        whole.add(Window(dict(counts), dict(hist)))
+        window = {**counts, "frt_hist": hist, "formula_id": "tidewatch-1", "version": 7, "provisional": False}
+        keys.append({"queue": "q", "channel": "*", "tenant": "t", "backlog": 5, "oldest_ms": 1_000 * len(keys) + 7,
+                     "ages": [1, 2, 0, 0, 0, 0], "windows": {"30m": window}, "sentiment": None, "sentiment_n": 0,
+                     "targets": {"target_ms": 60_000}, "unassigned": None})  # fmt: skip
+    found = ask(still, "sums", f"m.sumOf({json.dumps(keys)}, 'id')")
+    want = derived(whole, {})
+    got = found["windows"]["30m"]
+    for name in want.keys() - {name for name in want if "_km" in name}:
+        assert got[name] == pytest.approx(want[name]), name
+    assert {name: got[name] for name in whole.counts} == whole.counts
+    assert (got["frt_p90_km_ms"], got["frt_p50_km_ms"]) == (None, None)
+    assert (found["backlog"], found["oldest_ms"], found["ages"]) == (10, 1_007, [2, 4, 0, 0, 0, 0])
+    assert (found["unassigned"], found["sentiment"]) == (None, None), "what nobody knows is not zero"
+    assert ask(still, "sums", "m.sumOf([], 'id')") is None

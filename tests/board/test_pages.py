@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -195,6 +196,27 @@ def test_the_hours_of_a_week_are_sums_and_no_mean_of_means(page: Page) -> None:
     assert 0 < sum(met) < sum(offered)
     page.do("document.querySelector('main [aria-pressed]').click()")
     page.wait("return document.querySelectorAll('.panes tbody tr').length > 100")
+
+
+def test_a_period_has_its_first_replies_topics_resolution_and_what_was_restated(page: Page) -> None:
+    page.open("lang=en&page=history&period=today")
+    page.wait("return document.querySelectorAll('.replies rect').length === 20")
+    assert page.do("return document.querySelectorAll('.replies rect.late').length") == 14  # from the target on
+    assert "target 60s" in page.do("return document.querySelector('.replies').textContent")
+    spoken = page.do("return document.querySelector('.replies').getAttribute('aria-label')")
+    assert spoken == "First response time, distribution: n 5,752, within 60s 72.6%"
+    shown = page.text(".topicdays").replace("\t", " ")
+    assert "Where is my parcel" in shown
+    assert "31.0%" in shown
+    assert page.text('[data-of="resolution"]').replace("\n", "") == "88.5%"
+    assert "provisional, within 72 h" in page.text('[aria-label="Resolution"]')
+    page.open("lang=en&page=history&period=7d")
+    page.wait("return document.querySelectorAll('.topicdays .daybars rect').length === 5 * 7")
+    assert "restated twice" in page.text("main") or "restated 2 times" in page.text("main")
+    here = datetime.now(ZoneInfo("Asia/Shanghai"))
+    day = "today" if (here - timedelta(minutes=80)).date() == here.date() else "yesterday"
+    page.open(f"lang=en&page=history&period={day}&queue=returns")
+    page.wait("return document.querySelector('main').innerText.includes('Customer messages 28 → 30')")
 
 
 def test_the_page_of_alerts_has_the_old_ones_and_what_people_thought_of_each_rule(page: Page) -> None:

@@ -94,6 +94,45 @@ async def until(true: Callable[[], object], within_s: float = 10) -> None:
         await asyncio.sleep(0.01)
 
 
+class Metronome:
+    """Beats fifty times a second in the loop that a test and its gateway share; `late_s` is how late all beats were,
+    together: what a busy machine took from both. Whoever measures by the clock takes it off.
+    """
+
+    def __init__(self) -> None:
+        self.late_s = 0.0
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def beating(cls) -> AsyncIterator[Metronome]:
+        """One that beats while it is open."""
+        one = cls()
+        beats = asyncio.create_task(one._beat())
+        try:
+            yield one
+        finally:
+            beats.cancel()
+
+    async def _beat(self) -> None:
+        while True:
+            due = time.monotonic() + 0.02
+            await asyncio.sleep(0.02)
+            self.late_s += max(0.0, time.monotonic() - due - 0.005)
+
+
+class Stopwatch:
+    """How long something took in a shared loop, seconds, without what the loop was late by."""
+
+    def __init__(self, metronome: Metronome) -> None:
+        self._metronome = metronome
+        self._began, self._late = time.monotonic(), metronome.late_s
+
+    @property
+    def s(self) -> float:
+        """Until now."""
+        return time.monotonic() - self._began - (self._metronome.late_s - self._late)
+
+
 def run(story: Coroutine[Any, Any, None]) -> None:
     """Run a test's coroutine, for at most a minute."""
 

@@ -48,10 +48,10 @@ def unsigned() -> str:
     ],
 )  # fmt: skip
 def test_anything_else_is_denied_without_saying_the_token(token: str) -> None:
-    begun = time.perf_counter()
+    begun = time.thread_time()  # of processor time: a busy machine takes none of it
     with pytest.raises(Denied) as caught:
         auth.check(token, SECRET, NOW)
-    assert time.perf_counter() - begun < 0.05
+    assert time.thread_time() - begun < 0.05
     assert token == "" or token not in str(caught.value)
 
 

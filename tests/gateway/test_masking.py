@@ -180,9 +180,9 @@ def test_hostile_texts_take_linear_time(piece: str) -> None:
         said = (piece * length)[:length]
         times = []
         for _ in range(3):
-            begun = time.perf_counter()
+            begun = time.thread_time()
             mask(said)
-            times.append(time.perf_counter() - begun)
+            times.append(time.thread_time() - begun)
         return min(times)
 
     assert took(32_000) < 0.5

