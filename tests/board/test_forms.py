@@ -249,7 +249,7 @@ def test_the_figures_of_several_queues_are_what_the_server_would_say_of_their_su
     ]  # fmt: skip
     hists = [{1_000: 4, 30_080: 27}, {30_080: 2, 240_640: 10}]
     whole = Window()
-    keys = []
+    keys: list[dict[str, Any]] = []
     for counts, hist in zip(rows, hists, strict=True):
         whole.add(Window(dict(counts), dict(hist)))
         window = {**counts, "frt_hist": hist, "formula_id": "tidewatch-1", "version": 7, "provisional": False}
