@@ -90,9 +90,15 @@ def _about_many(bodies: Sequence[Body], language: Language) -> Letter:
 
 
 def _begun(body: Body, language: Language) -> str:
-    """Since when, in a list: the time of day is enough."""
+    """Since when, in a list: the time of day is enough; of what is over, how long it was and how bad it got."""
+    zh = language == "zh"
     if body["state"] == "resolved":
-        return ""
+        lasted = span(_span(body, "since", "resolved_at"), language)
+        told = [f"持续 {lasted}" if zh else f"lasted {lasted}"]
+        if body.get("peak") is not None:
+            worst = f"{_worst(body, language)} {amount(body['peak'], str(body['unit']), language)}"
+            told.append(worst if zh else worst[:1].lower() + worst[1:])
+        return f"（{'，'.join(told)}）" if zh else f" ({', '.join(told)})"
     time = _when(body, "since")[11:16]
     return f"（{time} 起）" if language == "zh" else f" (since {time})"
 

@@ -107,6 +107,8 @@ def list_(
 ) -> None:
     """List open alerts, and silences; tab-separated where the output is no terminal.
 
+    `by` has taken it; `quiet` is why nobody hears of it: who silenced it, or the graver alert that stands for it.
+
     \b
     Examples:
       tidewatch alert list
@@ -117,7 +119,7 @@ def list_(
         alerts = [one for one in frame["alerts"] if tenant in ("", one["tenant"])]
         silences = [one for one in frame["silences"] if tenant in ("", one["tenant"])]
     shown = [one for one in alerts if all_ or one["state"] != "resolved"]
-    names = ("alert", "state", "severity", "tenant", "rule", "queue", "channel", "since", "by", "summary")
+    names = ("alert", "state", "severity", "tenant", "rule", "queue", "channel", "since", "by", "summary", "quiet")
     words = lang or ("zh" if os.environ.get("LANG", "").startswith("zh") else "en")
     listing(names, [_row(one, words) for one in shown], "no open alert" if not all_ else "no alert")
     if silences:
@@ -333,7 +335,8 @@ def _labels(match: Sequence[str]) -> dict[str, str]:
 
 def _row(one: Mapping[str, Any], lang: str) -> list[str]:
     plain = (one.get(name) for name in ("alert", "state", "severity", "tenant", "rule", "queue", "channel", "since"))
-    return [*(str(value) for value in plain), str(one.get("acknowledged_by") or ""), one["summary"][lang]]
+    quiet = one.get("silenced_by") or (f"beside {one['inhibited_by']}" if one.get("inhibited_by") else "")
+    return [*(str(value) for value in plain), str(one.get("acknowledged_by") or ""), one["summary"][lang], str(quiet)]
 
 
 def _quiet(one: Mapping[str, Any]) -> list[str]:

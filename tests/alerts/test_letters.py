@@ -146,3 +146,12 @@ def test_the_worst_of_what_fires_below_a_bound_is_no_peak() -> None:
     low = body(metric="service_level", unit="ratio", value=0.5, peak=0.4, low=0.6, high=None)
     assert "最低：40%" in letter([low], "zh").lines
     assert "峰值：40" in letter([body(peak=40.0)], "zh").lines
+
+
+def test_in_a_list_what_is_over_says_how_long_it_was_and_how_bad_it_got() -> None:
+    over = body("a2", "resolved", resolved_at="2026-03-02T10:05:00.000Z", peak=41.0)
+    assert letter([body(), over], "en").lines == (
+        "◆ Warning Returns: Backlog 30 (limit 20) (since 10:00)",
+        "✓ Resolved Returns: Backlog 30 (limit 20) (lasted 5 min, worst 41)",
+    )
+    assert letter([body(), over], "zh").lines[1].endswith("（持续 5分，峰值 41）")
