@@ -285,7 +285,7 @@ function context() {
 /** What stands for the queues of a board that shows several: their sum, under the board's name. Null: nothing does. */
 function sumFor(board, rows, view) {
   if (!m.several(board) || ui.queue !== "*" || (ui.page !== "live" && view !== "tv")) return null;
-  return { rows, sum: m.summed(state, rows, board, limits), name: board.title?.[ui.lang] || board.name };
+  return { rows, sum: m.summed(state, rows, board, limits, ui.window), name: board.title?.[ui.lang] || board.name };
 }
 const guess = (id, view) =>
   view === "tv"

@@ -101,10 +101,10 @@ export const relimited = (state, limits) => ({
 /** Whether a board shows some queues of all: its rows are those, its figures what follows from their sums. */
 export const several = (board) => !!board?.queues?.length && !board.queues.includes("*");
 
-/** The figures of the rows of a board, as one key with the board's own limits. */
-export const summed = (state, rows, board, limits) =>
-  once(state, JSON.stringify(["sum", board.name, rows.map((k) => k.id)]), () => {
-    const key = sumOf(rows, JSON.stringify(["sum", board.name]));
+/** The figures of the rows of a board in a window, as one key with the board's own limits. */
+export const summed = (state, rows, board, limits, window) =>
+  once(state, JSON.stringify(["sum", board.name, window, rows.map((k) => k.id)]), () => {
+    const key = sumOf(rows, JSON.stringify(["sum", board.name]), [window]);
     return key && limited(key, limits);
   });
 

@@ -105,8 +105,8 @@ function seriesOf(list) {
   };
 }
 
-/** One key that stands for several of a tenant and channel; null of none. `id` is what it goes by. */
-export function sumOf(keys, id) {
+/** One key that stands for several of a tenant and channel, in these windows; null of none. `id` is what it goes by. */
+export function sumOf(keys, id, names = WINDOWS) {
   if (!keys.length) return null;
   const [first] = keys,
     windows = (name) => keys.map((k) => k.windows?.[name]).filter(Boolean);
@@ -122,7 +122,7 @@ export function sumOf(keys, id) {
     drain_s: null,
     targets: same(keys.map((k) => k.targets)),
     thresholds: {},
-    windows: Object.fromEntries(WINDOWS.filter((x) => windows(x).length).map((x) => [x, windowOf(windows(x))])),
+    windows: Object.fromEntries(names.filter((x) => windows(x).length).map((x) => [x, windowOf(windows(x))])),
     volume: { rate_per_min: sum(keys.map((k) => k.volume?.rate_per_min)) },
     series: seriesOf(keys.map((k) => k.series)),
     restated: [],
