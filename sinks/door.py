@@ -68,7 +68,18 @@ _TYPES = {
     "TabSeparated": "text/tab-separated-values; charset=UTF-8",
     "TabSeparatedWithNames": "text/tab-separated-values; charset=UTF-8",
     "XML": "application/xml; charset=UTF-8",
+} | dict.fromkeys(("Vertical", "Markdown", "Pretty", "PrettyCompact", "Values"), "text/plain; charset=UTF-8")
+_ALIASES = {
+    "TSV": "TabSeparated", "TSVWithNames": "TabSeparatedWithNames", "NDJSON": "JSONEachRow", "JSONLines": "JSONEachRow",
+}  # fmt: skip
+_TYPE_OF = {name.lower(): type_ for name, type_ in _TYPES.items()} | {
+    alias.lower(): _TYPES[name] for alias, name in _ALIASES.items()
 }
+
+
+def type_of(format_: str) -> str:
+    """The content type of a format, however a statement wrote its name."""
+    return _TYPE_OF.get(format_.lower(), "application/octet-stream")
 
 
 class QueryError(Exception):
@@ -397,7 +408,7 @@ def _response(answer: Answer, request: web.Request, form: Mapping[str, str], hea
     }  # fmt: skip
     headers["X-ClickHouse-Summary"] = json.dumps({name: str(value) for name, value in summary.items()})
     headers["X-ClickHouse-Format"] = answer.format
-    headers["Content-Type"] = _TYPES.get(answer.format, "application/octet-stream")
+    headers["Content-Type"] = type_of(answer.format)
     body = _framed(answer.body) if form.get("compress") == "1" else answer.body
     encoding = _encoding(request, form)
     if encoding:

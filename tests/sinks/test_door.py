@@ -490,6 +490,13 @@ def test_a_broken_body_is_refused(door: Opened) -> None:
     assert door.ask(b"nonsense", headers={**mine, "Content-Encoding": "gzip"}).status >= 400
 
 
+def test_a_format_has_its_content_type_however_it_is_written() -> None:
+    assert doors.type_of("TSV") == doors.type_of("TabSeparated") == "text/tab-separated-values; charset=UTF-8"
+    assert doors.type_of("jsoneachrow") == doors.type_of("JSONLines") == "application/x-ndjson; charset=UTF-8"
+    assert doors.type_of("vertical").startswith("text/plain")
+    assert doors.type_of("Parquet") == "application/octet-stream"
+
+
 def test_settings_are_bounded_both_ways() -> None:
     assert "max_result_rows = 7," in doors.set_statement({"max_result_rows": "7"})
     assert f"max_memory_usage = {doors.MEMORY_BYTES}," in doors.set_statement({"max_memory_usage": "0"})
