@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+import json
 import socket
 import time
 from datetime import UTC, datetime
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from alerts.addresses import Forbidden, GuardedResolver, check_address, check_url
-from alerts.notifiers import Rejected, Unavailable
+from alerts.notifiers import Rejected, Topic, Unavailable
 from alerts.posting import LONGEST_WAIT_MS, retry_after_ms
 from alerts.webhook import Webhook, signature
 from config.settings import Channel, SettingsError
@@ -292,5 +293,28 @@ def test_sending_can_be_given_up_from_outside_at_any_time() -> None:
             with pytest.raises(asyncio.CancelledError):
                 await task
             await door.close()
+
+    run(story())
+
+
+def test_a_storm_is_published_side_by_side_and_each_alert_in_order() -> None:
+    class Slow:
+        def __init__(self) -> None:
+            self.sent: list[tuple[str, str]] = []
+            self.under_way = self.most = 0
+
+        async def send_and_wait(self, topic: str, value: bytes, key: bytes) -> None:
+            self.under_way += 1
+            self.most = max(self.most, self.under_way)
+            await asyncio.sleep(0)
+            self.under_way -= 1
+            self.sent.append((key.decode(), json.loads(value)["state"]))
+
+    async def story() -> None:
+        broker, states = Slow(), ("firing", "acknowledged", "resolved")
+        await Topic(broker, "alerts").send([row(f"a{n}", state) for state in states for n in range(20)])
+        assert broker.most == 20
+        for n in range(20):
+            assert [state for alert, state in broker.sent if alert == f"a{n}"] == list(states)
 
     run(story())

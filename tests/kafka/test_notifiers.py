@@ -33,6 +33,8 @@ RULES = 'rules:\n  - {name: waits, metric: backlog, scope: {queue: "*"}, fire: "
 TAKEOVER_S = 60
 AROUND = 20
 """Alerts that fire before, while, and after a leader is asleep."""
+MANY = int(os.environ.get("TIDEWATCH_ALERTS", "1000"))
+"""Alerts of the fault-free run, and around each kill, in the long form."""
 TICK_S = 1.0
 """As the gateways write them: a thousand queues reckoned anew more often than that are more than one core can do."""
 
@@ -157,7 +159,7 @@ async def ticking(stream: Stream, until: float) -> None:
 
 async def heard(stream: Stream, there: Receiver, alerts: int, notifiers: Notifiers) -> None:
     """Tick until so many alerts were told."""
-    end = time.monotonic() + TAKEOVER_S + alerts * 0.2
+    end = time.monotonic() + TAKEOVER_S + alerts * 2
     while len(told(there)) < alerts:
         assert time.monotonic() < end, f"{len(told(there))} of {alerts}\n{_logs(notifiers)}"
         await stream.step()
@@ -240,7 +242,8 @@ def test_a_leader_that_was_only_asleep_tells_nothing_more_and_stands_by(own_brok
 
 
 @pytest.mark.nightly
+@pytest.mark.timeout(10_000)
 def test_a_thousand_alerts_and_four_kills(own_broker: Broker, tmp_path: Path) -> None:
-    found = asyncio.run(story(own_broker, tmp_path, 1_000, kills=4))
-    assert len(found) == len({queue for queue, _, _ in found}) == 5_000
-    assert sum(found.values()) <= 5_000 + 4
+    found = asyncio.run(story(own_broker, tmp_path, MANY, kills=4))
+    assert len(found) == len({queue for queue, _, _ in found}) == 5 * MANY
+    assert sum(found.values()) <= 5 * MANY + 4
