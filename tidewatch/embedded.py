@@ -44,7 +44,7 @@ GIVE_UP = 3
 """Deaths of one role before the stack was ever ready, after which it does not start."""
 SETTLED = 1.0
 """Seconds that a role must live to count as up: what cannot start dies sooner, or shows in /readyz."""
-BROKER_MEMORY = 160 << 20
+BROKER_MEMORY = 64 << 20
 """Bytes the broker may hold, so that the whole stack stays under 1 GiB; the journal is the truth, so it may forget."""
 BROKER_LIFE = 1_800.0
 """Seconds before it is ended for that: the board stands still for some seconds meanwhile."""
@@ -227,6 +227,7 @@ class Stack:
         return {
             "PYTHONPATH": os.pathsep.join(filter(None, [code, self._env.get("PYTHONPATH")])),
             "PYTHONUNBUFFERED": "1",
+            "MALLOC_ARENA_MAX": "2",  # glibc's are one a thread else, and none gives back what it once held
             "TIDEWATCH_DATA": str(self.directory.path),
             "TIDEWATCH_SECRET": self._secret,
             "TIDEWATCH_KAFKA__PARTITIONS": str(self._settings.kafka.partitions),
