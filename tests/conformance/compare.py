@@ -115,12 +115,13 @@ def disagreements(told: Row, actual: Row) -> list[str]:
     found: list[str] = []
     for table, names in (*_KEYS.items(), ("episodes", ("conversation", "episode"))):
         want, rows = (_rows(names, [row for row in answer[table] if _says(table, row)]) for answer in (told, actual))
+        columns = _columns_of(told[table])
         for key in sorted({*want, *rows}, key=str):
             where = f"{table}{list(key)}"
             if table != "minutes" and (key not in want or key not in rows):
                 found.append(f"{where}: {'missing' if key in want else 'too many'}")
                 continue
-            expected = want.get(key) or {name: 0 for name in rows[key] if name in _columns_of(told[table])}
+            expected = want.get(key) or {name: 0 for name in rows[key] if name in columns}
             row = rows.get(key)
             found += _columns(where, expected, row.get if row is not None else _zero(names, key))
     if sorted(set(told["late"])) != sorted(set(actual["late"])):
