@@ -143,6 +143,9 @@ class Follow:
                 event.ack()
             crash.here("worker.acked")
             self.rounds.done()
+            if self.rounds.sweeps():
+                for shard in self._shards:
+                    shard.sweep()
             await self._trim()
 
     def _batch(self, shard: Shard) -> Batch:

@@ -578,6 +578,12 @@ class Fold:
         return totals
 
 
+def outlived(conversation: Conversation, now: int) -> bool:
+    """Whether all that is closed of it is so long ago that it is known no more. METRICS §2."""
+    last = conversation.last
+    return last is not None and last.closed_at is not None and now - last.closed_at >= FORGET
+
+
 def marked(episode: Episode, queue: str, minute: int) -> dict[int, int]:
     """The marks of an episode in a queue and minute."""
     for mark in reversed(episode.marks):

@@ -12,6 +12,7 @@ from struct import iter_unpack, pack
 from typing import Protocol
 
 import msgspec
+from lz4.block import compress, decompress
 
 from streams.agents_log import AgentLog
 from streams.conversation import Conversation, Fold
@@ -101,6 +102,7 @@ class Line:
         """Rises whenever what has changed was taken: a conversation is noted once in each."""
         self.conversations: dict[str, Conversation] = {}
         self.resting: dict[str, bytes] = {}
+        """As they are kept, and compressed: what a conversation says again and again takes half of it."""
         self.closed: dict[str, None] = {}
         self.panes: dict[Key, PaneRow] = {}
         self.hot: dict[Key, PaneRow] = {}
@@ -164,13 +166,14 @@ class Line:
         return found
 
     def _found(self, name: str) -> Conversation:
-        packed = self.resting.pop(name, None)
+        tight = self.resting.pop(name, None)
+        packed = None if tight is None else decompress(tight)
         if packed is None:
             looked_up = name in self._looked_up
             packed = self._looked_up.pop(name) if looked_up else self._kept.find("conversation", self.name, name)
         if packed is None:
             return Conversation(self.name, name)
-        found = _conversation_from(packed)
+        found = conversation_from(packed)
         found.round = 0
         return found
 
@@ -199,7 +202,7 @@ class Line:
     def _rest(self, before: int) -> None:
         idle = [name for name, one in self.conversations.items() if one.round < before]
         for name in idle:
-            self.resting[name] = _packed(self.conversations.pop(name))
+            self.resting[name] = compress(_packed(self.conversations.pop(name)))
 
     # -- panes -------------------------------------------------------------------------------------------------------
 
@@ -490,6 +493,6 @@ def _undecided(conversation: Conversation) -> bool:
     return cohort is not None and cohort.outcome == "waiting" and cohort.within
 
 
-_conversation_from = msgspec.msgpack.Decoder(Conversation).decode
+conversation_from = msgspec.msgpack.Decoder(Conversation).decode
 _packed = msgspec.msgpack.Encoder().encode
 pane_from = msgspec.msgpack.Decoder(PaneRow).decode

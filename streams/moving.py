@@ -154,6 +154,9 @@ class Moving:
             ready = [one.result() for one in self._homes.values() if _is_open(one)]
             await asyncio.gather(*(self._commit(home) for home in ready))
             self.rounds.done()
+            if self.rounds.sweeps():
+                for home in ready:
+                    home.shard.sweep()
 
     async def _commit(self, home: Home) -> None:
         shard, before = home.shard, home.said

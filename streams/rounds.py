@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 
 from streams.events import Record
@@ -10,6 +11,7 @@ from streams.pace import Pace
 
 MOST_UNCOMMITTED = 2_000
 """Records that may wait for a commit; then reading waits."""
+SWEEP_EVERY_S = 10.0
 
 
 class Rounds:
@@ -22,6 +24,15 @@ class Rounds:
         self._work, self._room = asyncio.Event(), asyncio.Event()
         self._room.set()
         self._ending = False
+        self._swept_at = time.monotonic()
+
+    def sweeps(self) -> bool:
+        """Whether it is time to look at some more of what is closed and kept (`Shard.sweep`)."""
+        now = time.monotonic()
+        if now - self._swept_at < SWEEP_EVERY_S:
+            return False
+        self._swept_at = now
+        return True
 
     async def room(self) -> None:
         """Return once so little waits for a commit that more may be taken."""

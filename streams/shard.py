@@ -16,14 +16,15 @@ from heapq import heappop
 from typing import NamedTuple, Protocol
 
 import msgspec
+from lz4.block import compress
 
 from streams.agents_log import AgentLog
-from streams.conversation import FORGET, Conversation, Fold, Head
+from streams.conversation import Conversation, Fold, Head, outlived
 from streams.entries import Entry, entry
 from streams.episode_row import row
 from streams.events import REAL, DeadLetter, EpisodeRow, Event, EventRow, Reading, Record, StatusRow, Tick, encode
 from streams.labels import WORD, Example, Reader, bounded
-from streams.line import FORM, KEPT_PANES, Line, Tenant, pane_from
+from streams.line import FORM, KEPT_PANES, Line, Tenant, conversation_from, pane_from
 from streams.policy import Policy
 from streams.quick import quick
 from streams.said import Changes, Part, Told
@@ -33,6 +34,8 @@ from streams.windows import DAY, IDLE
 LABELLING = frozenset({"closed", "label"})
 """Events that may say what an episode was about."""
 
+SWEPT = 200
+"""Conversations that a sweep looks at."""
 FEW = 4
 """Events of a record up to which each of its conversations is sought by itself."""
 
@@ -59,6 +62,10 @@ class Kept(Protocol):
 
     def find_all(self, kind: str, tenant: str, keys: Sequence[str]) -> dict[str, bytes]:
         """Key → row, of those that there are (at 0)."""
+        ...
+
+    def conversations(self, after: tuple[str, str], n: int) -> list[tuple[str, str, bytes]]:
+        """The next conversations behind this tenant and key, in order: tenant, key, row; none that is staged."""
         ...
 
     def live(self, kind: str) -> Iterator[bytes]:
@@ -98,6 +105,9 @@ class Shard:
         self._parts: list[Part] = []
         self._dead: list[DeadLetter] = []
         self._changed_real = False
+        self._swept = ("", "")
+        """Tenant and conversation up to which sweeps have come."""
+        self._outlived: list[tuple[Line, str, bytes]] = []
 
     # -- records in --------------------------------------------------------------------------------------------------
 
@@ -173,10 +183,10 @@ class Shard:
 
     def _fold(self, line: Line, conversation: Conversation, event: Event) -> None:
         """Apply an event to its conversation, whatever it is."""
+        if conversation.stance is None and conversation.episodes:
+            self._forget(line, conversation, event)  # before its ids are asked for: a sweep may have forgotten them
         if conversation.knows(event.id):
             return
-        if conversation.stance is None and conversation.episodes:
-            self._forget(line, conversation, event)
         if event.sentiment is None and event.author == "customer":
             stamp(event)
         if _late(conversation, event):
@@ -201,8 +211,7 @@ class Shard:
         line.said.events.append(encode(told))
 
     def _forget(self, line: Line, conversation: Conversation, event: Event) -> None:
-        last = conversation.last
-        if last is None or last.closed_at is None or max(event.at, line.now) - last.closed_at < FORGET:
+        if not outlived(conversation, max(event.at, line.now)):
             return
         for name in [name for name in line.episodes if name[0] == conversation.id]:
             line.episodes[name] = line.episodes[name] or encode(self._episode_row(line, *name))
@@ -371,9 +380,29 @@ class Shard:
         if self._changed_real:
             self._changed_real = False
             out.append(Changed("clock", "", "", 0, True, _pack(self.real)))
+        for line, name, packed in self._outlived:
+            if name not in line.conversations:  # else it was heard of since, and is kept by itself
+                out.append(Changed("conversation", line.name, name, 0, False, packed))
+        self._outlived.clear()
         for line in self._lines.values():
             self._changes(line, out)
         return out
+
+    def sweep(self) -> None:
+        """Look at the next few conversations that are kept; of one that outlived its time, little is kept on.
+
+        Nobody hears of it: an event that came for such a one would let all but the same be forgotten.
+        """
+        rows = self._kept.conversations(self._swept, SWEPT)
+        self._swept = rows[-1][:2] if len(rows) == SWEPT else ("", "")
+        for tenant, name, packed in rows:
+            line = self._lines.get(tenant)
+            if line is None or name in line.conversations or name in line.resting:
+                continue
+            conversation = conversation_from(packed)
+            if outlived(conversation, line.now):
+                Fold(conversation, line.policy).forget()
+                self._outlived.append((line, name, _pack(conversation)))
 
     def _changes(self, line: Line, out: list[Changed]) -> None:
         name = line.name
@@ -422,7 +451,7 @@ class Shard:
     def _rest(self, blob: bytes) -> None:
         head = _head(blob)
         line = self._line(head.tenant)
-        line.resting[head.id] = blob
+        line.resting[head.id] = compress(blob)
         if head.stance is not None:
             line.stand(head.stance)
         if head.wake >= 0:

@@ -46,6 +46,11 @@ SELECT key, value FROM rows
 WHERE part = ? AND kind = ? AND tenant = ? AND at = 0 AND key IN ({", ".join("?" * AT_ONCE)})
 """  # noqa: S608 - nothing but question marks goes in
 
+_NEXT = """
+SELECT tenant, key, value FROM rows
+WHERE part = ? AND kind = 'conversation' AND (tenant, key) > (?, ?) ORDER BY tenant, key LIMIT ?
+"""
+
 
 class Batch(NamedTuple):
     """What one partition commits."""
@@ -209,6 +214,11 @@ class Shelf:
             if staged is not None:
                 found[key] = staged
         return found
+
+    def conversations(self, after: tuple[str, str], n: int) -> list[tuple[str, str, bytes]]:
+        """The next conversations behind this tenant and key, in order: tenant, key, row; none that is staged."""
+        rows = self._db.execute(_NEXT, (self._part, *after, n)).fetchall()
+        return [row for row in rows if ("conversation", row[0], row[1], 0) not in self._staged]
 
     def live(self, kind: str) -> Iterator[bytes]:
         """The rows of a kind that a start needs."""

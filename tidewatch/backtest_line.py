@@ -80,6 +80,10 @@ class _Kept:
         """Key → row, of those that there are."""
         return {key: found for key in keys if (found := self.find(kind, tenant, key)) is not None}
 
+    def conversations(self, after: tuple[str, str], n: int) -> list[tuple[str, str, bytes]]:  # noqa: ARG002 - the same
+        """Nothing: a backtest is over before anything outlives its time."""
+        return []
+
     def live(self, kind: str) -> Iterator[bytes]:  # noqa: ARG002 - as the protocol has it
         """Nothing: a backtest begins with nothing open."""
         return iter(())

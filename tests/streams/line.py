@@ -38,6 +38,11 @@ class Shelf:
         """Key → row, of those that there are."""
         return {key: found for key in keys if (found := self.find(kind, tenant, key)) is not None}
 
+    def conversations(self, after: tuple[str, str], n: int) -> list[tuple[str, str, bytes]]:
+        """The next conversations behind this tenant and key."""
+        found = sorted((row.tenant, row.key) for row in self.rows.values() if row.kind == "conversation")
+        return [(*name, self.rows["conversation", *name, 0].value) for name in found if name > after][:n]
+
     def live(self, kind: str) -> Iterator[bytes]:
         """What a start needs of a kind."""
         return iter([row.value for row in self.rows.values() if row.kind == kind and row.live])
