@@ -47,7 +47,9 @@ Numbers
 20. `drain_s` divides by the difference of the 30m window's sums over 1,800 s, though its last pane is in progress.
 21. A rating stands under the queue where the episode was at the rating.
 22. `handled` needs a handle time and a holder at the close. Time shares end with the tick where nothing ended them.
-23. `repeat_contact(W)`: only those whose W has passed are in either part; within means less than W, at least 1 h.
+    A person who writes without an id answers and ends the stay, but nobody holds it then.
+23. `repeat_contact(W)`: only those whose W has passed are in either part; within means less than W, at least 1 h. Who
+    has no id is known by the conversation alone.
 24. A status that lasted no time still ended the one before it: `since` begins anew.
 25. Repeats are known for ever here; a repeat never counts as late, nor does it become a new event.
 """

@@ -147,7 +147,7 @@ def answered_only(episodes: list[Episode]) -> float | None:
 
 
 def _closed(
-    episodes: list[Episode], follows: dict[int, Episode | None], visits: dict[str, list[int]], tick: int
+    episodes: list[Episode], follows: dict[int, Episode | None], visits: dict[tuple[str, str], list[int]], tick: int
 ) -> Row:
     demanded = [e for e in episodes if e.row["demand_at"] is not None]
     resolved = [e for e in episodes if e.row["resolved"]]
@@ -174,19 +174,26 @@ def _reopened(episode: Episode, following: Episode | None, within: int | None) -
     return within is None or apart < within
 
 
-def _visits(conversations: list[Conversation]) -> dict[str, list[int]]:
+def _visits(conversations: list[Conversation]) -> dict[tuple[str, str], list[int]]:
     """When each customer came, in order."""
-    visits: dict[str, list[int]] = defaultdict(list)
+    visits: dict[tuple[str, str], list[int]] = defaultdict(list)
     for conversation in conversations:
         for episode in conversation.episodes:
-            if episode.customer is not None and not episode.opening.outbound:
-                visits[episode.customer].append(episode.row["opened_at"])
+            if not episode.opening.outbound:
+                visits[_who(episode)].append(episode.row["opened_at"])
     return {customer: sorted(times) for customer, times in visits.items()}
 
 
-def _repeated(episode: Episode, visits: dict[str, list[int]], within: int) -> bool:
+def _who(episode: Episode) -> tuple[str, str]:
+    """The customer; where nobody said who that is, whoever is in this conversation."""
+    if episode.customer is None:
+        return "conversation", episode.opening.conversation
+    return "customer", episode.customer
+
+
+def _repeated(episode: Episode, visits: dict[tuple[str, str], list[int]], within: int) -> bool:
     """Whether the same customer came again at least an hour, and less than W, after the closing."""
-    times = visits.get(episode.customer or "", []) if episode.customer is not None else []
+    times = visits.get(_who(episode), [])
     soonest = bisect_left(times, episode.row["closed_at"] + HOUR)
     return soonest < len(times) and times[soonest] < episode.row["closed_at"] + within
 
