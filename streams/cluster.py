@@ -12,6 +12,7 @@ from typing import Any
 import structlog
 
 from config.settings import Settings
+from streams.ending import shut_out
 from streams.events import EVENTS, READINGS
 from streams.feed import make_app, raw_topic, records
 from streams.learner import Learner
@@ -38,6 +39,7 @@ async def run(settings: Settings) -> None:
         KafkaError: the broker was away too long.
     """
     stop = asyncio.Event()
+    asyncio.get_running_loop().set_exception_handler(shut_out)
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
     with tempfile.TemporaryDirectory(prefix="tidewatch-worker-") as scratch:

@@ -7,6 +7,17 @@ waits errors out would then go on for ever.
 from __future__ import annotations
 
 import asyncio
+from typing import Any
+
+from aiokafka.errors import InvalidProducerEpoch, ProducerFenced
+
+
+def shut_out(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """An exception handler of the loop: that another has the partition was said once (`partition_lost`), where it was
+    seen; the Kafka client leaves the same error in further futures that nobody asks.
+    """
+    if not isinstance(context.get("exception"), ProducerFenced | InvalidProducerEpoch):
+        loop.default_exception_handler(context)
 
 
 def go_on() -> None:

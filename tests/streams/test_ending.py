@@ -6,10 +6,11 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
+from aiokafka.errors import ProducerFenced
 from redis.exceptions import ConnectionError as Broken
 
 from sinks.redis import Show
-from streams.ending import go_on
+from streams.ending import go_on, shut_out
 from streams.policy import Policies
 from streams.present import Present
 
@@ -42,6 +43,18 @@ def test_a_loop_that_waits_errors_out_ends_when_it_was_told_to() -> None:
                 await asyncio.sleep(0)
 
     assert asyncio.run(ends(work))
+
+
+def test_what_was_told_once_is_no_traceback_and_all_else_is(caplog: pytest.LogCaptureFixture) -> None:
+    async def story(error: Exception) -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(shut_out)
+        loop.call_exception_handler({"message": "never retrieved", "exception": error})
+
+    asyncio.run(story(ProducerFenced()))
+    assert caplog.records == []
+    asyncio.run(story(ValueError()))
+    assert len(caplog.records) == 1
 
 
 def test_the_board_is_no_longer_written_then(monkeypatch: pytest.MonkeyPatch) -> None:
