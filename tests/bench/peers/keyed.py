@@ -24,8 +24,8 @@ Counts = Counter[tuple[str, int]]
 """By (queue|channel, minute)."""
 
 
-def keyed(load: Load, most: int) -> list[tuple[str, Event]]:
-    """(key, event) of the first so many events, in their order."""
+def keyed(load: Load, most: int, stretch: int = 1) -> list[tuple[str, Event]]:
+    """(key, event) of the first so many events, in their order, over `stretch` times as long."""
     first: dict[tuple[str, str], Event] = {}
     for event in load.events:
         first.setdefault((event.conversation or "", event.id), event)
@@ -35,11 +35,13 @@ def keyed(load: Load, most: int) -> list[tuple[str, Event]]:
         name = event.conversation or ""
         queue[name] = event.queue or queue[name]
         named[event.id] = queue[name]
-    now = int(time.time() * 1_000)
-    shift = (now - load.until) // MINUTE_MS * MINUTE_MS
+    now = int(time.time() * 1_000) // MINUTE_MS * MINUTE_MS
     some = list(first.values())[:most]
     return [
-        (f"{named[event.id]}|{event.channel}", replace(event, queue=named[event.id], at=event.at + shift))
+        (
+            f"{named[event.id]}|{event.channel}",
+            replace(event, queue=named[event.id], at=now - (load.until - event.at) * stretch),
+        )
         for event in some
     ]
 

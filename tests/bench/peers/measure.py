@@ -61,6 +61,8 @@ class Peer:
     grace_s: int = DAY_S
     easy: bool = False
     """Its input is keyed, and partitioned, by what is counted by; else by conversation."""
+    stretch: int = 1
+    """The same events over so many times as long: as if less chat came in each minute."""
     adds: bool = True
     """Partitions count apart, and are added up; else the greatest that one of them says counts."""
     out: str = ""
@@ -142,8 +144,12 @@ PEERS = (
     Peer("quix", "Quix Streams 3.28, a day of grace", lambda _: _module("of_quix"), _of_quix, 100_000),
     Peer("bytewax", "Bytewax 0.21.1, recovery on, 60 s of grace", _bytewax, _of_bytewax, grace_s=60),
     Peer("streams", "Kafka Streams 4.1, RocksDB, a day of grace", _streams, _of_streams),
-    Peer("streams-60s", "the same, 60 s of grace", _streams, _of_streams, grace_s=60),
-    Peer("streams-easy", "a day of grace, its input keyed by what is counted", _streams, _of_streams, easy=True),
+    Peer("bytewax-slow", "Bytewax, 60 s of grace, the events over ten times as long", _bytewax, _of_bytewax,
+         grace_s=60, stretch=10),
+    Peer("streams-slow", "Kafka Streams, 60 s of grace, the events over ten times as long", _streams, _of_streams,
+         grace_s=60, stretch=10),
+    Peer("streams-easy", "Kafka Streams, a day of grace, its input keyed by what is counted", _streams, _of_streams,
+         easy=True),
 )  # fmt: skip
 
 
@@ -210,7 +216,7 @@ async def run_peer(bootstrap: str, peer: Peer, rows: Sequence[tuple[str, Any]], 
     command = await asyncio.to_thread(peer.command, state)
     with _running(command, own, log) as (process, hears):
         seconds, cpu = await asyncio.to_thread(_heard, process, hears, log)
-        if peer.name != "bytewax":  # ends by itself, with what it still held
+        if not peer.name.startswith("bytewax"):  # ends by itself, with what it still held
             await asyncio.sleep(3)  # a commit interval of its own choosing may pass
             process.terminate()
         try:
@@ -254,7 +260,8 @@ async def _round(bootstrap: str, load: Load, only: Sequence[str], directory: Pat
     for peer in PEERS:
         if peer.name in only and peer.name not in results.skipped:
             try:
-                result = await run_peer(bootstrap, peer, keyed.keyed(load, peer.most), directory)
+                rows = keyed.keyed(load, peer.most, peer.stretch)
+                result = await run_peer(bootstrap, peer, rows, directory)
             except (home.Missing, RuntimeError) as error:
                 results.skipped[peer.name] = str(error)
                 print(f"  {peer.name}: skipped, {error}", flush=True)
