@@ -25,7 +25,7 @@ from alerts.readings import (
     value_of,
     volume_of,
 )
-from alerts.rule import Rule, Ruleset, matches, on_duty
+from alerts.rule import SEVERITIES, Rule, Ruleset, matches, on_duty
 from alerts.state import (
     FIRING,
     NEXT,
@@ -248,8 +248,9 @@ def _unopened(
     held = as_of - since >= sample.rule.hold_ms
     state = NEXT[alert.state if alert else OK][Signal.HELD if held else Signal.BREACH]
     if state is PENDING and alert is not None:
-        return alert
+        return _graver(alert, sample, as_of)
     begun = _about(Alert(sample.slot, sample.rule.metric.name, state, clock, since, as_of), sample.rule)
+    begun = _graver(replace(begun, graver_since=alert.graver_since if alert else None), sample, as_of)
     if state is PENDING:
         return begun
     ground, id_ = tuple(_ground(sample)), identity(begun.slot, as_of)
@@ -260,13 +261,26 @@ def _unopened(
 def _opened(alert: Alert, sample: Sample, breach: bool, as_of: int, siblings: Siblings) -> Alert:
     alert = _with_numbers(_about(alert, sample.rule), sample, as_of, siblings)
     if breach:
-        return replace(alert, clear_since=None)
+        return _graver(replace(alert, clear_since=None), sample, as_of)
     since = as_of if alert.clear_since is None else alert.clear_since
     reason = _why_clear(alert, sample)
     over = reason in ("restated", "off_duty") or as_of - since >= sample.rule.keep_ms
     if not over:
         return replace(alert, clear_since=since)
     return replace(withdraw(alert, reason, as_of) or alert, clear_since=since)
+
+
+def _graver(alert: Alert, sample: Sample, as_of: int) -> Alert:
+    """The alert with a graver severity, once a step of its rule's ladder has held as long as firing takes."""
+    if not sample.rule.ladder or sample.value is None:
+        return alert
+    severity = sample.rule.severity_of(sample.value)
+    if SEVERITIES.index(severity) <= SEVERITIES.index(alert.severity):
+        return alert if alert.graver_since is None else replace(alert, graver_since=None)
+    since = as_of if alert.graver_since is None else alert.graver_since
+    if alert.state is PENDING or as_of - since < sample.rule.hold_ms:
+        return alert if since == alert.graver_since else replace(alert, graver_since=since)
+    return replace(alert, severity=severity, graver_since=None, escalated=0)
 
 
 def _why_clear(alert: Alert, sample: Sample) -> str:
@@ -297,7 +311,7 @@ def _about(alert: Alert, rule: Rule) -> Alert:
     """The alert with what its rule says of it now."""
     return replace(
         alert,
-        severity=rule.severity,
+        severity=alert.severity if alert.severity in dict(rule.ladder) else rule.severity,
         unit=rule.metric.unit,
         upward=rule.fire.upward and not rule.metric.name.endswith("lull"),
         runbook=rule.runbook,

@@ -254,7 +254,8 @@ def _pay(
 
 
 def _told(alert: Alert, now: int) -> Alert:
-    return replace(alert, told=alert.state, told_at=now, heard_at=now if alert.heard_at is None else alert.heard_at)
+    heard = now if alert.heard_at is None else alert.heard_at
+    return replace(alert, told=alert.state, told_severity=alert.severity, told_at=now, heard_at=heard)
 
 
 _FLAP = "flap:"

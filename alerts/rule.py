@@ -80,6 +80,8 @@ class Rule:
     hold_ms: int = 0
     keep_ms: int = 0
     severity: Severity = "warning"
+    ladder: tuple[tuple[Severity, Bound], ...] = ()
+    """Graver severities, the least first, and from where on the same alert has them."""
     runbook: str | None = None
     min_n: int = 0
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -90,6 +92,10 @@ class Rule:
     """What to do first, by language."""
     planned: Literal["judge", "quiet"] = "judge"
     """Whether people hear of it while a planned event is under way."""
+
+    def severity_of(self, value: float) -> Severity:
+        """How grave a value is that fires."""
+        return next((severity for severity, bound in reversed(self.ladder) if bound.holds(value)), self.severity)
 
 
 def matches(pattern: str, text: str) -> bool:
@@ -163,6 +169,8 @@ def thresholds(rules: Ruleset, tenant: str, queue: str, channel: str) -> dict[st
         entry = found.setdefault(rule.metric.name, {"near": None, "warning": None, "critical": None, "min_n": 0})
         entry[rule.severity] = rule.fire.value
         entry["min_n"] = max(rule.min_n, int(entry["min_n"] or 0))
+        for severity, bound in rule.ladder:
+            entry[severity] = bound.value
         if rule.severity == "warning" and rule.clear.value != rule.fire.value:
             entry["near"] = rule.clear.value
     return found

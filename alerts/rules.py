@@ -15,7 +15,7 @@ import yaml
 from pydantic import ValidationError
 
 from alerts.readings import METRICS, WINDOWS, Metric, Place
-from alerts.rule import SEVERITIES, Bound, Rule, Ruleset, Scope, opposite, overlap
+from alerts.rule import SEVERITIES, Bound, Rule, Ruleset, Scope, Severity, opposite, overlap
 from alerts.words import checked
 from config.settings import CalendarSettings
 
@@ -33,8 +33,8 @@ class RulesError(Exception):
 
 
 _KEYS = (
-    "name", "metric", "scope", "window", "fire", "clear", "for", "keep_firing_for", "severity", "runbook", "min_n",
-    "labels", "schedule", "summary", "advice", "planned", "enabled",
+    "name", "metric", "scope", "window", "fire", "clear", "for", "keep_firing_for", "severity", "ladder", "runbook",
+    "min_n", "labels", "schedule", "summary", "advice", "planned", "enabled",
 )  # fmt: skip
 _DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?")
 _SCALES = (86_400_000, 3_600_000, 60_000, 1_000, 1)
@@ -240,6 +240,7 @@ class _Reader:
             hold_ms=self.read("for", duration_ms, 0),
             keep_ms=self.read("keep_firing_for", duration_ms, 0),
             severity=self.read("severity", _severity, "warning"),
+            ladder=self._ladder(metric, fire),
             runbook=self.read("runbook", _text, None),
             min_n=self._min_n(metric),
             labels=self.read("labels", _labels, {}),
@@ -257,6 +258,24 @@ class _Reader:
             allowed = ", ".join(one.name for one in METRICS.values() if one.place is Place.TOPIC)
             self.wrong(self.fields["scope"], "scope", f"{metric.name} is not told per topic (allowed: {allowed})")
         return scope
+
+    def _ladder(self, metric: Metric, fire: Bound) -> tuple[tuple[Severity, Bound], ...]:
+        """The steps, each graver than the one before, and farther out."""
+        node = self.fields.get("ladder")
+        if node is None:
+            return ()
+        if metric.place is Place.FLAG:
+            self.wrong(node, "ladder", f"{metric.name} has no bounds (allowed: leave it out)")
+            return ()
+        steps: dict[Severity, Bound] = self.read("ladder", lambda value: _steps(value, metric), {})
+        before, last = SEVERITIES.index(self.read("severity", _severity, "warning")), fire
+        for severity, step in sorted(steps.items(), key=lambda pair: SEVERITIES.index(pair[0])):
+            farther = step.value > last.value if fire.upward else step.value < last.value
+            if SEVERITIES.index(severity) <= before or step.upward != fire.upward or not farther:
+                self.wrong(node, "ladder", f"{severity}: is no step up (allowed: graver, and beyond what fires before)")
+                return ()
+            before, last = SEVERITIES.index(severity), step
+        return tuple(sorted(steps.items(), key=lambda pair: SEVERITIES.index(pair[0])))
 
     def _min_n(self, metric: Metric) -> int:
         least: int = self.read("min_n", _count, 0)
@@ -288,6 +307,12 @@ def _severity(value: Any) -> str:
     if value not in SEVERITIES:
         raise ValueError(f"{value!r} is not a severity (allowed: {', '.join(SEVERITIES)})")
     return str(value)
+
+
+def _steps(value: Any, metric: Metric) -> dict[Severity, Bound]:
+    if not isinstance(value, dict) or not value or not set(value) <= set(SEVERITIES):
+        raise ValueError('not severities with bounds (allowed: {critical: "> 60"})')
+    return {severity: bound(text, metric) for severity, text in value.items()}
 
 
 def _text(value: Any) -> str | None:

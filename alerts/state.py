@@ -18,7 +18,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from alerts.facts import NO_FACTS, Facts
-from alerts.rule import Severity
+from alerts.rule import SEVERITIES, Severity
 
 RECENT_MS = 1_800_000
 """How long a resolved alert stays in the feed."""
@@ -91,6 +91,9 @@ class Alert:
     changed_at: int = 0
     """The tick at which it took its state."""
     severity: Severity = "warning"
+    """It rises as its rule's ladder says, and falls with the alert's end only."""
+    graver_since: int | None = None
+    """The tick since which it has been graver than its severity says."""
     unit: str = "count"
     upward: bool = True
     runbook: str | None = None
@@ -121,6 +124,7 @@ class Alert:
     group: str | None = None
     told: Phase | None = None
     """The last state that people were told of."""
+    told_severity: Severity | None = None
     told_at: int | None = None
     heard_at: int | None = None
     """When people first heard of it."""
@@ -190,6 +194,8 @@ def identity(slot: Slot, fired_at: int) -> str:
 
 def in_debt(alert: Alert) -> bool:
     """Whether people believe something else of it than is true. Who never heard of it needs no end of it."""
+    if alert.state in OPEN and alert.told is alert.state and alert.told_severity is not None:
+        return SEVERITIES.index(alert.severity) > SEVERITIES.index(alert.told_severity)
     if alert.state is PENDING or alert.told is alert.state:
         return False
     return alert.told is not None or alert.state in OPEN
