@@ -26,7 +26,9 @@ log = structlog.get_logger()
 TOPIC = "tidewatch-notifier-state-changelog"
 MAX_ROW = 8 << 20
 """Bytes of one row: what a model of volume keeps of one key is far less."""
-TRANSACTION_MS = 30_000
+BATCH = 1 << 20
+"""Bytes sent at once: the thousands of rows of a storm are a few requests, not hundreds that wait for each other."""
+TRANSACTION_MS = 60_000
 REQUEST_MS = 5_000
 CLOSE_S = 5.0
 UNSURE_S = 5.0
@@ -194,6 +196,7 @@ class Changelog:
             transaction_timeout_ms=TRANSACTION_MS,
             request_timeout_ms=REQUEST_MS,
             max_request_size=MAX_ROW,
+            max_batch_size=BATCH,
         )
         try:
             await producer.start()
