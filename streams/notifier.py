@@ -250,9 +250,16 @@ async def run(settings: Settings) -> None:
         try:
             await _life(source, stop, again)
         except* Lost as lost:
-            log.warning("notifier_leads_no_more", reason=str(lost.exceptions[0]))
+            log.warning("notifier_leads_no_more", reason=str(_first(lost)))
         except* Changed:
             log.info("settings_reloaded", channels=len(source.now.channels), routes=len(source.now.routes))
+
+
+def _first(error: BaseException) -> BaseException:
+    """What was raised, without the groups around it."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 async def _life(source: SettingsFile, stop: asyncio.Event, again: asyncio.Event) -> None:
