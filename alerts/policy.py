@@ -11,7 +11,7 @@ import yaml
 
 from alerts.notices import Escalation, Inhibition, Maintenance, Policy, Route
 from alerts.rule import SEVERITIES
-from alerts.rules import SHIPPED, RulesError, compose, duration_ms, line_of, schedule_of
+from alerts.rules import SHIPPED, RulesError, compose, duration_ms, line_of, schedule_of, value_of
 from config.settings import Channel
 from config.settings import Route as RouteSettings
 
@@ -66,7 +66,7 @@ class _Reader:
     def take(self, node: yaml.Node, key: str, form: Callable[[Any], T]) -> T | None:
         """The node's value through `form`; None where it is wrong, which is noted."""
         try:
-            return form(yaml.constructor.SafeConstructor().construct_object(node, deep=True))
+            return form(value_of(node))
         except (ValueError, TypeError, yaml.YAMLError) as error:
             self.wrong(node, key, str(error).splitlines()[0])
             return None

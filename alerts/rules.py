@@ -138,6 +138,18 @@ def compose(text: str, file: str) -> yaml.Node | None:
         raise RulesError([f"{file}:1: not YAML: {type(error).__name__}"]) from None
 
 
+def value_of(node: yaml.Node) -> Any:
+    """What a node holds.
+
+    Raises:
+        ValueError, yaml.YAMLError: it is not what a tag written before it says; PyYAML takes such a tag at its word.
+    """
+    try:
+        return yaml.constructor.SafeConstructor().construct_object(node, deep=True)
+    except (LookupError, AttributeError, TypeError):
+        raise ValueError(f"is not what its tag says ({node.tag.rpartition(':')[2]})") from None
+
+
 def _rule_nodes(root: yaml.Node | None, file: str) -> list[yaml.Node]:
     if not isinstance(root, yaml.MappingNode):
         raise RulesError([f"{file}:1: not a list of rules (allowed: rules: followed by a list)"])
@@ -191,7 +203,7 @@ class _Reader:
         if node is None:
             return default
         try:
-            return take(yaml.constructor.SafeConstructor().construct_object(node, deep=True))
+            return take(value_of(node))
         except (ValueError, yaml.YAMLError) as error:
             self.wrong(node, key, str(error).splitlines()[0])
             return default
