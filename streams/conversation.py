@@ -50,7 +50,7 @@ Place = tuple[str, str, int, int]
 """Queue, channel, minute, number of a mark's field."""
 
 
-class Head(msgspec.Struct, array_like=True):
+class Head(msgspec.Struct, array_like=True, gc=False):
     """How a kept conversation begins: as much of it as a start needs."""
 
     tenant: str
@@ -59,7 +59,7 @@ class Head(msgspec.Struct, array_like=True):
     wake: int = -1
 
 
-class Conversation(msgspec.Struct, array_like=True):
+class Conversation(msgspec.Struct, array_like=True, gc=False):
     """One conversation: its events in order, and what they come to."""
 
     tenant: str
@@ -129,7 +129,8 @@ class Fold:
     def insert(self, new: Entry) -> None:
         """Add one event that is neither a repeat nor late."""
         conversation, log = self.conversation, self.conversation.log
-        conversation.greatest_at = max(conversation.greatest_at, new.at)
+        if new.what != "note":  # invisible to every clock: it makes nothing late
+            conversation.greatest_at = max(conversation.greatest_at, new.at)
         last = conversation.last
         if not log.follows(new.at, new.seq, new.id):
             entries = log.entries()

@@ -63,7 +63,7 @@ def entry(event: Event, policy: Policy) -> Entry:
     return new
 
 
-class Log(msgspec.Struct, array_like=True):
+class Log(msgspec.Struct, array_like=True, gc=False):
     """The entries of a conversation, in order."""
 
     n: int = 0

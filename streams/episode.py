@@ -26,7 +26,7 @@ def numbered(*fields: str) -> tuple[int, ...]:
     return tuple(MARKS.index(field) for field in fields)
 
 
-class Memory(msgspec.Struct, array_like=True):
+class Memory(msgspec.Struct, array_like=True, gc=False):
     """What a conversation remembers outside its episodes."""
 
     queue: str = "default"
@@ -38,7 +38,7 @@ class Memory(msgspec.Struct, array_like=True):
         return Memory(self.queue, self.channel, self.customer)
 
 
-class Hints(msgspec.Struct, array_like=True):
+class Hints(msgspec.Struct, array_like=True, gc=False):
     """What a later event said about the earlier ones of an episode."""
 
     stayed: list[str] = []
@@ -46,7 +46,7 @@ class Hints(msgspec.Struct, array_like=True):
     unasked: bool = False
 
 
-class Mark(msgspec.Struct, array_like=True):
+class Mark(msgspec.Struct, array_like=True, gc=False):
     """What has happened in one minute, in the queue the episode was in then."""
 
     queue: str
@@ -55,7 +55,7 @@ class Mark(msgspec.Struct, array_like=True):
     """Number of the field → n."""
 
 
-class Episode(msgspec.Struct, array_like=True):
+class Episode(msgspec.Struct, array_like=True, gc=False):
     """One episode so far. Instants and spans in ms."""
 
     number: int

@@ -36,7 +36,7 @@ def partition_of(tenant: str, key: str, partitions: int) -> int:
     return zlib.crc32(f"{tenant}\x00{key}".encode()) % partitions
 
 
-class Event(msgspec.Struct, omit_defaults=True):
+class Event(msgspec.Struct, omit_defaults=True, gc=False):
     """One event of CONTRACT §3, parsed, masked and stamped by the gateway. Absent is None or the contract's default."""
 
     id: str
@@ -96,7 +96,7 @@ class Record(msgspec.Struct, omit_defaults=True):
     tick: Tick | None = None
 
 
-class EventRow(msgspec.Struct, omit_defaults=True):
+class EventRow(msgspec.Struct, omit_defaults=True, gc=False):
     """One row of table `events`: the event, and what the fold made of it."""
 
     event: Event
@@ -131,7 +131,7 @@ class Amendment(msgspec.Struct, omit_defaults=True):
     episode: int | None = None
 
 
-class Hold(msgspec.Struct, array_like=True):
+class Hold(msgspec.Struct, array_like=True, gc=False):
     """A span in which an agent held an episode. `until` None: still."""
 
     agent: str
@@ -139,7 +139,7 @@ class Hold(msgspec.Struct, array_like=True):
     until: int | None
 
 
-class EpisodeRow(msgspec.Struct, omit_defaults=True):
+class EpisodeRow(msgspec.Struct, omit_defaults=True, gc=False):
     """One row of table `episodes` (CONTRACT §4), with every column of it, and `holds`. Instants in ms."""
 
     tenant: str
@@ -189,7 +189,7 @@ class EpisodeRow(msgspec.Struct, omit_defaults=True):
     holds: list[Hold] = []
 
 
-class PaneRow(msgspec.Struct, omit_defaults=True):
+class PaneRow(msgspec.Struct, omit_defaults=True, gc=False):
     """One partition's part of one row of `minutes`: absolute totals. Counts that are 0 are left out of `counts`."""
 
     tenant: str
