@@ -83,7 +83,8 @@ def arrive(events: Sequence[Row], *, live: bool = False) -> tuple[dict[tuple[str
         if at < (event["received_at"] if live else newest.get(scope, at)) - LATE_MS:
             late.append(event["id"])
             continue
-        newest[scope] = max(newest.get(scope, at), at)
+        if not event.get("private"):  # invisible to every clock
+            newest[scope] = max(newest.get(scope, at), at)
         kept.setdefault(scope, []).append(event)
     return {scope: sorted(some, key=order) for scope, some in kept.items()}, late
 

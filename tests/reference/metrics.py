@@ -52,6 +52,7 @@ Numbers
     has no id is known by the conversation alone.
 24. A status that lasted no time still ended the one before it: `since` begins anew.
 25. Repeats are known for ever here; a repeat never counts as late, nor does it become a new event.
+26. A private message is no part of the greatest `at` of its conversation: nothing is late behind a note.
 """
 
 from __future__ import annotations

@@ -29,6 +29,12 @@ def test_a_live_event_far_ahead_of_its_receipt_happened_at_the_receipt() -> None
     assert [event["at"] for event in kept[("conversation", "c1")]] == [START, START + 120_000]
 
 
+def test_a_note_makes_nothing_late() -> None:
+    events = [customer(START), {**agent(START + 2 * DAY), "private": True}, agent(START + 1)]
+    kept, late = arrive(events)
+    assert (len(kept[("conversation", "c1")]), late) == (3, [])
+
+
 def test_an_id_is_of_its_conversation_or_agent() -> None:
     events = [customer(START, id="x"), customer(START, conversation="c2", id="x"), {**status(START, "amy"), "id": "x"}]
     kept, late = arrive([*events, *events])
