@@ -1,0 +1,91 @@
+"""The numbers of a tick, reckoned with a breath now and then, are those reckoned at once; nothing is lost in one."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from config.settings import TenantSettings
+from streams.events import REAL, Event, Reading, Record, Tick
+from streams.notifier import KEYS, Judged
+from streams.policy import Policy
+from streams.present import Present, View
+from streams.shard import Shard
+from tests.streams.line import Shelf
+
+NOW = 1_772_445_600_000
+QUEUES = 5 * KEYS
+
+
+def reading() -> Reading:
+    """One partition in which a customer waits in each of many queues."""
+    policy = Policy(TenantSettings())
+    shard = Shard(0, lambda _: policy, Shelf())
+    events = [
+        Event(
+            id="m", kind="message", at=NOW, tenant="shop", conversation=f"c{n}", author="customer", text="?",
+            queue=f"q{n}", received_at=NOW,
+        )
+        for n in range(QUEUES)
+    ]  # fmt: skip
+    shard.step(1, Record(events=events))
+    shard.step(2, Record(tick=Tick(NOW + 1_000, None)))
+    found = shard.reading()
+    assert found is not None
+    return found
+
+
+def judged() -> Judged:
+    """The present that a tick is judged on, with all of it."""
+    policy = Policy(TenantSettings())
+    present = Present(1, lambda _: policy)
+    for segment in reading().segments:
+        present.take(0, segment)
+    return Judged(present)
+
+
+def test_what_was_prepared_is_what_is_reckoned_at_once_and_others_had_their_turn() -> None:
+    at_once, slowly, turns = judged(), judged(), 0
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async def story() -> None:
+        task = asyncio.create_task(other())
+        await slowly.prepare(REAL, NOW + 1_000)
+        task.cancel()
+
+    asyncio.run(story())
+    told, wanted = slowly.readings(REAL, NOW + 1_000), at_once.readings(REAL, NOW + 1_000)
+    by = {(key["queue"], key["channel"]): key for key in told.keys}
+    assert by == {(key["queue"], key["channel"]): key for key in wanted.keys}
+    assert turns >= QUEUES // KEYS
+
+
+def test_a_key_that_is_stirred_during_a_breath_is_reckoned_anew() -> None:
+    one = judged()
+    (view,) = one.present.views.values()
+    said: list[str] = []
+
+    def explain(_: View, key: dict[str, Any], __: int) -> dict[str, Any]:
+        said.append(key["queue"])
+        return key
+
+    one.explain = explain
+
+    async def story() -> None:
+        preparing = asyncio.create_task(one.prepare(REAL, NOW + 1_000))
+        await asyncio.sleep(0)
+        view.stir([("q0", "web")])
+        await preparing
+
+    asyncio.run(story())
+    before = said.count("q0")
+    one.readings(REAL, NOW + 1_000)
+    assert said.count("q0") == before + 1
+    said.clear()
+    one.readings(REAL, NOW + 2_000)
+    assert len(said) > QUEUES, "at the next tick what is active is reckoned anew"
