@@ -220,11 +220,12 @@ class Fold:
 
     def _step(self, index: int, event: Entry) -> Hints | None:
         """Apply one event. Hints: the episode must be folded again with them."""
+        if event.what == "note":
+            event.episode = self._number_at(event.at)
+            return None
         self._expire(event.at)
         episode = self.conversation.open
         event.episode = episode.number if episode else None
-        if event.what == "note":
-            return None
         self._know_customer(event)
         if episode is None:
             episode = self._outside(index, event)
@@ -235,6 +236,11 @@ class Fold:
         episode.customer = self.conversation.memory.customer
         episode.last_at = event.at
         return again
+
+    def _number_at(self, at: int) -> int | None:
+        """The episode that a note lies in. It is invisible to every clock, so it closes none."""
+        episode = self.conversation.open
+        return None if episode is None or episode.due(self.policy) <= at else episode.number
 
     # -- outside an open episode -------------------------------------------------------------------------------------
 
