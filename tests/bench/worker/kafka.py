@@ -19,6 +19,9 @@ BATCH = 900_000
 """Bytes of a batch; a broker takes 1 MiB."""
 
 
+TOPIC_S = 60
+
+
 @dataclass
 class Pace:
     """How fast something went."""
@@ -43,9 +46,13 @@ async def make_topic(bootstrap: str, name: str, partitions: int = PARTITIONS) ->
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     try:
-        await admin.create_topics([NewTopic(name, partitions, 1, topic_configs={"max.message.bytes": str(4 << 20)})])
+        wanted = [NewTopic(name, partitions, 1, topic_configs={"max.message.bytes": str(4 << 20)})]
+        until = time.monotonic() + TOPIC_S
+        await admin.create_topics(wanted)
         while not await _led(admin, name, partitions):
-            await asyncio.sleep(0.05)
+            assert time.monotonic() < until, f"{name} does not come"
+            await asyncio.sleep(0.2)
+            await admin.create_topics(wanted)  # a busy broker may have dropped the first; one that is there stays
     finally:
         await admin.close()
 
