@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import shutil
 import sys
@@ -23,6 +24,8 @@ PATIENCE = 5.0
 """Seconds for each look."""
 ROOM = 64 << 20
 """Bytes of the disk below which something is wrong; at 8 MiB the gateway takes nothing more."""
+_TALKATIVE = ("aiokafka", "asyncio", "clickhouse_connect", "urllib3")
+"""What they would log is said by the findings."""
 NOT_LET_IN, NOT_MADE = frozenset({192, 193, 194, 497, 516}), frozenset({60, 81})
 """ClickHouse's codes."""
 
@@ -42,20 +45,29 @@ class Finding:
 
 async def examine(config: Path | None, data: Path | None) -> list[Finding]:
     """Everything that can be said: of the stack in `data`, else of the servers that the settings name."""
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     python = ".".join(map(str, sys.version_info[:3]))
     fits = (3, 11) <= sys.version_info[:2] < (3, 13)
     found = [Finding(fits, f"Python {python}", "" if fits else "use Python 3.11 or 3.12: make setup")]
     try:
         settings = load(config)
     except SettingsError as wrong:
-        return [*found, Finding(False, str(wrong), "correct it there")]
-    found.append(Finding(True, f"settings{f' of {config}' if config else ''}"))
+        return [*found, Finding(False, str(wrong), _mend_of(str(wrong)))]
+    file = config or os.environ.get("TIDEWATCH_CONFIG")
+    found.append(Finding(True, f"settings{f' of {file}' if file else ''}"))
     if os.environ.get(crash.VARIABLE):
         found.append(Finding(False, f"{crash.VARIABLE} is set: roles would die on purpose", "unset it"))
     found.append(_rules(settings))
     directory = data or settings.data
     looks = _embedded(directory) if directory else _production(settings)
     return found + [finding async for finding in looks]
+
+
+def _mend_of(wrong: str) -> str:
+    if wrong.endswith(": no such file") or ": cannot be read: " in wrong:
+        return f"it must be a file that user {os.getuid()} can read; TIDEWATCH_CONFIG or --config names it"
+    return "correct it there"
 
 
 def _rules(settings: Settings) -> Finding:
@@ -111,7 +123,7 @@ def _rules_in_force(directory: Path) -> Finding:
     mistake = refused_rules(directory / FILE)
     if mistake is None:
         return Finding(True, "the alert rules in force are those of the file")
-    return Finding(False, f"the file of alert rules was refused: {mistake}", "correct it there; no restart is needed")
+    return Finding(False, f"the settings of alerts were refused: {mistake}", "correct it there; no restart is needed")
 
 
 def _redis_url(directory: Path, address: str) -> str:
@@ -145,16 +157,22 @@ async def _door(name: str, url: str, path: str, mend: str) -> Finding:
 
 async def _production(settings: Settings) -> AsyncIterator[Finding]:
     good = bool(settings.secret.get_secret_value())
-    yield Finding(good, "signing secret" if good else "no signing secret", "" if good else "set TIDEWATCH_SECRET")
+    yield Finding(
+        good,
+        "signing secret" if good else "no signing secret",
+        "" if good else "set `secret` in the settings file, or TIDEWATCH_SECRET",
+    )
     yield await _kafka(settings)
-    yield await _redis(settings)
+    redis = await _redis(settings)
+    yield redis
     clickhouse = settings.clickhouse
     login = clickhouse.url, clickhouse.user, clickhouse.password.get_secret_value()
     yield await asyncio.to_thread(_history, *login, clickhouse.database, "start it, or set clickhouse.url")
-    yield await _flowing(settings.redis.url.get_secret_value(), "see the log of that role")
+    if redis.good:
+        yield await _flowing(settings.redis.url.get_secret_value(), "see the log of that role")
     host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.gateway.host, settings.gateway.host)  # noqa: S104  compared only
     yield await _door(
-        "gateway", f"http://{host}:{settings.gateway.port}", "/readyz", "tidewatch gateway; its log says why"
+        "gateway", f"http://{host}:{settings.gateway.port}", "/readyz", "start it: tidewatch gateway; its log says why"
     )
 
 
@@ -176,15 +194,22 @@ async def _kafka(settings: Settings) -> Finding:
     finally:
         await client.close()
     for name, count in wanted.items():
-        if described.get(name) != count:
-            has = f"has {described[name]}" if name in described else "is missing, not with"
-            return Finding(False, f"{where}: topic {name} {has} {count} partitions", "make it, or set kafka.partitions")
+        if name not in described:
+            return Finding(
+                False, f"{where}: topic {name} is missing", "start a worker and a sink: they make the topics"
+            )
+        if described[name] != count:
+            return Finding(
+                False,
+                f"{where}: topic {name} has {described[name]} partitions, and {count} belong there",
+                "set kafka.partitions as it was when the topics were made, or make the topic anew",
+            )
     return Finding(True, f"{where}, all topics with their partitions")
 
 
 async def _redis(settings: Settings) -> Finding:
     from redis.asyncio import Redis
-    from redis.exceptions import RedisError
+    from redis.exceptions import AuthenticationError, NoPermissionError, RedisError, ResponseError
 
     url = settings.redis.url.get_secret_value()
     parts = urlsplit(url)
@@ -192,6 +217,10 @@ async def _redis(settings: Settings) -> Finding:
     client = Redis.from_url(url, socket_connect_timeout=PATIENCE, socket_timeout=PATIENCE)
     try:
         await client.ping()
+    except (AuthenticationError, NoPermissionError):
+        return Finding(False, f"{where} does not let us in", "set redis.url with its password: redis://:PASSWORD@…")
+    except ResponseError as error:  # such as one that wants a password and was given none
+        return Finding(False, f"{where} refuses: {str(error)[:80]}", "set redis.url with its password, or see its log")
     except (RedisError, OSError) as error:
         return Finding(False, f"{where} does not answer: {type(error).__name__}", "start it, or set redis.url")
     finally:

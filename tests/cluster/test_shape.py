@@ -28,7 +28,7 @@ def roles(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """Two workers, two sinks, two gateways and a notifier."""
     require("java", "mvn")
     root = tmp_path_factory.mktemp("cluster")
-    with cluster(root, settings_of(root)) as started:
+    with cluster(root, settings_of(root).read_text(encoding="utf-8")) as started:
         for name in ("gateway-1", "worker-1", "worker-2", "sink-1", "sink-2", "notifier-1"):
             started.start(name)
         started.until_ready()

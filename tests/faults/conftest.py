@@ -2,25 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.rig.clickhouse import Server, running
+from tests.rig.hygiene import Hygiene
 from tests.rig.ledger import Ledger
 from tests.rig.processes import STARTED, Rig, rig
 from tests.sinks.test_store import Broker
 from tidewatch import embedded
 
+PASSED = pytest.StashKey[bool]()
+RULES = 'rules:\n  - {name: waits, metric: backlog, scope: {queue: "*"}, fire: "> 2", for: 30s}\n'
 
-@pytest.fixture(scope="session")
+
+@pytest.fixture(scope="package")
 def rigged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     """A stack whose roles die where one wishes, and come back without the pause that grows."""
     pauses, embedded.PAUSES = embedded.PAUSES, (0.1,)
-    with rig(tmp_path_factory.mktemp("faults")) as one:
+    root = tmp_path_factory.mktemp("faults")
+    (root / "rules.yaml").write_text(RULES)
+    with rig(root, config='rules = "rules.yaml"\n') as one:
         yield one
     embedded.PAUSES = pauses
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Note whether the test itself passed: what follows a failure is no finding of its own."""
+    report = yield
+    item.stash[PASSED] = item.stash.get(PASSED, True) and report.passed
+    return report
+
+
+@pytest.fixture(autouse=True)
+def everything_is_as_before(request: pytest.FixtureRequest) -> Iterator[None]:
+    """O8 after every row on the shared stack."""
+    if "rigged" not in request.fixturenames:
+        yield
+        return
+    rigged: Rig = request.getfixturevalue("rigged")
+    rigged.ready(180)
+    hygiene = Hygiene(rigged.pids, rigged.logs)
+    yield
+    if request.node.stash.get(PASSED, False):
+        rigged.ready(180)
+        assert hygiene.wrong() == [], "O8"
 
 
 @pytest.fixture(autouse=True)

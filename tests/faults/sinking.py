@@ -9,11 +9,15 @@ from pathlib import Path
 
 import psutil
 
+from tests.integration.outside import wait
 from tests.rig.clickhouse import ROOT, Server
 from tests.rig.processes import STARTED
-from tests.sinks.test_store import PARTITIONS, Broker
+from tests.rig.proxy import Fault, Proxy
+from tests.sinks.test_store import PARTITIONS, Broker, reading
 
 RUN = "from tidewatch.cli import main; import sys; sys.argv[1:] = ['sink']; main()"
+INSERTS = b"Content-Encoding: lz4"
+"""What the head of a request says that carries rows, and no other."""
 
 
 class Sink:
@@ -69,3 +73,20 @@ def there(server: Server, begin: int) -> tuple[int, int]:
     except Exception:  # noqa: BLE001 - it may be away just now
         return 0, 0
     return int(rows[0][0]), int(rows[0][1])
+
+
+def lose_answers(broker: Broker, server: Server, directory: Path, begin: int, cuts: int) -> int:
+    """C-03: every other answer to an insert is lost, until so many were; all rows are there once. The next number."""
+    last = begin + 2
+    with Proxy("127.0.0.1", server.port) as proxy:
+        sink = Sink(broker, directory, proxy.port)
+        broker.send(reading(begin), reading(begin + 1))
+        wait("the first rows", lambda: there(server, begin) == (2, 2))
+        proxy.fault = Fault(cut_after_request=INSERTS, every=2)
+        while proxy.cuts < cuts:
+            broker.send(reading(last), reading(last + 1))
+            last += 2
+            wait("two more", lambda many=last - begin: there(server, begin) == (many, many))  # type: ignore[misc]  # bound at once
+        print(f"{proxy.cuts} answers were cut off, {last - begin} rows")
+        assert sink.end() == 0
+    return last

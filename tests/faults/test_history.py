@@ -16,18 +16,14 @@ import pytest
 
 from config.settings import Settings
 from sinks.store import ensure_topics
-from tests.faults.sinking import Sink, there
+from tests.faults.sinking import Sink, lose_answers, there
 from tests.integration.outside import wait
 from tests.rig.clickhouse import Server
 from tests.rig.proxy import Fault, Proxy
 from tests.sinks.test_store import PARTITIONS, Broker, reading
 from tidewatch import doctor
 
-pytestmark = [pytest.mark.slow, pytest.mark.faults, pytest.mark.timeout(300)]
-INSERTS = b"Content-Encoding: lz4"
-"""What the head of a request says that carries rows, and no other."""
-
-
+pytestmark = [pytest.mark.slow, pytest.mark.faults, pytest.mark.timeout(900)]
 NEXT = iter(range(0, 1 << 30, 10_000))
 
 
@@ -45,32 +41,20 @@ def test_c01_a_clickhouse_that_is_away_is_waited_for_and_nothing_is_lost_doubled
     wait("the first rows", lambda: there(server, begin) == (50, 50))
     server.kill()
     broker.send(*(reading(begin + n) for n in range(50, 3_050)))
-    time.sleep(8)  # an outage that outlasts several tries
+    time.sleep(30)  # the fault itself: it outlasts many tries
     assert psutil.Process(sink.process.pid).memory_info().rss < 256 << 20
     server.start()
-    wait("all rows", lambda: there(server, begin) == (3_050, 3_050), 120)
+    wait("all rows", lambda: there(server, begin) == (3_050, 3_050))
     assert sink.end() == 0, sink.log.read_text()[-2_000:]
 
 
 def test_c03_an_answer_lost_after_the_insert_is_asked_for_again_and_doubles_nothing(
     broker: Broker, server: Server, tmp_path: Path, begin: int
 ) -> None:
-    with Proxy("127.0.0.1", server.port) as proxy:
-        sink = Sink(broker, tmp_path, proxy.port)
-        broker.send(reading(begin), reading(begin + 1))
-        wait("the first rows", lambda: there(server, begin) == (2, 2), 60)
-        proxy.fault = Fault(cut_after_request=INSERTS, every=2)
-        for n in range(2, 42, 2):
-            before = there(server, begin)
-            broker.send(reading(begin + n), reading(begin + n + 1))
-            wait("two more", lambda before=before: there(server, begin) > before, 60)  # type: ignore[misc]  # bound at once
-        wait("all rows", lambda: there(server, begin) == (42, 42), 60)
-        print(f"{proxy.cuts} answers were cut off")
-        assert proxy.cuts >= 10
-        assert sink.end() == 0
+    last = lose_answers(broker, server, tmp_path, begin, 10)
     query = "SELECT messages FROM minutes WHERE tenant = 't'"
     client = server.client()
-    assert [row[0] for row in client.query(query).result_rows] == [begin + 42], "each partition says its last total"
+    assert [row[0] for row in client.query(query).result_rows] == [last], "each partition says its last total"
     client.close()
 
 
@@ -79,14 +63,15 @@ def test_c09_rows_that_trickle_are_gathered_at_most_two_blocks_a_second_and_tabl
 ) -> None:
     sink = Sink(broker, tmp_path, server.port)
     broker.send(reading(begin))
-    wait("the first row", lambda: there(server, begin) == (1, 1), 60)
+    wait("the first row", lambda: there(server, begin) == (1, 1))
     began = time.time()
     for n in range(1, 200):
         broker.send(reading(begin + n))
         time.sleep(0.02)
-    wait("all rows", lambda: there(server, begin) == (200, 200), 60)
-    seconds = Counter((int(at - began), table) for at, table in server.inserts() if at >= began)
-    assert max(seconds.values()) <= 3, "two a second, whatever second one begins to count at"
+    wait("all rows", lambda: there(server, begin) == (200, 200))
+    inserts = [(at, table) for at, table in server.inserts() if at >= began]
+    seconds = max(at for at, _ in inserts) - began
+    assert max(Counter(table for _, table in inserts).values()) <= 2 * seconds + 2, "two a second and table"
     assert sink.end() == 0
 
 
@@ -95,10 +80,10 @@ def test_c10_one_message_before_a_silence_is_seen_without_another(
 ) -> None:
     sink = Sink(broker, tmp_path, server.port)
     broker.send(reading(begin))
-    wait("the sink at work", lambda: there(server, begin) == (1, 1), 60)
+    wait("the sink at work", lambda: there(server, begin) == (1, 1))
     broker.send(reading(begin + 1))
     began = time.monotonic()
-    wait("the last message", lambda: there(server, begin) == (2, 2), 30)
+    wait("the last message", lambda: there(server, begin) == (2, 2))
     print(f"seen after {time.monotonic() - began:.1f} s")
     assert sink.end() == 0
 
@@ -109,18 +94,18 @@ def test_c11_a_wrong_password_is_told_calmly_without_the_password_and_mended_by_
     began = time.time()
     sink = Sink(broker, tmp_path, server.port, "wrong-canary-77")
     broker.send(reading(begin))
-    wait("a refusal", lambda: [what for at, what in server.inserts() if at >= began and what == "refused"], 60)
+    wait("a refusal", lambda: [what for at, what in server.inserts() if at >= began and what == "refused"])
     first = time.time()
     time.sleep(10)
     tries = sum(what == "refused" and at >= first for at, what in server.inserts())
-    assert tries <= 10, "not more than one a second"
+    assert tries <= time.time() - first + 1, "not more than one a second"
     said = sink.log.read_text()
     assert "AUTHENTICATION_FAILED" in said, "the person who reads the log must know why"
     assert "wrong-canary-77" not in said
     assert there(server, begin) == (0, 0)
     sink.end()
     again = Sink(broker, tmp_path, server.port)
-    wait("the row", lambda: there(server, begin) == (1, 1), 60)
+    wait("the row", lambda: there(server, begin) == (1, 1))
     assert again.end() == 0
 
 
@@ -134,7 +119,7 @@ def test_a_stopped_sink_ends_by_itself_when_it_is_woken_and_told(
     broker: Broker, server: Server, tmp_path: Path
 ) -> None:
     sink = Sink(broker, tmp_path, server.port)
-    wait("it reads", lambda: "sink_started" in sink.log.read_text(), 60)
+    wait("it reads", lambda: "sink_started" in sink.log.read_text())
     sink.process.send_signal(signal.SIGSTOP)
     time.sleep(3)
     sink.process.send_signal(signal.SIGCONT)

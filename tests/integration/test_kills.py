@@ -68,11 +68,12 @@ def test_numbers_stay_exact_through_kills_of_worker_sink_and_gateway(stack: Runn
 class Up:
     """`tidewatch up` as its user starts it."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, config: Path | None = None) -> None:
         self._directory = directory
         access = directory / "access.json"
         access.unlink(missing_ok=True)
         words = [sys.executable, "-m", "tidewatch.cli", "up", "--data", str(directory), "--port", "0"]
+        words += ["--config", str(config)] if config else []
         with (directory.parent / "up.log").open("ab") as output:
             self.process = subprocess.Popen(words, stdout=output, stderr=output)
 

@@ -1,6 +1,6 @@
 """A ClickHouse server for tests where none can be installed: its engine (chdb) behind its HTTP form, with writes.
 
-`python -m tests.rig.clickhouse DIR PORT` serves user `default` with the password in `CLICKHOUSE_PASSWORD`. It stands
+`python -m tests.rig.clickhouse DIR PORT` serves `CLICKHOUSE_USER` (`default`) with `CLICKHOUSE_PASSWORD`. It stands
 for a server in everything the sink does with one: statements, parameters, inserts in Native, errors with their codes. A
 process of its own, it can be killed, stopped, and stood behind the fault proxy.
 """
@@ -37,15 +37,14 @@ class Store:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._lock = threading.Lock()
+        self._session: Any = None
         self._log = (directory.parent / "inserts.log").open("a")  # open as long as the process lives
 
     def answer(self, form: dict[str, str], body: bytes) -> tuple[bytes, str]:
         """What a request comes to, and its format."""
-        import chdb
-
-        with self._lock, contextlib.closing(chdb.connect(str(self._directory))) as session:
-            if form.get("database"):
-                session.query(f"USE `{form['database']}`")
+        with self._lock:
+            session = self._opened()
+            session.query(f"USE `{form.get('database') or 'default'}`")
             found = _INSERT.match(body)
             if found is not None:
                 self._insert(session, found[1].decode(), found[2])
@@ -55,6 +54,14 @@ class Store:
             wanted = named[1] if named else form.get("default_format") or "TabSeparated"
             parameters = {name[6:]: value for name, value in form.items() if name.startswith("param_")}
             return session.query(text, wanted, parameters).bytes() or b"", wanted
+
+    def _opened(self) -> Any:
+        """One session for the life of the process: to open it costs far more than to ask."""
+        if self._session is None:
+            import chdb
+
+            self._session = chdb.connect(str(self._directory))
+        return self._session
 
     def _insert(self, session: Any, into: str, block: bytes) -> None:
         with tempfile.NamedTemporaryFile(dir=self._directory.parent, suffix=".native") as rows:
@@ -126,10 +133,10 @@ class Handler(BaseHTTPRequestHandler):
         """Stay silent."""
 
 
-def serve(directory: Path, port: int, password: str) -> None:
+def serve(directory: Path, port: int, user: str, password: str) -> None:
     """Serve until killed."""
     Handler.store = Store(directory)
-    Handler.allowed = "Basic " + base64.b64encode(f"default:{password}".encode()).decode()
+    Handler.allowed = "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
     ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
 
 
@@ -138,8 +145,9 @@ class Server:
 
     PASSWORD = "a password of the test"
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, user: str = "default") -> None:
         directory.mkdir(parents=True, exist_ok=True)
+        self.user = user
         self._directory = directory
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -149,7 +157,7 @@ class Server:
     def start(self) -> None:
         """Returns when it answers."""
         words = [sys.executable, "-m", "tests.rig.clickhouse", str(self._directory / "store"), str(self.port)]
-        env = dict(os.environ) | {"CLICKHOUSE_PASSWORD": self.PASSWORD}
+        env = dict(os.environ) | {"CLICKHOUSE_USER": self.user, "CLICKHOUSE_PASSWORD": self.PASSWORD}
         with (self._directory / "server.log").open("ab") as output:
             self.process = subprocess.Popen(words, cwd=ROOT, env=env, stdout=output, stderr=output)
         until = time.monotonic() + 60
@@ -182,7 +190,7 @@ class Server:
         import clickhouse_connect
 
         return clickhouse_connect.get_client(
-            host="127.0.0.1", port=self.port, username="default", password=self.PASSWORD, database="tidewatch",
+            host="127.0.0.1", port=self.port, username=self.user, password=self.PASSWORD, database="tidewatch",
             autogenerate_session_id=False,
         )  # fmt: skip
 
@@ -199,4 +207,4 @@ def running(directory: Path) -> Iterator[Server]:
 
 
 if __name__ == "__main__":
-    serve(Path(sys.argv[1]), int(sys.argv[2]), os.environ["CLICKHOUSE_PASSWORD"])
+    serve(Path(sys.argv[1]), int(sys.argv[2]), os.environ["CLICKHOUSE_USER"], os.environ["CLICKHOUSE_PASSWORD"])

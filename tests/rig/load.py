@@ -33,6 +33,8 @@ class Seen:
 
     connected: list[float] = field(default_factory=list)
     """When a socket opened, by `time.monotonic`."""
+    pauses: list[float] = field(default_factory=list)
+    """How long who lost a socket waited before the next, in seconds."""
     closes: list[int] = field(default_factory=list)
     """With which codes they ended (1006: cut)."""
     retries: int = 0
@@ -77,7 +79,8 @@ class Client:
                     await self._serve(socket)
             except _CUT:
                 self._seen.closes.append(_code(locals().get("socket")))
-            await asyncio.sleep(self._chance.uniform(0, pause))
+            self._seen.pauses.append(self._chance.uniform(0, pause))
+            await asyncio.sleep(self._seen.pauses[-1])
             pause = min(CAP_S, pause * 2)
 
     @contextlib.asynccontextmanager

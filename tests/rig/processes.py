@@ -53,7 +53,7 @@ class Rig:
         """SIGKILL, and wait for the next one."""
         old = self.stack.pid(role)
         self.stack.kill(role)
-        wait(f"another {role}", partial(self.is_another, role, old), 60)
+        wait(f"another {role}", partial(self.is_another, role, old))
 
     def is_another(self, role: str, old: int | None) -> bool:
         """Whether it runs, and is not that process."""

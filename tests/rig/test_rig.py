@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -11,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.rig import oracle
+from tests.rig.hygiene import Hygiene, tracebacks
 from tests.rig.ledger import Ledger
 from tests.rig.proxy import Fault, Proxy
 
@@ -62,9 +65,37 @@ def test_the_oracle_finds_a_planted_secret_and_a_traceback_wherever_they_lie(tmp
     (tmp_path / "worker.log").write_text("fine\n")
     assert [line.split("/")[-1] for line in oracle.leaked([tmp_path], "canary-42")] == ["dump.rdb"]
     assert oracle.leaked([tmp_path], "canary-43") == []
-    assert oracle.tracebacks(tmp_path) == []
+    assert tracebacks(tmp_path) == []
     (tmp_path / "worker.log").write_text("Traceback (most recent call last):\n")
-    assert oracle.tracebacks(tmp_path) == ["traceback in: worker.log"]
+    assert tracebacks(tmp_path) == ["traceback in: worker.log"]
+
+
+def test_a_process_that_keeps_files_threads_or_memory_is_seen(tmp_path: Path) -> None:
+    script = "import sys, threading; kept = []\nfor line in sys.stdin: kept.append(eval(line)); print(flush=True)"
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+
+        def grown(line: str) -> list[str]:
+            assert child.stdin is not None
+            assert child.stdout is not None
+            hygiene = Hygiene(lambda: {"role": child.pid}, tmp_path)
+            print(line, file=child.stdin, flush=True)
+            child.stdout.readline()
+            return hygiene.wrong(0)
+
+        assert grown("1") == []
+        assert [one.split()[2] for one in grown("[open('/dev/null') for _ in range(9)]")] == ["files"]
+        assert [one.split()[2] for one in grown("b'x' * (200 << 20)")] == ["bytes"]
+        threads = "[threading.Thread(target=threading.Event().wait, daemon=True).start() for _ in range(9)]"
+        assert [one.split()[2] for one in grown(threads)] == ["threads"]
+        child.kill()
+    (tmp_path / "role.log").write_text("fine\n")
+    hygiene = Hygiene(dict, tmp_path)
+    (tmp_path / "role.log").write_text("Traceback (most recent call last):\n")
+    assert hygiene.wrong() == ["1 tracebacks more: ['traceback in: role.log']"]
 
 
 @pytest.fixture

@@ -1,0 +1,76 @@
+"""O8: after a fault no traceback stands in a log, and files, threads and memory of every role are what they were.
+
+A role is known by its name: one that died and was started again is held to what it had before. What has to settle
+(sockets that time out, blocks still to be stored) gets its time.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import psutil
+
+SHARE, SLACK = 0.05, 4
+"""Files and threads: so many more are none too many."""
+GROWTH, ROOM = 0.15, 64 << 20
+"""Memory: so much of what it was, and what the rows of a test leave behind in state and caches."""
+ENGINE = {"files": 300, "threads": 200, "bytes": 256 << 20}
+"""A sink with ClickHouse's engine in its process has pools that grow with what is asked of it, and open parts."""
+SETTLED_S = 60.0
+_TRACEBACK = re.compile(rb"Traceback \(most recent")
+
+Measures = dict[str, int]
+
+
+def tracebacks(logs: Path) -> list[str]:
+    """Logs that hold one."""
+    return [f"traceback in: {name}" for name, many in _tracebacks(logs).items() if many]
+
+
+def _tracebacks(logs: Path) -> dict[str, int]:
+    return {path.name: len(_TRACEBACK.findall(path.read_bytes())) for path in sorted(logs.glob("*.log*"))}
+
+
+class Hygiene:
+    """What the roles had when this was made."""
+
+    def __init__(self, pids: Callable[[], Mapping[str, int]], logs: Path) -> None:
+        self._pids, self._logs = pids, logs
+        self._before = {name: _measured(pid) for name, pid in pids().items()}
+        self._said = sum(_tracebacks(logs).values())
+
+    def grown(self) -> list[str]:
+        """What is more than it was, by role."""
+        found = []
+        for name, pid in self._pids().items():
+            before = self._before.get(name)
+            if before is not None:
+                more = ENGINE if name == "sink" else {}
+                found += [f"{name}: {words}" for words in _more(before, _measured(pid), more)]
+        return found
+
+    def wrong(self, patience_s: float = SETTLED_S) -> list[str]:
+        """What is wrong and stays so."""
+        until = time.monotonic() + patience_s
+        while (grown := self.grown()) and time.monotonic() < until:
+            time.sleep(0.5)
+        more = sum(_tracebacks(self._logs).values()) - self._said
+        return grown + ([f"{more} tracebacks more: {tracebacks(self._logs)}"] if more > 0 else [])
+
+
+def _more(before: Measures, now: Measures, more: Mapping[str, int]) -> list[str]:
+    room = {what: max(round(before[what] * SHARE), SLACK) for what in ("files", "threads")}
+    room["bytes"] = round(before["bytes"] * GROWTH) + ROOM
+    most = {what: before[what] + room[what] + more.get(what, 0) for what in before}
+    return [f"{now[what]} {what} instead of {before[what]}" for what in before if now[what] > most[what]]
+
+
+def _measured(pid: int) -> Measures:
+    try:
+        process = psutil.Process(pid)
+        return {"files": process.num_fds(), "threads": process.num_threads(), "bytes": process.memory_info().rss}
+    except psutil.NoSuchProcess:
+        return {"files": 0, "threads": 0, "bytes": 0}
