@@ -18,7 +18,7 @@ from alerts.policy import parse as policy_of
 from alerts.readings import EVERYWHERE, TenantReading
 from alerts.render import to_object
 from alerts.rule import Ruleset
-from alerts.rules import RulesError, load, parse
+from alerts.rules import SHIPPED, RulesError, load, parse
 from alerts.state import ACKNOWLEDGED, FIRING, RESOLVED, State
 from alerts.tell import DOWN_MS
 from alerts.watch import MANY_OLD, Watch
@@ -294,3 +294,19 @@ def test_only_letters_with_a_picture_carry_the_last_hours() -> None:
 
 def _channel(name: str, kind: Any) -> Channel:
     return Channel(name=name, type=kind)
+
+
+def test_a_line_of_people_is_one_incident_and_what_outlives_it_is_told_then() -> None:
+    ruleset = load(None)
+    told = policy_of(SHIPPED.read_text(encoding="utf-8"), "rules.yaml", [], [])
+    story = Story(ruleset, told)
+    busy = {"backlog": 30, "oldest_ms": 20 * M, "w30m": {"service_level": 0.4, "offered": 90}}
+    for minute in range(8):
+        story.tick(T0 + minute * M, key(**busy))
+    assert {slot.rule for slot in story.state.alerts} >= {"backlog-high", "oldest-wait", "service-level"}
+    assert [rule for _, rule, state in story.told if state == "firing"] == ["oldest-wait", "backlog-high"]
+    before = len(story.told)
+    for minute in range(8, 12):
+        story.tick(T0 + minute * M, key(**{**busy, "backlog": 5}))
+    later = {(rule, state) for _, rule, state in story.told[before:]}
+    assert {("backlog-high", "resolved"), ("service-level", "firing")} <= later
