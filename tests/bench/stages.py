@@ -34,8 +34,12 @@ class _Event(msgspec.Struct):
     conversation: str | None = None
 
 
+class _Row(msgspec.Struct):
+    event: _Event
+
+
 class _Segment(msgspec.Struct):
-    events: list[_Event] = []
+    events: list[_Row] = []
 
 
 class _Reading(msgspec.Struct):
@@ -60,7 +64,7 @@ class Told:
             async for record in consumer:
                 now = time.monotonic()
                 for segment in decode(record.value).segments:
-                    for event in segment.events:
+                    for event in [row.event for row in segment.events]:
                         if (event.conversation or "").startswith(tag):
                             self.at.setdefault((event.conversation or "", event.id), now)
         finally:
@@ -88,6 +92,7 @@ async def watch(data: Path, access: dict[str, str], seconds: float) -> dict[str,
     await asyncio.sleep(2)
     probes = await probe(access, "probe", seconds, shadow)
     for task in tasks:
+        assert not task.done(), task.exception()
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     heard = [told.at[name] - at for name, at in probes.named.items() if name in told.at]
