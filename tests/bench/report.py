@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-SHORT = os.environ.get("TIDEWATCH_BENCH") == "short"
+SHORT = os.environ.get("BENCH") == "short"
 """Smaller loads and one run of each, to see that all of it runs. Such figures mean little."""
 RUNS = 1 if SHORT else 3
 
