@@ -214,11 +214,14 @@ def _event(at: int, row: dict[str, Any]) -> Event:
 
 
 def _graded(client: Client, where: dict[str, Any]) -> list[Graded]:
+    """The alerts of the span; one that is still open lasts to its end."""
     sql = (
-        "SELECT rule, tenant, ifNull(last.1, '*'), ifNull(last.2, '*'), since, until, last.3 FROM (SELECT "
+        "SELECT rule, tenant, ifNull(last.1, '*'), ifNull(last.2, '*'), since, "
+        "if(last.4 = 'resolved', told, greatest(told, {until:Int64})) AS until, last.3 FROM (SELECT "
         "rule, tenant, alert, toUnixTimestamp64Milli(min(coalesce(a.since, a.at))) AS since, "
-        "toUnixTimestamp64Milli(max(a.at)) AS until, "
-        "argMax((a.queue, a.channel, a.grade), (a.at, a.state = 'resolved', a.state = 'acknowledged')) AS last "
+        "toUnixTimestamp64Milli(max(a.at)) AS told, "
+        "argMax((a.queue, a.channel, a.grade, a.state), "
+        "(a.at, a.state = 'resolved', a.state = 'acknowledged')) AS last "
         "FROM alerts AS a WHERE match(tenant, {tenants:String}) GROUP BY rule, tenant, alert) "
         "WHERE until >= {since:Int64} AND since < {until:Int64} ORDER BY since"
     )

@@ -97,6 +97,9 @@ def test_alerts_come_with_their_last_grade(base: Base) -> None:
         base.write({ALERTS: [decode_alert(encode({**words, "state": state, "at": START + at, "grade": grade}))]})
 
     change("firing", 0, None)
+    change("firing", 0, "useful")
+    (open_,) = from_clickhouse(base.client, START + 2 * MINUTE, START + 3 * MINUTE, ".*").graded
+    assert open_ == Graded("surge", "t", "q", "*", START, START + 3 * MINUTE, "useful"), "it stands: to the end"
     change("resolved", 9 * MINUTE, "useful")
     (found,) = from_clickhouse(base.client, START + MINUTE, START + 2 * MINUTE, ".*").graded
     assert found == Graded("surge", "t", "q", "*", START, START + 9 * MINUTE, "useful")
