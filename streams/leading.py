@@ -27,6 +27,7 @@ from alerts.notifier import FILE, store_in
 from alerts.outbox import Store, StoreError, Unwritable
 from config.settings import Settings
 from streams.changelog import Changelog, Lost
+from streams.ending import go_on
 from streams.shelf import FILE as USUAL
 from streams.shelf import File, Shelf
 
@@ -244,6 +245,7 @@ class Lease:
             if not await self._redis.set(LEADER, self._me, nx=True, px=LEASE_MS):
                 return False
         except (RedisError, OSError):
+            go_on()
             return False
         self._until = began + LEASE_MS / 1000
         return True

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from streams.ending import go_on
@@ -49,6 +50,7 @@ async def readings(bootstrap: str, partitions: int) -> AsyncIterator[Block]:
 
 
 async def _from_the_beginning(bootstrap: str, partitions: int) -> AsyncIterator[Block]:
+    need_partitions(READINGS, await _partitions(bootstrap), partitions)
     consumer = AIOKafkaConsumer(
         bootstrap_servers=bootstrap,
         enable_auto_commit=False,
@@ -59,8 +61,7 @@ async def _from_the_beginning(bootstrap: str, partitions: int) -> AsyncIterator[
     await consumer.start()
     try:
         topics = [TopicPartition(READINGS, number) for number in range(partitions)]
-        consumer.assign(topics)  # before, Kafka tells the consumer nothing of the topic
-        need_partitions(READINGS, await _partitions(consumer), partitions)
+        consumer.assign(topics)
         await consumer.seek_to_beginning(*topics)
         while True:
             batches = await consumer.getmany(timeout_ms=int(QUIET_S * 1000), max_records=500)
@@ -70,13 +71,18 @@ async def _from_the_beginning(bootstrap: str, partitions: int) -> AsyncIterator[
         await consumer.stop()
 
 
-async def _partitions(consumer: AIOKafkaConsumer) -> int:
+async def _partitions(bootstrap: str) -> int:
     """How many the topic has, once somebody has made it."""
-    while True:
-        found = consumer.partitions_for_topic(READINGS)
-        if found:
-            return len(found)
-        await asyncio.sleep(QUIET_S)
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=5_000)
+    await admin.start()
+    try:
+        while True:
+            if READINGS in await admin.list_topics():
+                (found,) = await admin.describe_topics([READINGS])
+                return len(found["partitions"])
+            await asyncio.sleep(QUIET_S)
+    finally:
+        await admin.close()
 
 
 async def _at_the_end(consumer: AIOKafkaConsumer, topic: TopicPartition) -> bool:

@@ -193,9 +193,18 @@ def _role(name: str, config: Path | None, module: str) -> None:
     try:
         _call(run)
     except Exception as error:
-        if not _is_ours(error):
-            structlog.get_logger().exception("role_failed")
+        alone = _alone(error)
+        if _is_ours(alone):
+            raise alone from None
+        structlog.get_logger().exception("role_failed")
         raise
+
+
+def _alone(error: Exception) -> Exception:
+    """What a group of tasks ended of, where that is one thing."""
+    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
 
 
 def _call(run: Callable[..., Any], *given: Any, **named: Any) -> None:
