@@ -15,7 +15,7 @@ import pytest
 
 from tests.cluster.stage import COMPOSE, PASSWORD, Cluster, cluster
 from tests.conftest import require
-from tests.integration.outside import Sender, snapshot, wait
+from tests.integration.outside import Sender, wait
 from tests.integration.test_kills import assert_exact, parts_of
 from tests.kafka.broker import Broker
 from tests.reference.streams import stream
@@ -53,10 +53,7 @@ def test_three_of_each_role_come_to_the_references_numbers_at_every_gateway(role
 
 
 def test_the_doctor_finds_nothing_wrong_where_nothing_is(roles: Cluster) -> None:
-    wait("fresh numbers", lambda: not snapshot(roles.access())["stale"])
-    done = roles.command("doctor")
-    assert (done.returncode, done.stderr) == (0, ""), done.stdout
-    assert "WRONG" not in done.stdout
+    done = wait("nothing wrong", lambda: _silent(roles))  # on a busy machine numbers may be late for a moment
     for line in (
         "settings of",
         "signing secret",
@@ -67,6 +64,11 @@ def test_the_doctor_finds_nothing_wrong_where_nothing_is(roles: Cluster) -> None
         "gateway at",
     ):
         assert f"ok     {line}" in done.stdout
+
+
+def _silent(roles: Cluster) -> subprocess.CompletedProcess[str] | None:
+    done = roles.command("doctor")
+    return done if (done.returncode, done.stderr) == (0, "") and "WRONG" not in done.stdout else None
 
 
 @pytest.mark.parametrize(

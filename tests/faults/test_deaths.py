@@ -55,7 +55,7 @@ def ticking(bodies: Sequence[Row], tenant: str) -> list[Row]:
 def crowd(seed: int) -> list[Row]:
     """Half an hour in which a hundred customers write at once, and are answered: rules fire, and resolve."""
     event = chat(seed, "", 100)
-    return [{**event(number), "at": 1_772_445_600_000 + 3_000 * number} for number in range(600)]
+    return [{**event(number), "at": 1_772_445_600_000 + 3_000 * number} for number in range(500)]
 
 
 class Back(NamedTuple):
@@ -132,9 +132,7 @@ def test_k02_and_b12_a_worker_that_dies_in_an_open_window_repeats_nothing_and_le
     Sender(rigged.access).send(ticking(parts(rush, "k02-calm"), "k02-calm"))
     assert_exact(rigged, "k02-calm", rush)
     history = History(rigged.access)
-    want = wait("alerts without a fault", lambda: oracle.alerts(history, "k02-calm"))
-    wait("O6", lambda: oracle.unlike(want, oracle.alerts(history, "k02-rush")) == [])
-    print(f"{sum(want.values())} changes of alerts")
+    wait("O6", lambda: oracle.same_alerts(history, "k02-calm", "k02-rush"), 400)
 
 
 def test_a_gateway_that_dies_before_or_after_the_disk_has_a_frame_is_asked_again(rigged: Rig) -> None:

@@ -111,6 +111,13 @@ def unlike(want: Counter[tuple[str, ...]], got: Counter[tuple[str, ...]]) -> lis
     return _some("missed", (want - got).elements()) + _some("unexpected", (got - want).elements())
 
 
+def same_alerts(history: History, calm: str, other: str) -> bool:
+    """O6 once every alert of the run without a fault is over: the other run's are those, none missed and none more."""
+    want, got = alerts(history, calm), alerts(history, other)
+    states = Counter(name[-1] for name in want.elements())
+    return states["firing"] == states["resolved"] > 0 and unlike(want, got) == []
+
+
 def disordered(rows: Sequence[Row]) -> list[str]:
     """O4: sorted as METRICS §1 sorts, a source that counts its events up never seems to go back."""
     last: dict[str, int] = {}
