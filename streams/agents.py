@@ -31,6 +31,8 @@ from streams.suspicion import Suspicion
 
 log = structlog.get_logger()
 
+MOST_UNCOMMITTED = 2_000
+"""Records that may wait for a commit; then reading waits."""
 TRIM_EVERY_S = 2.0
 OF_THE_MACHINE = (MemoryError, OSError, sqlite3.Error)
 """What breaks a fold without any fault of the record."""
@@ -61,7 +63,7 @@ class Follow:
         self._said = [shard.position for shard in self._shards]
         self._unacked: list[Any] = []
         self._begun = asyncio.Event()
-        self.rounds = Rounds(self.commit)
+        self.rounds = Rounds(self.commit, MOST_UNCOMMITTED)
         """When it commits."""
         self._busy = asyncio.Lock()
         self._suspicion = Suspicion()

@@ -15,7 +15,7 @@ import msgspec
 import structlog
 
 from config import crash
-from streams.agents import OF_THE_MACHINE, dead_letter, read_record
+from streams.agents import MOST_UNCOMMITTED, OF_THE_MACHINE, dead_letter, read_record
 from streams.events import Record
 from streams.lessons import Lessons
 from streams.parcels import parcels
@@ -65,7 +65,7 @@ class Moving:
         self._homes: dict[int, asyncio.Task[Home]] = {}
         self._leaving: set[asyncio.Task[None]] = set()
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.rounds = Rounds(self.commit)
+        self.rounds = Rounds(self.commit, MOST_UNCOMMITTED)
         """When it commits."""
         self._busy = asyncio.Lock()
         self._suspicion = Suspicion()

@@ -9,16 +9,16 @@ from collections.abc import Awaitable, Callable
 from streams.events import Record
 from streams.pace import Pace
 
-MOST_UNCOMMITTED = 2_000
-"""Records that may wait for a commit; then reading waits."""
 SWEEP_EVERY_S = 10.0
 
 
 class Rounds:
     """Commits what was taken, again and again (`streams.pace`). `commit` calls `begun` and `done`."""
 
-    def __init__(self, commit: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, commit: Callable[[], Awaitable[None]], most: int) -> None:
+        """`most`: records that may wait for a commit; then reading waits."""
         self._commit = commit
+        self._most = most
         self._pace = Pace()
         self._uncommitted = 0
         self._work, self._room = asyncio.Event(), asyncio.Event()
@@ -44,7 +44,7 @@ class Rounds:
             self._pace.take(record, stored_at)
         self._uncommitted += 1
         self._work.set()
-        if self._uncommitted >= MOST_UNCOMMITTED:
+        if self._uncommitted >= self._most:
             self._room.clear()
 
     def begun(self) -> None:
