@@ -53,8 +53,8 @@ def make_app(name: str, bootstrap: str, embedded: bool) -> Any:
         producer_max_batch_size=1 if embedded else 16_384,
         producer_compression_type="gzip" if embedded else None,  # the embedded broker keeps all of it in memory
         broker_rebalance_timeout=3.0 if embedded else 60.0,
-        broker_session_timeout=6.0 if embedded else 10.0,
-        broker_heartbeat_interval=1.0 if embedded else 3.0,
+        broker_session_timeout=6.0 if embedded else 9.0,
+        broker_heartbeat_interval=1.0,  # the next beat after a death is when the others hear of it
     )
     app.transport = _Transport(_urls(bootstrap), app=app, loop=app.loop)
     return app
