@@ -131,7 +131,11 @@ function nav(c, spec) {
 export const tabs = (c) => nav(c, "nav.tabs");
 
 export function top(c, shut) {
-  const scope = [c.many ? c.tenant : null, c.summed?.name ?? label(c, "queue", c.ui.queue), label(c, "channel", c.ui.channel)]
+  const scope = [
+    c.many ? c.tenant : null,
+    c.summed?.name ?? label(c, "queue", c.ui.queue),
+    label(c, "channel", c.ui.channel),
+  ]
     .filter(Boolean)
     .join(" · ");
   return h(

@@ -34,7 +34,9 @@ const query = (c) => {
   };
   if (NOW.has(asked.metric)) return new URLSearchParams(asked);
   return new URLSearchParams(
-    c.ui.from && c.ui.to ? { ...asked, from: c.ui.from, to: c.ui.to } : { ...asked, window: c.ui.topic ? "30m" : c.ui.window },
+    c.ui.from && c.ui.to
+      ? { ...asked, from: c.ui.from, to: c.ui.to }
+      : { ...asked, window: c.ui.topic ? "30m" : c.ui.window },
   );
 };
 /** What a list is narrowed by beside its key: a topic (counted over half an hour), an agent. */
@@ -70,13 +72,15 @@ export function behind(c) {
       { key: "cols" },
       only ? null : listPanel(c, list, url, one),
       one ? (only && c.ui.receipt ? null : talkPanel(c)) : null,
-      part && !one ? null : one
-        ? only && !c.ui.receipt
-          ? null
-          : receiptPanel(c, episodeReceipt(c))
-        : c.ui.receipt || c.view !== "phone"
-          ? receiptPanel(c, number)
-          : toReceipt(c),
+      part && !one
+        ? null
+        : one
+          ? only && !c.ui.receipt
+            ? null
+            : receiptPanel(c, episodeReceipt(c))
+          : c.ui.receipt || c.view !== "phone"
+            ? receiptPanel(c, number)
+            : toReceipt(c),
     ),
   );
 }

@@ -62,7 +62,7 @@ export function course(points, o) {
   kids.push(s("line", { class: "floor", x1: x0, x2: x1, y1: bottom, y2: bottom }));
   const every =
     [36e5, 2 * 36e5, 3 * 36e5, 6 * 36e5, 864e5, 2 * 864e5, 3 * 864e5, 7 * 864e5].find(
-      (n) => (last - first) / n <= (x1 - x0) / (76 * U),
+      (n) => (last - first) / n <= (x1 - x0) / (98 * U),
     ) ?? 14 * 864e5;
   const day = every >= 864e5,
     begin = day ? first : Math.ceil(first / every) * every;

@@ -16,13 +16,7 @@ import { channelSelect, queueSelect, select, tenantSelect } from "./views.js";
 const HOUR = 36e5,
   DAY = 24 * HOUR,
   FRESH = 60e3;
-const FIGURES = [
-  "offered",
-  "frt_p90_ms",
-  "service_level",
-  "abandon_rate",
-  "csat",
-];
+const FIGURES = ["offered", "frt_p90_ms", "service_level", "abandon_rate", "csat"];
 export const SERIES = [
   "customer_messages",
   "service_level",
@@ -125,11 +119,31 @@ export function historyPage(c) {
     h(
       "div.three",
       { key: "three" },
-      part(c, "replies", count(came.data?.first_replies?.n), answered(c, came, cameUrl, (data) => replies(c, data))),
-      part(c, "topics_by_day", null, answered(c, came, cameUrl, (data) => topics(c, data))),
-      part(c, "resolution_by_day", null, answered(c, came, cameUrl, (data) => resolved(c, data))),
+      part(
+        c,
+        "replies",
+        count(came.data?.first_replies?.n),
+        answered(c, came, cameUrl, (data) => replies(c, data)),
+      ),
+      part(
+        c,
+        "topics_by_day",
+        null,
+        answered(c, came, cameUrl, (data) => topics(c, data)),
+      ),
+      part(
+        c,
+        "resolution_by_day",
+        null,
+        answered(c, came, cameUrl, (data) => resolved(c, data)),
+      ),
     ),
-    part(c, "restated_data", null, answered(c, line, lineUrl, (data) => changes(c, data.restated ?? [], from, to))),
+    part(
+      c,
+      "restated_data",
+      null,
+      answered(c, line, lineUrl, (data) => changes(c, data.restated ?? [], from, to)),
+    ),
   );
 }
 
@@ -275,12 +289,9 @@ function figures(c, one, points, step) {
       "tr",
       { key: p.t },
       h("th", { scope: "row" }, clock(c, p.t)),
-      [
-        value(p),
-        f.count(p.n),
-        inUnit(c, one.unit, p.e),
-        given(p.lo) ? `${f.rate(p.lo)}–${f.rate(p.hi)}` : f.NONE,
-      ].map((x) => h("td", x)),
+      [value(p), f.count(p.n), inUnit(c, one.unit, p.e), given(p.lo) ? `${f.rate(p.lo)}–${f.rate(p.hi)}` : f.NONE].map(
+        (x) => h("td", x),
+      ),
     );
   return h(
     "div.panes",

@@ -13,7 +13,9 @@ export const PARTS = ["offered", "answered_in_target", "short_abandoned", "undec
 
 /** Sums of the steps of the same hour of the same weekday: [weekday][hour] → {met, judged, from: begins of the steps, each: the steps}. */
 export function byHour(data, zone) {
-  const table = Array.from({ length: 7 }, () => Array.from({ length: 24 }, () => ({ met: 0, judged: 0, from: [], each: [] })));
+  const table = Array.from({ length: 7 }, () =>
+    Array.from({ length: 24 }, () => ({ met: 0, judged: 0, from: [], each: [] })),
+  );
   const [offered, met, short, open] = PARTS.map(
     (name) => (data.series ?? []).find((x) => x.metric === name)?.values ?? [],
   );

@@ -67,18 +67,31 @@ export function replies(c, data) {
   const every = Math.max(1, Math.ceil((44 * U) / (w * 3))) * 3,
     marks = told.counts.map((_, i) =>
       i % every === 0 && i < told.counts.length - 2
-        ? s("text", { class: "axis", x: Math.max(i * w, U), y: floor + fs * 1.3, "text-anchor": i ? "middle" : "start" }, name(i))
+        ? s(
+            "text",
+            { class: "axis", x: Math.max(i * w, U), y: floor + fs * 1.3, "text-anchor": i ? "middle" : "start" },
+            name(i),
+          )
         : null,
     );
   const at = target === null ? null : Math.min((target / told.bar_ms) * w, width),
     within = told.counts.reduce((n, x, i) => n + ((i + 1) * told.bar_ms <= (target ?? 0) ? x : 0), 0),
-    spoken = `${c.t("replies")}: n ${f.count(told.n)}` + (target ? `, ${c.t("within", f.round(target, c.zh))} ${f.percent(within / told.n)}` : "");
+    spoken =
+      `${c.t("replies")}: n ${f.count(told.n)}` +
+      (target ? `, ${c.t("within", f.round(target, c.zh))} ${f.percent(within / told.n)}` : "");
   return h(
     "div.draw",
     { key: "replies", "data-measure": "replies" },
     s(
       "svg",
-      { class: "replies", width, height, viewBox: `0 0 ${Math.round(width)} ${Math.round(height)}`, role: "img", "aria-label": spoken },
+      {
+        class: "replies",
+        width,
+        height,
+        viewBox: `0 0 ${Math.round(width)} ${Math.round(height)}`,
+        role: "img",
+        "aria-label": spoken,
+      },
       bars,
       s("line", { class: "floor", x1: 0, x2: width, y1: floor, y2: floor }),
       marks,
@@ -105,7 +118,10 @@ export function topics(c, data) {
       "tr",
       { key: x.topic },
       h("th", { scope: "row" }, h("span.tname", { title: label(c, "topic", x.topic) }, label(c, "topic", x.topic))),
-      h("td.tdays", strip(c, x, days, (n, i) => share(n, i), peak)),
+      h(
+        "td.tdays",
+        strip(c, x, days, (n, i) => share(n, i), peak),
+      ),
       h("td", f.count(x.n)),
       h("td", f.percent(all ? x.n / all : null)),
     );
@@ -121,13 +137,30 @@ function strip(c, x, days, share, peak) {
   const said = days.map((day, i) => `${day} ${f.count(x.counts[i])} · ${f.percent(share(x.counts[i], i))}`);
   return s(
     "svg",
-    { class: "daybars", width: wide, height: high, viewBox: `0 0 ${wide} ${high}`, role: "img", "aria-label": said.join("; ") },
+    {
+      class: "daybars",
+      width: wide,
+      height: high,
+      viewBox: `0 0 ${wide} ${high}`,
+      role: "img",
+      "aria-label": said.join("; "),
+    },
     x.counts.map((n, i) => {
       const tall = n ? Math.max(1, ((share(n, i) ?? 0) / peak) * (high - 2)) : 0;
-      return s("rect", { class: "fill", x: i * w, y: high - 1 - tall, width: Math.max(1, w - 1.5), height: tall }, s("title", {}, said[i]));
+      return s(
+        "rect",
+        { class: "fill", x: i * w, y: high - 1 - tall, width: Math.max(1, w - 1.5), height: tall },
+        s("title", {}, said[i]),
+      );
     }),
     s("line", { class: "floor", x1: 0, x2: w * days.length, y1: high - 0.5, y2: high - 0.5 }),
   );
+}
+
+/** A day as people write it; what is none is left as it came. */
+function dayOf(c, day) {
+  const at = Date.parse(`${day}T12:00:00Z`);
+  return Number.isNaN(at) ? day : f.date(at, "UTC", c.zh);
 }
 
 /** What was resolved, day by day. */
@@ -139,10 +172,16 @@ export function resolved(c, data) {
     h(
       "tr",
       { key: x.day },
-      h("th", { scope: "row" }, f.date(Date.parse(x.day + "T12:00:00Z"), "UTC", c.zh)),
+      h("th", { scope: "row" }, dayOf(c, x.day)),
       h("td", f.count(x.closed)),
       h("td", f.count(x.resolved)),
-      h("td", { title: `n ${f.count(x.judged)}` }, x.provisional ? d.mark("provisional", "", c.t("within_72h")) : null, " ", f.percent(x.resolution_rate)),
+      h(
+        "td",
+        { title: `n ${f.count(x.judged)}` },
+        x.provisional ? d.mark("provisional", "", c.t("within_72h")) : null,
+        " ",
+        f.percent(x.resolution_rate),
+      ),
     );
   return h("table.topicdays", h("thead", h("tr", heads)), h("tbody", [...days].reverse().map(row)));
 }
@@ -164,12 +203,22 @@ export function changes(c, list, from, to) {
       h("span", `${c.t("m_" + x.field)} ${written(c, x.field, x.old)} → ${written(c, x.field, x.new)}`),
     ),
   );
-  const often = list.slice(-MOST).map((x) =>
-    h("li", { key: x.at }, d.icon("restated"), h("b", clock(c, Date.parse(x.at))), h("span", c.t("restated_times", f.count(x.times)))),
-  );
+  const often = list
+    .slice(-MOST)
+    .map((x) =>
+      h(
+        "li",
+        { key: x.at },
+        d.icon("restated"),
+        h("b", clock(c, Date.parse(x.at))),
+        h("span", c.t("restated_times", f.count(x.times))),
+      ),
+    );
   return [
     told.length ? h("ul.rest", { key: "known" }, told.reverse()) : null,
-    often.length ? [h("p.sub", { key: "why" }, c.t("restated_often")), h("ul.rest", { key: "often" }, often.reverse())] : null,
+    often.length
+      ? [h("p.sub", { key: "why" }, c.t("restated_often")), h("ul.rest", { key: "often" }, often.reverse())]
+      : null,
   ];
 }
 const written = (c, field, x) => (given(x) ? inUnit(c, UNIT[field] ?? "count", x) : f.NONE);

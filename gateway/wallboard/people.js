@@ -69,9 +69,7 @@ export function agentsPanel(c) {
       h(
         "small.sub",
         `${c.t("slots")} `,
-        given(st.free)
-          ? number(c, { of: "open", at: c.ui.queue }, "", {}, h("b", f.count(st.free)))
-          : h("b", f.NONE),
+        given(st.free) ? number(c, { of: "open", at: c.ui.queue }, "", {}, h("b", f.count(st.free))) : h("b", f.NONE),
         st.unknown ? ` · ${c.t("unknown_n", st.unknown)}` : "",
       ),
     ),
@@ -99,7 +97,12 @@ function byName(c, agents) {
     "details.byname",
     { key: "byname", ontoggle: (event) => c.do.lay(BY_NAME, event.target.open) },
     h("summary", c.t("by_name")),
-    c.laid.has(BY_NAME) ? h("ul", held.map((a) => agent(c, a))) : null,
+    c.laid.has(BY_NAME)
+      ? h(
+          "ul",
+          held.map((a) => agent(c, a)),
+        )
+      : null,
   );
 }
 

@@ -149,7 +149,14 @@ const copy = (text) => async (event) => {
 export const copying = (c, key, word, text) =>
   h(
     "button.tool",
-    { key, type: "button", "data-word": c.t(word), "data-done": c.t("copied"), "data-failed": c.t("copy_failed"), onclick: copy(text) },
+    {
+      key,
+      type: "button",
+      "data-word": c.t(word),
+      "data-done": c.t("copied"),
+      "data-failed": c.t("copy_failed"),
+      onclick: copy(text),
+    },
     c.t(word),
   );
 

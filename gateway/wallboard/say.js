@@ -68,8 +68,9 @@ export const opens = (c) => c.view !== "tv" && c.can("drill");
 
 /** A number that opens what is behind it; plain text for who may not look. */
 export function number(c, where, spec, attrs, ...kids) {
-  const parts = c.summed && where.at === "*" && !where.agent; // of several queues: each of their rows opens its own
-  if (!opens(c) || parts) return h("span" + spec, attrs, kids);
+  if (!opens(c)) return h("span" + spec, attrs, kids);
+  if (c.summed && where.at === "*" && !where.agent)
+    return h("button.plain.open" + spec, { ...attrs, type: "button", onclick: () => c.do.parts(where) }, kids);
   const to = { page: "behind", ...where };
   return h("a.open" + spec, { ...attrs, href: c.link(to), onclick: c.follow(to) }, kids);
 }

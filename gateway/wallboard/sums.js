@@ -2,7 +2,16 @@
 
 const Z = 1.959964; // two-sided 95 %
 const TEXT = new Set(["formula_id", "version"]),
-  STANDING = ["open", "with_bot", "awaiting_first", "awaiting_reply", "waiting_on_customer", "backlog", "unassigned", "over_target"];
+  STANDING = [
+    "open",
+    "with_bot",
+    "awaiting_first",
+    "awaiting_reply",
+    "waiting_on_customer",
+    "backlog",
+    "unassigned",
+    "over_target",
+  ];
 const WINDOWS = ["1m", "5m", "30m", "today"];
 
 const known = (list) => list.filter((x) => x !== null && x !== undefined);

@@ -86,7 +86,8 @@ const word = (lv, text) => h("span" + (lv > 1 ? ".tword" : ""), text);
 
 function backlog(c, key, g) {
   const lv = g.backlog.level,
-    drains = given(key?.drain_s) ? c.t("drain", dur(c, key.drain_s * 1000)) : key?.backlog ? c.t("drain_none") : null;
+    never = key?.backlog && !c.summed ? c.t("drain_none") : null, // of a sum nobody knows
+    drains = given(key?.drain_s) ? c.t("drain", dur(c, key.drain_s * 1000)) : never;
   return tile(c, {
     key: "backlog",
     of: "backlog",

@@ -13,7 +13,8 @@ import { backlogPanel, tidePanel } from "./tides.js";
 import { tiles } from "./tiles.js";
 import { WINDOWS } from "./address.js";
 
-export const HUGE = 60;
+export const HUGE = 60,
+  WHOLE = 24; // up to so many rows all are drawn; of more those in sight
 const FEW = 12,
   ROW = 44,
   SPARE = 4; // rows beyond either edge of the window
@@ -98,7 +99,7 @@ function slice(c, rows, ids) {
   const high = ROW * c.U,
     box = document.querySelector("[data-rows]")?.getBoundingClientRect(),
     all = ids.length;
-  if (rows.length <= HUGE) return { from: 0, to: all, first: 1, last: all, total: all, high };
+  if (rows.length <= WHOLE) return { from: 0, to: all, first: 1, last: all, total: all, high };
   const above = box ? Math.max(0, Math.floor(-box.top / high)) : 0,
     below = Math.ceil((innerHeight - (box?.top ?? innerHeight / 2)) / high),
     from = Math.max(0, Math.min(all - 1, above - SPARE));

@@ -345,6 +345,7 @@ const W = {
   path: ["路径", "Path"],
   receipt: ["凭据", "Receipt"],
   figures_of: [(names) => `数字为以下队列合计：${names}`, (names) => `Figures: the sum of ${names}`],
+  parts_of: [(name) => `${name}：选一个队列`, (name) => `${name}: choose a queue`],
   km_parts: [
     "把仍在等待的计算在内的 P90 不能由各队列合成：请看表中各队列。",
     "With those still waiting counted in, P90 cannot be put together from parts: the table has it for each queue.",

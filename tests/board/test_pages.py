@@ -238,7 +238,11 @@ def test_a_board_has_its_own_tiles_queues_and_limits(page: Page) -> None:
     assert page.text('[data-of="backlog"]') == "64"  # 58 of returns, 6 of billing
     assert page.text('[data-of="sl"]').replace("\n", "") == "42.8%"  # 151 + 85 of 452 + 99
     assert page.text('[data-of="frt"]') == "—"  # with those still waiting it cannot be had from parts
-    assert page.do("return document.querySelectorAll('.tile .value a').length") == 0  # each row opens its own
+    page.do("document.querySelector('[data-of=sl] button').click()")
+    page.wait("return document.querySelectorAll('dialog .parts a').length === 2")
+    page.do("[...document.querySelectorAll('dialog .parts a')].find((a) => a.innerText === 'Billing').click()")
+    ask = asked_last(page)
+    assert (ask["metric"], ask["queue"]) == ("service_level", "billing")
     page.open("lang=en")
     page.wait("return !!document.querySelector('.tile.tone-critical [data-of=backlog]')")
 

@@ -31,13 +31,20 @@ _WRITTEN = """
 """
 
 
-def busy(now: int) -> Present:
+def busy(now: int, many: int = 500) -> Present:
     """Two thousand keys, and something is another in every one of them all the time."""
-    present = huge(now)
+    present = huge(now, many=many)
     for at, key in enumerate(present["keys"]):
         key["oldest_ms"] = (key["oldest_ms"] or 5_000) + now % 60_000
         key["backlog"] += (now // 500 + at) % 3
         key["volume"]["rate_per_min"] = (key["volume"]["rate_per_min"] or 0) + (now // 1_000 + at) % 5
+    return present
+
+
+def sixty(now: int) -> Present:
+    """As many as are curves one by one: sixty queues of 180 minutes, and something new in each all the time."""
+    present = busy(now, 60)
+    present["keys"] = [key for key in present["keys"] if key["channel"] == "*"]
     return present
 
 
@@ -48,6 +55,20 @@ def test_of_two_thousand_keys_only_what_is_in_sight_becomes_nodes(page: Page) ->
     assert page.do("return document.querySelectorAll('.spark path').length") < 25 * 5
     assert page.do("return document.querySelectorAll('.byname li').length") == 0
     assert page.do(_NODES) < 3_500
+
+
+def test_of_sixty_queues_too_only_the_rows_in_sight_are_drawn_and_the_rest_as_one_scrolls(page: Page) -> None:
+    page.theatre.play(sixty)
+    page.open("lang=en", 1440, 1080)
+    page.wait("return document.querySelectorAll('[data-row] .spark path').length > 0")
+    drawn = "return [...document.querySelectorAll('[data-row]')].map((row) => row.dataset.row)"
+    first = page.do(drawn)
+    assert len(first) < 25
+    assert "60 queues, all shown" in page.text(".tablepanel .phead")
+    page.do("scrollTo(0, document.documentElement.scrollHeight)")
+    page.wait("return !document.querySelector(`[data-row='${arguments[0]}']`)", first[0])
+    page.wait("return document.querySelector('[data-rows]').getBoundingClientRect().bottom <= innerHeight + 400")
+    assert len(page.do(drawn)) < 40
 
 
 def test_a_frame_writes_what_changed_and_nothing_else(page: Page) -> None:
@@ -70,7 +91,7 @@ def test_a_list_that_is_shut_is_not_made_and_one_that_is_opened_is(page: Page) -
 
 
 @pytest.mark.bench
-@pytest.mark.parametrize("scene", [surge, huge, busy])
+@pytest.mark.parametrize("scene", [surge, sixty, huge, busy])
 @pytest.mark.parametrize(("query", "width"), [("", 1440), ("view=tv", 1920)])
 def test_a_frame_takes_sixteen_milliseconds_at_most(
     page: Page, scene: Callable[[int], Present], query: str, width: int

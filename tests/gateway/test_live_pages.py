@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -71,3 +72,10 @@ def test_no_file_of_the_board_can_turn_text_into_code() -> None:
         ):
             assert way not in text, (file.name, way)
     assert "style=" not in (BOARD / "index.html").read_text(encoding="utf-8")
+
+
+def test_the_page_asks_for_every_part_at_once_and_not_one_after_the_other() -> None:
+    page = (BOARD / "index.html").read_text(encoding="utf-8")
+    assert [file.name for file in sorted(BOARD.glob("*.js")) if f"/board/{file.name}" not in page] == []
+    named = set(re.findall(r"/board/([\w.]+)", page))
+    assert {name for name in named if not (BOARD / name).exists()} == set()
