@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,8 @@ TRANSACTION_MS = 60_000
 LAYOUT = 1
 """Of what is in the changelog. One that a newer release wrote is refused; older ones would be brought up here."""
 _APPLIED, _LAYOUT = "applied", "layout"
+TALK = "conversation"
+"""The kind of the rows of conversations."""
 _FETCH_MS = 200
 
 
@@ -80,25 +82,23 @@ class Tables:
             max_batch_size=1 << 19,
         )
         scratch = tempfile.TemporaryDirectory(prefix="tidewatch-state-")
-        files = Files(Path(scratch.name) / "rows.db", durable=False)
-        table = Table(partition, producer, files, scratch)
+        table = Table(partition, producer, Files(Path(scratch.name) / "rows.db", durable=False), scratch)
         try:
             await producer.start()  # from here on, no other commits and none is open
-            await self._read_back(partition, files)
+            await self._read_back(table)
         except BaseException:
             await table.close()
             raise
         return table
 
-    async def _read_back(self, partition: int, files: Files) -> None:
-        line = TopicPartition(STATE, partition)
+    async def _read_back(self, table: Table) -> None:
+        line = TopicPartition(STATE, table.partition)
         async with self._reading(line, isolation_level="read_committed") as consumer:
             end = (await consumer.end_offsets([line]))[line]
             await consumer.seek_to_beginning(line)
             while await consumer.position(line) < end:
                 for records in (await consumer.getmany(timeout_ms=_FETCH_MS)).values():
-                    batch = _unpacked(partition, files.position(partition), records)
-                    await asyncio.to_thread(files.commit, [batch])
+                    await table.take_up(records)
 
     async def beginning(self, partition: int) -> int:
         """The offset of the oldest record of `chat.events` that is still there."""
@@ -140,15 +140,27 @@ class Table:
         self._producer = producer
         self._files = files
         self._scratch = scratch
+        self._open: dict[tuple[str, str], bytes] = {}
+        """Open conversations that were read back and not taken up yet."""
+
+    async def take_up(self, records: Iterable[Any]) -> None:
+        """Take in what was committed, in its order. Open conversations never touch the disk."""
+        batch = _unpacked(self.partition, self.position, records)
+        for row in batch.changes:
+            if row.kind == TALK and row.live:
+                self._open[row.tenant, row.key] = row.value
+            elif row.kind == TALK:
+                self._open.pop((row.tenant, row.key), None)
+        await asyncio.to_thread(self._files.commit, [_not_in_memory(batch)])
 
     @property
     def position(self) -> int:
         """The last offset committed, −1 before the first."""
         return self._files.position(self.partition)
 
-    def shelf(self) -> Shelf:
-        """Its rows; those of a commit under way are found already."""
-        return self._files.shelf(self.partition)
+    def shelf(self) -> _Shelf:
+        """Its rows; those of a commit under way are found already. Open conversations are handed out once."""
+        return _Shelf(self._files.shelf(self.partition), self._open)
 
     def stage(self, position: int, changes: Sequence[Changed]) -> Batch:
         """What to commit. From here on its rows are found: a shard may already have let go of them."""
@@ -194,9 +206,36 @@ class Table:
         self._scratch.cleanup()
 
 
+class _Shelf(Shelf):
+    """What a shard finds again (`streams.shard.Kept`): open conversations in memory, all else in the scratch file."""
+
+    def __init__(self, rows: Shelf, talks: dict[tuple[str, str], bytes]) -> None:
+        super().__init__(rows._db, rows._part, rows._staged)  # noqa: SLF001 - the same rows
+        self._open = talks
+
+    def find(self, kind: str, tenant: str, key: str, at: int = 0) -> bytes | None:
+        """One row, or None."""
+        talk = self._open.get((tenant, key)) if kind == TALK else None
+        return super().find(kind, tenant, key, at) if talk is None else talk
+
+    def find_all(self, kind: str, tenant: str, keys: Sequence[str]) -> dict[str, bytes]:
+        """Key → row, of those that there are."""
+        return super().find_all(kind, tenant, keys) | {
+            key: self._open[tenant, key] for key in keys if kind == TALK and (tenant, key) in self._open
+        }
+
+    def live(self, kind: str) -> Iterator[bytes]:
+        """The rows of a kind that a start needs; an open conversation is not kept here any longer."""
+        if kind != TALK:
+            return super().live(kind)
+        talks = list(self._open.values())
+        self._open.clear()
+        return iter(talks)
+
+
 def _not_in_memory(batch: Batch) -> Batch:
     """What a shard may ask for again: never an open conversation, which stays with it."""
-    return batch._replace(changes=[row for row in batch.changes if row.kind != "conversation" or not row.live])
+    return batch._replace(changes=[row for row in batch.changes if row.kind != TALK or not row.live])
 
 
 def _packed(batch: Batch) -> Iterable[tuple[bytes, bytes]]:

@@ -48,3 +48,26 @@ def test_a_commit_is_kept_whole_or_not_at_all_and_who_opens_a_partition_shuts_ot
         await last.close()
 
     asyncio.run(story())
+
+
+def test_open_conversations_are_handed_out_once_and_closed_ones_are_found_again(broker: Broker) -> None:
+    async def story() -> None:
+        await ensure_topics(Kafka(bootstrap=broker.bootstrap, partitions=PARTITIONS))
+        tables = Tables(broker.bootstrap)
+        old = await tables.open(2)
+        start = old.position
+        await old.commit(old.stage(start + 1, [kept(name, b"1") for name in ("open", "closes", "opens")]))
+        closed = [kept(name, b"2")._replace(live=False) for name in ("closes", "opens")]
+        await old.commit(old.stage(start + 2, closed))
+        await old.commit(old.stage(start + 3, [kept("opens", b"3")]))
+        await old.close()
+        new = await tables.open(2)
+        shelf = new.shelf()
+        names = ["open", "closes", "opens", "never"]
+        assert shelf.find_all("conversation", TENANT, names) == {"open": b"1", "closes": b"2", "opens": b"3"}
+        assert sorted(shelf.live("conversation")) == [b"1", b"3"]
+        assert list(new.shelf().live("conversation")) == []
+        assert shelf.find("conversation", TENANT, "closes") == b"2"
+        await new.close()
+
+    asyncio.run(story())
