@@ -14,12 +14,12 @@ BUSY = 400
 """Events within that time from which on there is so much to do that it is worth gathering."""
 BUSY_S = 1.0
 """How long it gathers then, while it keeps up: the board waits for it."""
-CATCHING_UP_S = 6.0
+CATCHING_UP_S = 4.0
 """How long it gathers while it is behind anyway. What is touched often is kept and said once for all of it."""
 BEHIND_S = 5.0
 """What came so long ago says that the worker is behind."""
-MOST_EVENTS = 150_000
-"""It gathers no more than so many."""
+MOST_EVENTS = 100_000
+"""It gathers no more than so many: they are in memory until they are committed, and a worker that ends commits them."""
 
 
 class Pace:
@@ -30,6 +30,8 @@ class Pace:
         """Events."""
         self.came_at = 0.0
         """When the last of them was received, seconds since the epoch."""
+        self.hurried = False
+        """The worker is about to end: what is there is committed, and nothing waited for."""
 
     def take(self, record: Record, stored_at: float | None) -> None:
         """A record was applied. `stored_at`: when the broker stored it; what our gateways write knows it better."""
@@ -40,7 +42,7 @@ class Pace:
     async def gather(self) -> None:
         """Return when it is time to commit."""
         waited = 0.0
-        while waited < (CATCHING_UP_S if time.time() - self.came_at > BEHIND_S else BUSY_S):
+        while not self.hurried and waited < (CATCHING_UP_S if time.time() - self.came_at > BEHIND_S else BUSY_S):
             before = self.taken
             await asyncio.sleep(COMMIT_EVERY_S)
             waited += COMMIT_EVERY_S

@@ -68,5 +68,5 @@ class Rounds:
 
     def end(self) -> None:
         """Let `for_ever` commit once more, and return."""
-        self._ending = True
+        self._ending = self._pace.hurried = True
         self._work.set()

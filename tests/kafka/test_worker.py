@@ -198,6 +198,7 @@ def told(readings: list[Reading], tick: int) -> Row:
     }
 
 
+@pytest.mark.nightly
 def test_a_worker_killed_at_every_step_of_a_commit_comes_to_what_the_reference_says(
     broker: Broker, tmp_path: Path
 ) -> None:
