@@ -88,7 +88,7 @@ def test_a_process_that_keeps_files_threads_or_memory_is_seen(tmp_path: Path) ->
 
         assert grown("1") == []
         assert [one.split()[2] for one in grown("[open('/dev/null') for _ in range(9)]")] == ["files"]
-        assert [one.split()[2] for one in grown("b'x' * (200 << 20)")] == ["bytes"]
+        assert [one.split()[2] for one in grown("b'x' * (400 << 20)")] == ["bytes"]
         threads = "[threading.Thread(target=threading.Event().wait, daemon=True).start() for _ in range(9)]"
         assert [one.split()[2] for one in grown(threads)] == ["threads"]
         child.kill()
