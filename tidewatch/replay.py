@@ -401,6 +401,8 @@ def _usage(files: Sequence[Path | str], speed: float | None, key: str) -> str | 
         return (
             "no token: give --key, or set TIDEWATCH_KEY, or run where `tidewatch up` keeps tidewatch-data/access.json"
         )
+    if not (key.isascii() and key.isprintable()):
+        return "--key: not a token: it has line breaks, or letters that none has"
     return None
 
 

@@ -210,12 +210,15 @@ def test_wrong_usage_is_told_in_one_line(no_access: Path, capsys: pytest.Capture
         ([Path("nowhere.jsonl")], None, "key", "there is no file nowhere.jsonl"),
         ([file], 0.0, "key", "--speed 0"),
         ([file], None, "", "no token"),
+        ([file], None, "hush\nhush", "--key: not a token"),
+        ([file], None, "hush\u043a", "--key: not a token"),
     ]
     for files, speed, key, said in cases:
         assert command(files, speed, False, "ws://127.0.0.1:1", key) == 2
         told = capsys.readouterr().err.strip()
         assert said in told
         assert "\n" not in told
+        assert "hush" not in told, "a token is said by nobody"
 
 
 @in_a_loop
