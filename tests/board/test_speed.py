@@ -16,6 +16,7 @@ pytestmark = pytest.mark.slow
 
 FRAME_MS = 16
 PAINT_MS = 1_000
+"""All that the page's thread does from the first byte until numbers stand there; the first paint is long before."""
 _PAINT = "return performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? null"
 _NODES = "return document.getElementsByTagName('*').length"
 _WRITTEN = """
@@ -98,7 +99,10 @@ def test_a_frame_takes_sixteen_milliseconds_at_most(
 ) -> None:
     """Of its thread's own time: script, style, layout and paint together, the median of all frames."""
     page.theatre.play(scene)
-    page.open(f"lang=en&{query}", width, 1080)
+    opening = Trace(page.driver)
+    with opening.open():
+        page.open(f"lang=en&{query}", width, 1080)
+    work = sum(one.ms for one in opening.tasks())
     paint = page.wait(_PAINT)
     for top in (0, 3_000) if not query and scene is not surge else (0,):
         page.do("scrollTo(0, arguments[0])", top)
@@ -113,8 +117,9 @@ def test_a_frame_takes_sixteen_milliseconds_at_most(
             for kind in ("script", "style", "layout", "paint")
         )
         print(
-            f"\n{scene.__name__} {width}, scrolled {top}: first paint {paint:.0f} ms; {len(frames)} frames, median "
+            f"\n{scene.__name__} {width}, scrolled {top}: first paint {paint:.0f} ms by the clock, "
+            f"until it stands {work:.0f} ms of its thread; {len(frames)} frames, median "
             f"{statistics.median(took):.1f} ms ({parts}), slowest {took[-1]:.1f} ms; nodes {page.do(_NODES)}"
         )
         assert statistics.median(took) <= FRAME_MS
-    assert paint <= PAINT_MS
+    assert work <= PAINT_MS
