@@ -35,15 +35,12 @@ def keyed(load: Load, most: int, stretch: int = 1) -> list[tuple[str, Event]]:
         name = event.conversation or ""
         queue[name] = event.queue or queue[name]
         named[event.id] = queue[name]
-    now = int(time.time() * 1_000) // MINUTE_MS * MINUTE_MS
-    some = list(first.values())[:most]
-    return [
-        (
-            f"{named[event.id]}|{event.channel}",
-            replace(event, queue=named[event.id], at=now - (load.until - event.at) * stretch),
-        )
-        for event in some
-    ]
+    now, until = int(time.time() * 1_000) // MINUTE_MS * MINUTE_MS, load.until
+
+    def moved(event: Event) -> Event:
+        return replace(event, queue=named[event.id], at=now - (until - event.at) * stretch)
+
+    return [(f"{named[event.id]}|{event.channel}", moved(event)) for event in list(first.values())[:most]]
 
 
 def _number(event: Event) -> int:
