@@ -17,8 +17,8 @@ SHARE, SLACK = 0.05, 4
 """Files and threads: so many more are none too many."""
 GROWTH, ROOM = 0.15, 64 << 20
 """Memory: so much of what it was, and what the rows of a test leave behind in state and caches."""
-SMALL = 256 << 20
-"""A role that has less has not grown: one that has just been started has not read what the others know yet."""
+SMALL = {"files": 64, "threads": 32, "bytes": 256 << 20}
+"""A role that has no more has not grown: one that was started a moment ago has not read yet what the others know."""
 ENGINE = {"files": 300, "threads": 200, "bytes": 256 << 20}
 """A sink with ClickHouse's engine in its process has pools that grow with what is asked of it, and open parts."""
 SETTLED_S = 60.0
@@ -65,8 +65,8 @@ class Hygiene:
 
 def _more(before: Measures, now: Measures, more: Mapping[str, int]) -> list[str]:
     room = {what: max(round(before[what] * SHARE), SLACK) for what in ("files", "threads")}
-    room["bytes"] = max(round(before["bytes"] * GROWTH) + ROOM, SMALL - before["bytes"])
-    most = {what: before[what] + room[what] + more.get(what, 0) for what in before}
+    room["bytes"] = round(before["bytes"] * GROWTH) + ROOM
+    most = {what: max(before[what] + room[what], SMALL[what]) + more.get(what, 0) for what in before}
     return [f"{now[what]} {what} instead of {before[what]}" for what in before if now[what] > most[what]]
 
 

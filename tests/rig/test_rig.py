@@ -87,9 +87,9 @@ def test_a_process_that_keeps_files_threads_or_memory_is_seen(tmp_path: Path) ->
             return hygiene.wrong(0)
 
         assert grown("1") == []
-        assert [one.split()[2] for one in grown("[open('/dev/null') for _ in range(9)]")] == ["files"]
+        assert [one.split()[2] for one in grown("[open('/dev/null') for _ in range(99)]")] == ["files"]
         assert [one.split()[2] for one in grown("b'x' * (400 << 20)")] == ["bytes"]
-        threads = "[threading.Thread(target=threading.Event().wait, daemon=True).start() for _ in range(9)]"
+        threads = "[threading.Thread(target=threading.Event().wait, daemon=True).start() for _ in range(49)]"
         assert [one.split()[2] for one in grown(threads)] == ["threads"]
         child.kill()
     (tmp_path / "role.log").write_text("fine\n")
