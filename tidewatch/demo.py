@@ -57,8 +57,8 @@ SURGE_QUEUE = "ubuntu"
 SURGE_CAUSE = re.compile(r"upgrad", re.IGNORECASE)
 SURGE_FACTOR = 5
 """Customer messages in the surge, as a multiple of what is usual for the queue."""
-SURGE_ONSET = 2.0
-"""Conversations begin at the surge's length × (share of them) to this power: more than half in the first third."""
+SURGE_ONSET = 3.0
+"""Conversations begin at the surge's length × (share of them) to this power: two of three in the first third."""
 SURGE_LENGTHS = range(3, 26)
 """Messages of the conversations a surge is made of: neither a remark nor an evening."""
 BEAT_S = 0.25
@@ -138,7 +138,7 @@ def customer_rate(parts: Sequence[Stretch]) -> float:
 def surge(threads: Sequence[Thread], usual: float) -> tuple[Thread, ...]:
     """Conversations about one cause that lift a queue's `usual` customer messages a minute to the surge's multiple.
 
-    They begin over the surge, more than half of them in its first minute, as many as it takes; where there are too
+    They begin over the surge, two of three in its first minute, as many as it takes; where there are too
     few, they come again under other ids.
     """
     about = [
