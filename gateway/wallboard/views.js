@@ -35,6 +35,14 @@ export function select(c, id, word, all, now = c.ui[id]) {
   );
 }
 
+/** The queues' names, in an order that stays as rows change places. */
+function listed(c, rows) {
+  return rows
+    .map((k) => label(c, "queue", k.queue))
+    .sort((a, b) => a.localeCompare(b, c.lang))
+    .join(" · ");
+}
+
 /** Which queues there are to choose from. */
 export function queueSelect(c, rows) {
   const names = JSON.stringify([c.lang, c.ui.queue, c.summed?.name, rows.map((k) => k.queue), c.state.labels?.queue]);
@@ -87,7 +95,7 @@ function filters(c, rows) {
     ),
     unknown,
     c.summed
-      ? h("span.sub", { key: "of" }, c.t("figures_of", c.rows.map((k) => label(c, "queue", k.queue)).join(" · ")))
+      ? h("span.sub", { key: "of" }, c.t("figures_of", listed(c, c.rows)))
       : null,
     h("span.gap"),
     h("span.sub.wide", c.t("zone", c.zone, formula)),

@@ -70,7 +70,7 @@ const W = {
   surge: ["突增", "Surge"],
   lull: ["骤降", "Lull"],
   learning: ["学习中", "Learning"],
-  learn_day: [(d) => `学习中 ${d}/14 天`, (d) => `learning, day ${d}/14`],
+  learn_day: [(d) => `学习中 ${Math.floor(d)}/14 天`, (d) => `learning, day ${Math.floor(d)}/14`],
   learn_long: [(d) => `学习中，第 ${d}/14 天，范围较宽`, (d) => `Learning, day ${d}/14, wider range`],
   learn_none: ["学习中，尚无平时水位", "Learning, no usual level yet"],
   critical: ["严重", "Critical"],

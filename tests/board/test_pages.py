@@ -233,7 +233,7 @@ def test_a_board_has_its_own_tiles_queues_and_limits(page: Page) -> None:
     page.wait("return document.querySelectorAll('.kpis .tile').length === 4")
     page.wait("return document.querySelectorAll('[data-row]').length === 2")
     page.wait("return !document.querySelector('.tile.tone-critical [data-of=backlog]')")
-    assert "Figures: the sum of Returns · Billing" in page.text(".filters")
+    assert "Figures: the sum of Billing · Returns" in page.text(".filters")
     assert page.do("return document.querySelector('[aria-label=Queue] option').innerText") == "Returns team"
     assert page.text('[data-of="backlog"]') == "64"  # 58 of returns, 6 of billing
     assert page.text('[data-of="sl"]').replace("\n", "") == "42.8%"  # 151 + 85 of 452 + 99
