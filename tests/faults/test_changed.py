@@ -36,11 +36,13 @@ def reckon(lots: Sequence[tuple[list[Row], Row]], tick: int) -> Row:
     """The reference's answer, each lot of conversations by settings of its own."""
     conversations: list[Conversation] = []
     statuses: Row = {}
+    late: list[str] = []
     for events, settings in lots:
-        scopes, _ = arrive(events)
+        scopes, behind = arrive(events)
+        late += behind
         conversations += reference._folded(scopes, complete(settings), tick)
         statuses |= {name: spans_of(some) for (sort, name), some in scopes.items() if sort == "agent"}
-    late = [one for conversation in conversations for one in conversation.late]
+    late += [one for conversation in conversations for one in conversation.late]
     return reference._answer(conversations, statuses, complete(NEW), tick) | {"late": late}
 
 
