@@ -35,6 +35,8 @@ SAFE = {
 
 _ANY = auth.Door(auth.VIEWERS)
 LIVE = "/v1/live"
+METHODS = ("GET", "HEAD")
+"""HEAD is what balancers and monitors ask: judged and answered as GET is, without the body; it opens no ticket."""
 
 _REFUSED = {
     401: ("not signed in", "send a token in Authorization: Bearer, or open the board by its link"),
@@ -106,7 +108,7 @@ def answer(status: int, text: str, kind: str = "text/plain; charset=utf-8", more
 def refuse(status: int) -> Response:
     """One shape for every refusal, whatever the reason was."""
     more = {**SAFE, "WWW-Authenticate": "Bearer"} if status == 401 else SAFE
-    more = {**more, "Allow": "GET"} if status == 405 else more
+    more = {**more, "Allow": ", ".join(METHODS)} if status == 405 else more
     return answer(status, HTTPStatus(status).phrase + "\n", more=more)
 
 
@@ -125,8 +127,11 @@ class Entrance:
     def judge(self, request: Request, address: str) -> auth.Verdict | Response | Plain | Opening:
         """The answer to a request; or for a socket whether it opens; or what is to be asked before there is one."""
         path, _, query = request.path.partition("?")
-        if request.method != "GET":
+        head = request.method == "HEAD"
+        if request.method not in METHODS or (head and is_upgrade(request.headers)):
             return refuse(405)
+        if head and path == "/":
+            query = ""
         if not path.startswith("/") or len(request.headers.get_all("Host")) > 1:
             return refuse(400)
         found = routes.find(path)

@@ -27,7 +27,8 @@ def document() -> dict[str, Any]:
         "info": {
             "title": "Tidewatch",
             "version": "1",
-            "description": "What a board asks beside the feed. Sockets are described in words: docs/contract.md.",
+            "description": "What a board asks beside the feed; HEAD is answered as GET is, without the body. "
+            "Sockets are described in words: docs/contract.md.",
         },
         "paths": {route.path: {"get": _operation(route)} for route in ROUTES},
         "components": {

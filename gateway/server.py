@@ -183,6 +183,8 @@ class Gateway:
             verdict = await self.api.answer(verdict.route, verdict.part, verdict.query, verdict.claims)
         if isinstance(verdict, Response):
             verdict = await _short(verdict, request.headers)
+            if request.method == "HEAD":
+                verdict.body = b""  # its length stays said
             verdict.headers["Connection"] = "close"  # one request a connection
             connection.close_timeout = TAKING_S
             return verdict

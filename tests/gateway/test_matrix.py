@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +13,12 @@ import aiohttp
 import pytest
 
 from gateway import openapi
-from gateway.auth import ROLES
+from gateway.auth import ROLES, sign_ticket
+from gateway.links import Links
 from gateway.routes import ROUTES, Route, find
-from tests.gateway.rig import gate, run, token
+from tests.board.scenes import surge
+from tests.board.stage import Feeder, running_redis
+from tests.gateway.rig import SECRET, gate, run, token
 
 pytestmark = pytest.mark.slow
 
@@ -65,7 +71,6 @@ def test_every_route_that_answers_has_somebody_who_does() -> None:
         from config.settings import Settings
         from gateway.api import Api
         from gateway.boards import Boards
-        from gateway.links import Links
         from gateway.mirror import Mirror
 
         settings = Settings()
@@ -152,6 +157,63 @@ def test_a_question_that_cannot_be_read_is_told_so_and_nothing_breaks(tmp_path: 
                     assert answer.status == status, (path, text)
                     if answer.content_type == "application/json":
                         assert json.loads(text).keys() == {"error", "mend"}
+
+    run(story())
+
+
+def test_a_path_that_does_not_say_whose_shows_nobody_elses(tmp_path: Path) -> None:
+    """Beside the routes that take a tenant: the feed asked plainly, and what is of no tenant at all."""
+    quiet = {"/", "/healthz", "/readyz", "/metrics", "/board/{file}", "/v1/openapi.json", "/v1/ingest"}
+    open_to_all = {one.path for one in ROUTES if not any(part.name == "tenant" for part in one.parameters)} - quiet
+    assert open_to_all == {"/v1/live", "/v1/links"}
+
+    async def story() -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            async with running_redis(Path(folder)) as url, gate(tmp_path, redis={"url": url}) as gateway:
+                feeder, links = Feeder(url), Links(url)
+                await feeder.write(surge(1_795_226_400_000, "rival"))
+                await links.make("a wall of theirs", "rival", "somebody", 1, SECRET)
+                async with aiohttp.ClientSession(f"http://{gateway.host}") as web:
+
+                    async def told(path: str, tenant: str) -> str:
+                        bearer = {"Authorization": f"Bearer {token('admin', tenant=tenant)}"}
+                        async with web.get(path, headers=bearer) as answer:
+                            assert answer.status == 200
+                            return await answer.text()
+
+                    for path, word in (("/v1/live", "returns"), ("/v1/links", "a wall of theirs")):
+                        async with asyncio.timeout(30):
+                            while word not in await told(path, "rival"):
+                                await asyncio.sleep(0.05)
+                        assert word not in await told(path, "shop")
+                        assert "rival" not in await told(path, "shop")
+                    said = json.loads(await told("/v1/live", "shop"))
+                    assert said["keys"] == said["alerts"] == said["agents"] == []
+                for one in (feeder, links):
+                    await one.close()
+
+    run(story())
+
+
+def test_head_is_answered_as_get_is_without_the_body(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with gate(tmp_path) as gateway, aiohttp.ClientSession(f"http://{gateway.host}") as web:
+            for route in ROUTES:
+                for role in ("", "viewer", "admin"):
+                    bearer = {"Authorization": f"Bearer {token(role, tenant='shop')}"} if role else {}
+                    async with web.get(url_of(route), headers=bearer) as got:
+                        await got.read()
+                    async with web.head(url_of(route), headers=bearer) as said:
+                        assert await said.read() == b""
+                    assert said.status == got.status, (route.path, role)
+                    assert said.headers.keys() == got.headers.keys(), (route.path, role)
+                    assert said.headers["Content-Type"] == got.headers["Content-Type"]
+            upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Authorization": f"Bearer {token('admin')}"}
+            async with web.head("/v1/live", headers=upgrade) as said:
+                assert (said.status, said.headers["Allow"]) == (405, "GET, HEAD")
+            ticket = sign_ticket(SECRET, "tests", "*", ("supervisor",), 600, time.time())
+            async with web.head(f"/?ticket={ticket}") as said:
+                assert (said.status, "Set-Cookie" in said.headers) == (200, False)
 
     run(story())
 
