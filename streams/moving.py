@@ -2,7 +2,8 @@
 
 The order is: readings published, state committed (`streams.tables`), records acked. A kill between two steps repeats
 what follows the last one; readings are absolute and records known by their offset, so repeats change nothing. With
-every new generation of the group all partitions are dropped and those assigned are opened anew.
+every new generation of the group all partitions are dropped and those assigned are opened anew, each once the one
+before it is closed.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import structlog
 from config import crash
 from streams.agents import MOST_UNCOMMITTED, OF_THE_MACHINE, dead_letter, read_record
 from streams.events import Record
+from streams.home import ASIDE, Home
 from streams.lessons import Lessons
 from streams.parcels import parcels
 from streams.policy import Policy
@@ -24,25 +26,12 @@ from streams.rounds import Rounds
 from streams.said import Told
 from streams.shard import Changed, Shard
 from streams.suspicion import Suspicion
-from streams.tables import Lost, Table, Tables
+from streams.tables import Lost, Tables
 
 log = structlog.get_logger()
 
-ASIDE = "quarantine"
-"""The kind of the rows that name records never to be applied: (offset, reason)."""
-
-
-class Home:
-    """One partition, as this worker has it in one generation."""
-
-    def __init__(self, table: Table, shard: Shard, beginning: int) -> None:
-        self.table = table
-        self.shard = shard
-        self.said = shard.position
-        self.next = max(shard.position + 1, beginning)
-        """The offset that must come next, for nothing to be left out."""
-        self.unacked: list[Any] = []
-        self.aside = dict(msgspec.msgpack.decode(row, type=tuple[int, str]) for row in table.shelf().live(ASIDE))
+HOLD_S = 30.0
+"""So long a partition that another worker has opened may be ours by the group's word; then this one begins anew."""
 
 
 class Moving:
@@ -63,7 +52,9 @@ class Moving:
         self._generation = generation
         self._lessons = lessons
         self._homes: dict[int, asyncio.Task[Home]] = {}
-        self._leaving: set[asyncio.Task[None]] = set()
+        self._leaving: dict[int, asyncio.Task[None]] = {}
+        self._settled = asyncio.Event()
+        """It is said which partitions are ours."""
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.rounds = Rounds(self.commit, MOST_UNCOMMITTED)
         """When it commits."""
@@ -73,17 +64,19 @@ class Moving:
     def assigned(self, partitions: Iterable[int]) -> None:
         """A new generation: these are ours, and no others."""
         self.revoked()
-        self._homes = {number: asyncio.create_task(self._open(number)) for number in partitions}
+        self._homes = {
+            number: asyncio.create_task(self._open(number, self._leaving.get(number))) for number in partitions
+        }
         for opening in self._homes.values():
             opening.add_done_callback(self._opened)
+        self._settled.set()
 
     def revoked(self) -> None:
         """None is ours until the next generation. What was not committed is dropped; it will be read again."""
+        self._settled.clear()
         homes, self._homes = self._homes, {}
-        for opening in homes.values():
-            task = asyncio.create_task(self._leave(opening))
-            self._leaving.add(task)
-            task.add_done_callback(self._leaving.discard)
+        for number, opening in homes.items():
+            self._leaving[number] = asyncio.create_task(self._leave(opening))
         self.rounds.begun()
         self.rounds.done()
 
@@ -94,6 +87,7 @@ class Moving:
     async def take(self, event: Any) -> None:
         """Apply one record, or note that nobody can read it. One that is not ours any more is let pass, unacked."""
         await self.rounds.room()
+        await self._settled.wait()
         message = event.message
         opening = self._homes.get(message.partition)
         if opening is None:
@@ -108,9 +102,8 @@ class Moving:
 
     async def _apply(self, home: Home, event: Any) -> None:
         message, shard = event.message, home.shard
-        if message.offset > home.next:
-            await self._see_gap(home, message.partition, message.offset)
-        home.next = max(home.next, message.offset + 1)
+        if await home.out_of_turn(message.offset, self._tables.next_record):
+            return
         record = home.aside.get(message.offset) or read_record(message.value)
         if not isinstance(record, str):
             try:
@@ -137,11 +130,6 @@ class Moving:
         async with self._busy:
             await home.table.commit(home.table.stage(home.table.position, [row]))
             await home.table.close()
-
-    async def _see_gap(self, home: Home, partition: int, offset: int) -> None:
-        there = await asyncio.wait_for(self._tables.next_record(partition, home.next), 30)
-        if there < offset:
-            raise RuntimeError(f"partition {partition}: {home.next} should come next, {offset} came; beginning anew")
 
     async def commit(self) -> None:
         """Publish, commit, ack.
@@ -175,6 +163,7 @@ class Moving:
                 await home.table.commit(batch)
             except Lost:
                 log.warning("partition_lost", partition=shard.partition, position=batch.position)
+                self._lose(home)
                 return
             crash.here("moving.kept")
         for event in unacked:
@@ -182,7 +171,26 @@ class Moving:
                 event.ack()
         crash.here("moving.acked")
 
-    async def _open(self, partition: int) -> Home:
+    def _lose(self, home: Home) -> None:
+        """Another worker has the partition. The group will say so; where it does not, nobody would commit it again."""
+        partition = home.shard.partition
+        opening = self._homes.get(partition)
+        if opening is None or not _is_open(opening) or opening.result() is not home:
+            return  # it was left already
+        del self._homes[partition]
+        self._leaving[partition] = asyncio.create_task(self._leave(opening))
+        asyncio.get_running_loop().call_later(HOLD_S, self._expect_another, partition, self._generation())
+
+    def _expect_another(self, partition: int, generation: int) -> None:
+        if self._generation() == generation and self._settled.is_set():
+            self._fail(
+                RuntimeError(f"partition {partition}: ours by the group, another's by its state; beginning anew")
+            )
+
+    async def _open(self, partition: int, before: asyncio.Task[None] | None) -> Home:
+        """Open it, once it is closed here. Two openings at once would shut out each other in any order."""
+        if before is not None:
+            await asyncio.wait([before])
         beginning = await self._tables.beginning(partition)
         table = await self._tables.open(partition)
         try:
@@ -215,7 +223,7 @@ class Moving:
     async def close(self) -> None:
         """Let go of all partitions."""
         self.revoked()
-        await asyncio.gather(*self._leaving, return_exceptions=True)
+        await asyncio.gather(*self._leaving.values(), return_exceptions=True)
 
 
 def _is_open(opening: asyncio.Task[Home]) -> bool:
