@@ -17,9 +17,10 @@ only about whole minutes, so what it says of a minute (`Reading.in_surge`) does 
 from __future__ import annotations
 
 import heapq
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import msgspec
 
@@ -44,6 +45,14 @@ class Band(NamedTuple):
     expected: float
     low: float
     high: float
+
+
+class Counted(NamedTuple):
+    """What a key had in one whole minute."""
+
+    key: Key
+    minute_ms: int
+    messages: float
 
 
 class Reading(NamedTuple):
@@ -95,7 +104,11 @@ class _Entry:
 
 
 class Usual:
-    """The usual volume of every key. Keep one per clock: the live tenants' zone and days, and each replay's own."""
+    """The usual volume of every key. Keep one per clock: the live tenants' zone and days, and each replay's own.
+
+    Keeps the contract of `models.base` with `Counted`; the stream, which has a minute of all keys at once and saves
+    only what changed, calls `closing`, `look` and `save`.
+    """
 
     def __init__(self, days: Days | None = None, limit: int = LIMIT) -> None:
         self.days = days or Days()
@@ -114,6 +127,25 @@ class Usual:
 
     def __iter__(self) -> Iterator[Key]:
         return iter(self._entries)
+
+    def clone(self) -> Self:
+        """A fresh one with the same settings."""
+        return type(self)(self.days, self.limit)
+
+    def learn_one(self, x: Counted) -> None:
+        """Take in one whole minute of one key."""
+        self.observe(x.key, x.minute_ms, x.messages)
+
+    def score_one(self, x: Counted) -> float:
+        """How far above its usual a key's next minute would be, as −log10 of a tail probability. Learns nothing."""
+        entry = self._entries.get(x.key)
+        if entry is None:
+            return 0.0
+        return entry.model.score_one(Pane(self._at(x.minute_ms - x.minute_ms % MINUTE_MS, x.key), x.messages))
+
+    def predict_one(self, x: Counted) -> Band | None:
+        """What is usual for a key in a minute. Learns nothing."""
+        return self.expect(x.key, x.minute_ms)
 
     def close_minute(self, minute_ms: int, counts: Mapping[Key, int]) -> dict[Key, Reading]:
         """Learn a whole minute for every key known or counted; a key that is absent had no message."""
@@ -224,6 +256,30 @@ class Usual:
                 self._entries[key] = entry
         return lost
 
+    def to_bytes(self) -> bytes:
+        """All keys, exactly; about 3 KB each."""
+        rows = [self._pack(key, self._entries[key]) for key in sorted(self._entries)]
+        body = msgspec.msgpack.encode((self._swept, rows))
+        return zlib.crc32(body).to_bytes(4, "big") + body
+
+    def restored(self, data: bytes) -> Self:
+        """One of these settings that goes on exactly where the saved one was.
+
+        Raises:
+            Corrupt: it cannot be read, or has more keys than there is room for.
+        """
+        if int.from_bytes(data[:4], "big") != zlib.crc32(data[4:]):
+            raise Corrupt("the saved registry does not match its checksum")
+        try:
+            swept, rows = msgspec.msgpack.decode(data[4:], type=tuple[int, list[bytes]])
+        except msgspec.DecodeError as error:
+            raise Corrupt("the saved registry is damaged") from error
+        made = self.clone()
+        if made.load(rows) or len(made) != len(rows):
+            raise Corrupt("the saved registry has keys that cannot be taken up")
+        made._swept = swept  # noqa: SLF001 - a fresh one of our own
+        return made
+
     def forget(self, key: Key) -> None:
         """Drop a key and all that was learned of it."""
         if self._entries.pop(key, None) is not None:
@@ -241,9 +297,12 @@ class Usual:
         return entry
 
     def make_room(self, n: int, minute_ms: int) -> int:
-        """Forget up to `n` keys: the youngest first, among them those longest silent. Returns how many went."""
+        """Forget up to `n` keys: the youngest first, among them those longest silent. Returns how many went.
+
+        Among equals the name decides, that a restart, which may take keys up in another order, forgets the same.
+        """
         rank = {
-            key: (min(int(24 * entry.model.learned_days), 24), entry.heard)
+            key: (min(int(24 * entry.model.learned_days), 24), entry.heard, key)
             for key, entry in self._entries.items()
             if entry.model.learned_days < 1.0 or entry.heard < minute_ms - SILENT_MS
         }

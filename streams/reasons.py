@@ -122,7 +122,7 @@ class Reasons:
     def to_bytes(self) -> bytes:
         """What was counted; the messages to quote are not kept."""
         return msgspec.msgpack.encode(
-            _Saved(self.tick, self._words.to_bytes(), self.work.saved(), self.segments.saved())
+            _Saved(self.tick, self._words.to_bytes(), self.work.saved(), self.segments.to_bytes())
         )
 
     def load(self, saved: bytes) -> None:
@@ -134,9 +134,9 @@ class Reasons:
         try:
             was = msgspec.msgpack.decode(saved, type=_Saved)
             self.work.load(was.work)
-            if was.segments is not None:
-                self.segments.load(was.segments)
         except msgspec.MsgspecError as error:
             raise Corrupt("what was kept of words is damaged") from error
-        self._words = self._words.restored(was.words)
-        self.tick = was.tick
+        words, segments = self._words.restored(was.words), self.segments
+        if isinstance(was.segments, bytes):  # an older form had them otherwise; they are learned anew within a day
+            segments = segments.restored(was.segments)
+        self._words, self.segments, self.tick = words, segments, was.tick

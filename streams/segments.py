@@ -9,11 +9,13 @@ Bounded: a segment that few wrote from is not named, so a source that puts custo
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 import msgspec
 
+from models.base import Corrupt
 from models.drivers import drivers
 from streams.events import Event
 from streams.present import ALL, LeafKey
@@ -37,6 +39,9 @@ LEAST = 5
 LEAST_USUAL = 30.0
 """Messages of a key, below which nobody knows what is usual of its segments."""
 
+LARGEST = 64 << 20
+"""Bytes of what is saved, unpacked; more is nothing of ours."""
+
 Counts = dict[str, float]
 
 
@@ -48,12 +53,37 @@ class _Leaf(msgspec.Struct, array_like=True):
     """`usual` has faded up to here, ms."""
 
 
-class Segments:
-    """One tenant's. `take` every event that came, in order of time; ask `parts`."""
+class Wrote(NamedTuple):
+    """A customer's message of a queue and channel, written at `at` (ms) by one of a segment."""
 
-    def __init__(self) -> None:
+    leaf: LeafKey
+    at: int
+    segment: str = NONE
+
+
+class Segments:
+    """One tenant's. `take` every event that came, in order of time; ask `parts`.
+
+    Keeps the contract of `models.base` with `Wrote`.
+    """
+
+    def __init__(self, leaves: int = LEAVES, conversations: int = CONVERSATIONS) -> None:
+        self.leaves, self.conversations = leaves, conversations
         self._of: dict[str, str] = {}
         self._leaves: dict[LeafKey, _Leaf] = {}
+
+    def clone(self) -> Self:
+        """A fresh one with the same settings."""
+        return type(self)(self.leaves, self.conversations)
+
+    def learn_one(self, x: Wrote) -> None:
+        """Count one message."""
+        self.take(x.leaf, x.at, x.segment)
+
+    def predict_one(self, x: Wrote) -> dict[str, float]:
+        """What part of a key's messages is usual of each of its segments by the time of a message. Learns nothing."""
+        _, usual = self._counts(x.leaf, x.at)
+        return _rates(usual, 1.0)
 
     def note(self, event: Event) -> str:
         """The segment of an event's conversation, as of this event; `NONE` where it has none."""
@@ -62,7 +92,7 @@ class Segments:
         segment = self._of.pop(name, NONE) if given is None else " ".join(given.split())[:LONGEST]
         if segment:
             self._of[name] = segment  # the last to be forgotten
-            if len(self._of) > CONVERSATIONS:
+            if len(self._of) > self.conversations:
                 del self._of[next(iter(self._of))]
         return segment
 
@@ -73,7 +103,7 @@ class Segments:
         kept = self._leaves.pop(leaf, None)
         if kept is None:
             kept = _Leaf(at=at)
-            if len(self._leaves) >= LEAVES:
+            if len(self._leaves) >= self.leaves:
                 del self._leaves[next(iter(self._leaves))]
         self._leaves[leaf] = kept  # the last to be forgotten
         minute = pane_of(at)
@@ -109,23 +139,38 @@ class Segments:
                 _merge(usual, kept.usual, _fade(now - kept.at))
         return seen, usual
 
-    def saved(self) -> Any:
-        """What was counted, in plain values."""
-        return list(self._of.items()), [(*leaf, msgspec.to_builtins(kept)) for leaf, kept in self._leaves.items()]
+    # -- keeping -----------------------------------------------------------------------------------------------------
 
-    def load(self, saved: Any) -> None:
-        """Take up what was counted.
+    def to_bytes(self) -> bytes:
+        """What was counted: exact, and of bounded size."""
+        leaves = [(*leaf, kept) for leaf, kept in self._leaves.items()]
+        return zlib.compress(msgspec.msgpack.encode((list(self._of.items()), leaves)), 1)
+
+    def restored(self, data: bytes) -> Self:
+        """One of these settings that has counted what was saved.
 
         Raises:
-            msgspec.MsgspecError: it cannot be read.
+            Corrupt: it cannot be read.
         """
-        of, leaves = msgspec.convert(saved, tuple[list[tuple[str, str]], list[tuple[str, str, _Leaf]]])
-        self._of = dict(of)
-        self._leaves = {(queue, channel): kept for queue, channel, kept in leaves}
+        try:
+            unzip = zlib.decompressobj()
+            plain = unzip.decompress(data, LARGEST)
+            if not unzip.eof:
+                raise Corrupt("saved segments are cut off")
+            of, leaves = msgspec.msgpack.decode(plain, type=_Saved)
+        except (zlib.error, msgspec.MsgspecError, ValueError) as error:
+            raise error if isinstance(error, Corrupt) else Corrupt("saved segments are damaged") from None
+        made = self.clone()
+        made._of = dict(of)  # noqa: SLF001 - a fresh one of our own
+        made._leaves = {(queue, channel): kept for queue, channel, kept in leaves}  # noqa: SLF001 - as above
+        return made
+
+
+_Saved = tuple[list[tuple[str, str]], list[tuple[str, str, _Leaf]]]
 
 
 def _add(counts: Counts, name: str, n: float) -> None:
-    counts[name] = counts.get(name, 0) + n
+    counts[name] = counts.get(name, 0.0) + n
 
 
 def _merge(into: Counts, counts: Mapping[str, float], part: float) -> None:

@@ -14,8 +14,10 @@ from models.moments import Days
 from models.novelty import Novelty, Row
 from models.rising import RisingWords, Said
 from models.topics import Topics
+from models.usual import Counted, Usual
 from models.volume import Pane, Volume
 from streams.labels import hashed
+from streams.segments import Segments, Wrote
 from tests.models.streams import DAY, MINUTE, MONDAY, counts
 
 UTC = Days()
@@ -49,6 +51,22 @@ def _words(i: int, n: float) -> list[str]:
     return [WORDS[int(i * 7 + k * (1 + n % 5)) % len(WORDS)] for k in range(4)]
 
 
+def _counted(i: int, n: float) -> Counted:
+    """Half the minutes of the first queue, half of others, of which there are more than there is room for."""
+    queue = "q0" if i % 2 else f"q{i // 2 % 7}"
+    return Counted((queue, "web"), MONDAY + i * MINUTE, n)
+
+
+def _wrote(i: int, n: float) -> Wrote:
+    return Wrote((f"q{i % 4}", "web"), MONDAY + i * MINUTE, ("vip", "", "new")[int(n) % 3])
+
+
+def _asked_of_segments(model: Segments, i: int, n: float) -> object:
+    volume = {"rate_per_min": 2.0 * n, "expected": n}
+    now = MONDAY + i * MINUTE
+    return model.predict_one(_wrote(i, n)), model.parts(("*", "web"), volume, now)
+
+
 CASES = {
     "volume": Case(
         lambda: Volume(300),
@@ -66,6 +84,19 @@ CASES = {
         lambda: Topics(classes=12, vocabulary=80),
         lambda model, i, n: model.learn_one(hashed(_words(i, n)), f"topic {int(n) % 20}"),
         lambda model, i, n: (model.predict_one(hashed(_words(i, n))), model.rank(hashed(_words(i, n)))),
+        20_000,
+        counts=False,
+    ),
+    "registry": Case(
+        lambda: Usual(limit=4),
+        lambda model, i, n: model.learn_one(_counted(i, n)),
+        lambda model, i, n: model.score_one(_counted(i, n)),
+        100_000,
+    ),
+    "segments": Case(
+        lambda: Segments(leaves=3),
+        lambda model, i, n: model.learn_one(_wrote(i, n)),
+        _asked_of_segments,
         20_000,
         counts=False,
     ),
