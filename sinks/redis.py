@@ -7,6 +7,9 @@
     tw:changes channel what a write changed, with the same `seq`
 
 Who finds a gap in `seq` reads all anew. Where Redis has lost what it held, all is written again.
+
+There may be thousands of keys, and the loop is not ours alone: who gathers and packs them pauses every few, so that an
+alert, a timer or a socket waits milliseconds. Meanwhile nothing may be applied to the present (`still`).
 """
 
 from __future__ import annotations
@@ -14,10 +17,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import redis.asyncio as redis
@@ -43,15 +46,30 @@ EVERYWHERE = "*"
 Lists = Callable[[str], dict[str, Any]]
 """Tenant (or `EVERYWHERE`) → {"alerts", "silences", "events"}, each entry under one tenant only."""
 _json = msgspec.json.encode
+BREATH = 10
+"""Keys gathered or packed between two breaths: some milliseconds."""
+ROWS = 50
+"""Rows of a hash set by one statement."""
+_T = TypeVar("_T")
+
+
+async def _breathing(items: Collection[_T]) -> AsyncIterator[_T]:
+    """Each of them, and now and then a turn for everybody else."""
+    for number, item in enumerate(items, 1):
+        yield item
+        if number % BREATH == 0:
+            await asyncio.sleep(0)
 
 
 @dataclass
 class Write:
-    """What one write changes."""
+    """What one write changes. Keys and series are packed at once, field by field."""
 
-    keys: list[dict[str, Any]] = field(default_factory=list)
-    series: list[tuple[tuple[str, str, str], dict[str, Any], dict[str, Any]]] = field(default_factory=list)
-    """(key, the whole series, the changed panes)."""
+    keys: dict[bytes, bytes] = field(default_factory=dict)
+    series: dict[bytes, bytes] = field(default_factory=dict)
+    """The whole ones."""
+    panes: list[msgspec.Raw] = field(default_factory=list)
+    """The changed panes of each."""
     lists: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
@@ -65,12 +83,15 @@ class Show:
         lists: Lists,
         labels: dict[str, Any],
         parity: Callable[[], dict[str, Any] | None] = lambda: None,
+        still: asyncio.Lock | None = None,
     ) -> None:
+        """`still`: held while the present is read; who applies anything to it waits for it."""
         self._redis = redis.Redis.from_url(url, socket_timeout=3, socket_connect_timeout=3)
         self._present = present
         self._lists = lists
         self._labels = labels
         self._parity = parity
+        self._still = still or asyncio.Lock()
         self._seq = 0
         self._whole = True
         self._said: dict[str, bytes] = {}
@@ -114,16 +135,16 @@ class Show:
             known = await self._redis.get(META)
             self._seq = max(self._seq, msgspec.json.decode(known)["seq"] if known else 0) + 1
             self._said.clear()
-        write = self._gather(whole)
+        async with self._still:
+            write = await self._gather(whole)
         self._seq += 1
         meta = self._meta()
         pipe = self._redis.pipeline(transaction=True)
         if whole:
             pipe.delete(KEYS, SERIES, LISTS)
-        for obj in write.keys:
-            pipe.hset(KEYS, _field(obj["tenant"], obj["queue"], obj["channel"]), _json(obj))
-        for key, series, _ in write.series:
-            pipe.hset(SERIES, _field(*key), _json(series))
+        for name, rows in ((KEYS, write.keys), (SERIES, write.series)):
+            async for part in _breathing(_parts(rows)):
+                pipe.hset(name, items=part)
         for tenant, lists in write.lists.items():
             pipe.hset(LISTS, tenant, _json(lists))
         pipe.set(META, _json(meta))
@@ -135,49 +156,51 @@ class Show:
             raise
 
     def _change(self, write: Write, meta: dict[str, Any]) -> dict[str, Any]:
-        series = [
-            {"tenant": tenant, "queue": queue, "channel": channel, **changed}
-            for (tenant, queue, channel), _, changed in write.series
-        ]
-        return {"seq": self._seq, "keys": write.keys, "gone": [], "series": series, "lists": write.lists, "meta": meta}
+        keys = [msgspec.Raw(told) for told in write.keys.values()]
+        return {
+            "seq": self._seq, "keys": keys, "gone": [], "series": write.panes, "lists": write.lists, "meta": meta,
+        }  # fmt: skip
 
-    def _gather(self, whole: bool) -> Write:
+    async def _gather(self, whole: bool) -> Write:
         write = Write()
         forget = time.monotonic() - self._forgot_at > 60
-        for name, view in self._present.views.items():
-            now = self._present.as_of(name)
+        for view in list(self._present.views.values()):
+            now = self._present.as_of(view.name)
             if now is None:
                 continue
             if forget:
                 view.forget(now)
-            for key in self._due(view, now, whole):
-                write.keys.append(view.key(key, now))
-            for key, panes in self._changed_series(view, whole):
-                only = None if whole else panes
-                write.series.append(
-                    ((name, *key), _instants(view.series(key, now)), _instants(view.series(key, now, only)))
-                )
-            view.dirty.clear()
-            view.changed_panes.clear()
-            self._as_of[name] = now
-            self._add_lists(write, name, view.agent_rows())
+            await self._add_keys(write, view, now, whole)
+            await self._add_series(write, view, now, whole)
+            self._as_of[view.name] = now
+            self._add_lists(write, view.name, view.agent_rows())
             view.agents_changed = False
         self._add_lists(write, EVERYWHERE, [])
         if forget:
             self._forgot_at = time.monotonic()
         return write
 
+    async def _add_keys(self, write: Write, view: View, now: int, whole: bool) -> None:
+        due = self._due(view, now, whole)
+        view.dirty = set()
+        async for key in _breathing(due):
+            write.keys[_field(view.name, *key)] = _json(view.key(key, now))
+
+    async def _add_series(self, write: Write, view: View, now: int, whole: bool) -> None:
+        changed: dict[LeafKey, set[int]] = {key: set() for key in view.keys} if whole else view.changed_panes
+        view.changed_panes = {}
+        async for key, panes in _breathing(changed.items()):
+            where = {"tenant": view.name, "queue": key[0], "channel": key[1]}
+            told = _instants(view.series(key, now))
+            write.series[_field(view.name, *key)] = _json(told)
+            write.panes.append(_raw({**where, **(told if whole else _instants(view.series(key, now, panes)))}))
+
     def _due(self, view: View, now: int, whole: bool) -> set[LeafKey]:
         if whole:
             return set(view.keys)
         if self._as_of.get(view.name) == now:
-            return set(view.dirty)
+            return view.dirty
         return view.dirty | view.active(now)
-
-    def _changed_series(self, view: View, whole: bool) -> Iterator[tuple[LeafKey, set[int]]]:
-        if whole:
-            return iter([(key, set()) for key in view.keys])
-        return iter(list(view.changed_panes.items()))
 
     def _add_lists(self, write: Write, tenant: str, agents: list[dict[str, Any]]) -> None:
         lists = {"agents": [_since(row) for row in agents], **self._lists(tenant)}
@@ -215,6 +238,16 @@ def rfc3339(ms: int | None) -> str | None:
     if ms is None:
         return None
     return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _raw(told: dict[str, Any]) -> msgspec.Raw:
+    return msgspec.Raw(_json(told))
+
+
+def _parts(rows: dict[bytes, bytes]) -> list[list[bytes]]:
+    """Field, value, field, value: a few rows a statement."""
+    pairs = list(rows.items())
+    return [[one for pair in pairs[at : at + ROWS] for one in pair] for at in range(0, len(pairs), ROWS)]
 
 
 def _field(tenant: str, queue: str, channel: str) -> bytes:

@@ -163,8 +163,7 @@ class Changelog:
         Raises:
             Lost: another leads.
         """
-        self._take([(_BEAT, b"")])
-        number = self._begun + 1
+        number = self._proof()
         while self._done < number:
             if self._lost is not None:
                 raise Lost(str(self._lost))
@@ -174,6 +173,18 @@ class Changelog:
             except TimeoutError:
                 if self._lease_ours():
                     return
+
+    def _proof(self) -> int:
+        """The transaction that holds all that was committed, and whose success says that we lead.
+
+        The one under way will do, where nothing waits behind it: so the result of one sending and the leave to begin
+        the next are one transaction, not two.
+        """
+        if not self._waiting and self._done < self._begun:
+            return self._begun
+        if not self._waiting:
+            self._take([(_BEAT, b"")])
+        return self._begun + 1
 
     async def _transaction(self, copies: Sequence[Copy]) -> None:
         producer = self._producer

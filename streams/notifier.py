@@ -127,6 +127,8 @@ class Reader:
 
     def __init__(self, partitions: int, policy_of: Policies) -> None:
         self.shown = Present(partitions, policy_of)
+        self.still = asyncio.Lock()
+        """Held while `shown` is read bit by bit: nothing is applied to it meanwhile."""
         self.restored = asyncio.Event()
         self._judged = Judged(Present(partitions, policy_of))
         self.parity = Parity(self.shown)
@@ -170,8 +172,9 @@ class Reader:
                 self._forget()
 
     async def _take(self, reading: Reading, lines: Lines) -> None:
-        for segment in reading.segments:
-            self.shown.take(reading.partition, segment)
+        async with self.still:
+            for segment in reading.segments:
+                self.shown.take(reading.partition, segment)
         for cut in self._aligner.feed(reading):
             self._standby.hold(cut)
         if self._leading is not None:
@@ -316,7 +319,8 @@ async def _lead(
         desk = set_up(settings, store, producer, pace=pace)
         plan, saying = Plan(file_of(settings), policy_of), Saying(shelf, producer)
         labels, parity = settings.labels.model_dump(mode="json"), reader.parity
-        show = Show(url, reader.shown, _lists(desk, plan, reader.shown, home), labels, parity.verdict.told)
+        lists = _lists(desk, plan, reader.shown, home)
+        show = Show(url, reader.shown, lists, labels, parity.verdict.told, reader.still)
         questions = Questions(settings)
         try:
             await producer.start()

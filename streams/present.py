@@ -7,7 +7,7 @@ number is as of its tenant's clock: the oldest tick that all partitions have app
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -147,6 +147,8 @@ class View:
         self.replaying = False
         self.panes: dict[tuple[str, str, int], dict[int, PaneRow]] = {}
         self.gauges: dict[LeafKey, dict[int, GaugeRow]] = {}
+        self._below: dict[LeafKey, dict[LeafKey, None]] = {}
+        """Key → the leaves whose gauges add up to it, in their order: to look through all for each key is quadratic."""
         self.agents: dict[str, dict[int, AgentRow]] = {}
         self.late: dict[int, int] = {}
         self.heard_at: int | None = None
@@ -187,14 +189,16 @@ class View:
 
     def take_gauge(self, partition: int, row: GaugeRow) -> None:
         """One partition's part of what stands open."""
-        parts = self.gauges.setdefault((row.queue, row.channel), {})
+        leaf = row.queue, row.channel
+        parts = self.gauges.setdefault(leaf, {})
         old = parts.get(partition)
         if old is not None and old.version > row.version:
             return
         parts[partition] = row
-        self.dirty.update(_above(row.queue, row.channel))
-        for key in _above(row.queue, row.channel):
+        self.dirty.update(_above(*leaf))
+        for key in _above(*leaf):
             self._key(key)
+            self._below.setdefault(key, {})[leaf] = None
 
     def take_agent(self, partition: int, row: AgentRow) -> None:
         """One partition's part of an agent."""
@@ -395,14 +399,8 @@ class View:
             for minute in [minute for minute in one.panes if minute < horizon]:
                 del one.panes[minute]
 
-    def _leaves(self, key: LeafKey) -> Iterator[LeafKey]:
-        queue, channel = key
-        if ALL not in (queue, channel):
-            yield key
-            return
-        for leaf in self.gauges:
-            if queue in (ALL, leaf[0]) and channel in (ALL, leaf[1]):
-                yield leaf
+    def _leaves(self, key: LeafKey) -> Iterable[LeafKey]:
+        return self._below.get(key, ())
 
 
 _STATES = ("open", "with_bot", "awaiting_first", "awaiting_reply", "waiting_on_customer")

@@ -1,0 +1,116 @@
+"""The present in Redis, on a real one: thousands of keys hold nobody up, and no write is half of one moment."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import redis.asyncio as redis
+
+from config.settings import Settings, TenantSettings
+from sinks.redis import KEYS, META, SERIES, Show
+from streams.events import Event, Reading, Record, Tick
+from streams.lines import Lines
+from streams.notifier import Reader
+from streams.policy import Policies, Policy
+from streams.shard import Shard
+from tests.board.stage import running_redis
+from tests.streams.line import Shelf
+
+pytestmark = pytest.mark.slow
+NOW = 1_772_445_600_000
+QUEUES = 1_000
+MOST_MS = 100
+"""Of the loop's own time in one go: an alert's timer, or a socket that wants its ping answered, waits no longer."""
+
+
+class Stream:
+    """What a worker says while somebody new waits in each of so many queues."""
+
+    def __init__(self) -> None:
+        policy = Policy(TenantSettings())
+        self._shard = Shard(0, lambda _: policy, Shelf())
+        self._position = self._asked = 0
+
+    def step(self, queues: int) -> Reading:
+        """One more waits in each; a tick."""
+        at = NOW + self._position
+        events = [self._question(f"q{number}", at) for number in range(queues)]
+        for record in (Record(events=events), Record(tick=Tick(at, None))):
+            self._position += 1
+            self._shard.step(self._position, record)
+        reading = self._shard.reading()
+        assert reading is not None
+        return reading
+
+    def _question(self, queue: str, at: int) -> Event:
+        self._asked += 1
+        return Event(
+            id="m", kind="message", at=at, tenant="shop", conversation=f"c{self._asked}", author="customer", text="?",
+            queue=queue, received_at=at,
+        )  # fmt: skip
+
+
+@asynccontextmanager
+async def shown(directory: Path) -> AsyncIterator[tuple[Reader, Show, redis.Redis]]:
+    """A present, what writes it, and a look at what is written."""
+    async with running_redis(directory) as url:
+        reader = Reader(1, Policies(Settings()))
+        show = Show(url, reader.shown, lambda _: {}, {}, still=reader.still)
+        look = redis.Redis.from_url(url)
+        try:
+            yield reader, show, look
+        finally:
+            await look.aclose()
+            await show.close()
+
+
+async def longest_ms(work: asyncio.Task[None]) -> float:
+    """The longest that the loop's thread was at work without a turn for us, until the work is done."""
+    longest, before = 0.0, time.thread_time()
+    while not work.done():
+        await asyncio.sleep(0)
+        now = time.thread_time()
+        longest, before = max(longest, now - before), now
+    await work
+    return longest * 1000
+
+
+def test_thousands_of_keys_are_written_with_a_turn_for_everybody_in_between(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with shown(tmp_path) as (reader, show, look):
+            stream = Stream()
+            async with asyncio.TaskGroup() as tasks:
+                await reader._take(stream.step(QUEUES), Lines(reader._apply, tasks))
+            assert await longest_ms(asyncio.create_task(show._write())) < MOST_MS, "the first write, with all curves"
+            assert await look.hlen(KEYS) == await look.hlen(SERIES) == 2 * QUEUES + 2
+            async with asyncio.TaskGroup() as tasks:
+                await reader._take(stream.step(QUEUES), Lines(reader._apply, tasks))
+            assert await longest_ms(asyncio.create_task(show._write())) < MOST_MS
+            assert json.loads(await look.get(META) or "{}")["seq"] == 3
+
+    asyncio.run(asyncio.wait_for(story(), 240))
+
+
+def test_what_comes_while_the_keys_are_gathered_is_in_the_next_write(tmp_path: Path) -> None:
+    """The sum over all queues is that of the queues, in every write."""
+
+    async def story() -> None:
+        async with shown(tmp_path) as (reader, show, look), asyncio.TaskGroup() as tasks:
+            stream, lines = Stream(), Lines(reader._apply, tasks)
+            await reader._take(stream.step(60), lines)
+            for waiting in range(1, 6):
+                writing = asyncio.create_task(show._write())
+                while not reader.still.locked():
+                    await asyncio.sleep(0)
+                await asyncio.gather(writing, reader._take(stream.step(60), lines))
+                found = {tuple(json.loads(name)): json.loads(told) for name, told in (await look.hgetall(KEYS)).items()}
+                assert found["shop", "*", "*"]["open"] == 60 * waiting
+                assert {found["shop", f"q{number}", "*"]["open"] for number in range(60)} == {waiting}
+
+    asyncio.run(asyncio.wait_for(story(), 240))
