@@ -628,7 +628,7 @@ COMMENT 'Events per tenant that came too late to count';
 
 CREATE OR REPLACE VIEW clocks
 (
-    tenant String COMMENT 'Tenant; empty: the real clock itself',
+    tenant String COMMENT 'Tenant',
     as_of Nullable(DateTime64(3, 'UTC')) COMMENT 'Oldest tick that all partitions have applied and stored; NULL before the first',
     zone String COMMENT 'IANA zone in which its days begin',
     replay Bool COMMENT 'Whether it has a clock of its own'
@@ -649,6 +649,7 @@ SELECT
     own.clock != '' AND NOT own.over AS replay
 FROM (SELECT tenant, zone FROM tenants_base FINAL) AS t
 LEFT JOIN (SELECT clock, over, now FROM per_clock WHERE clock != '') AS own ON own.clock = t.tenant
+WHERE t.tenant != ''  -- the zone of those on the real clock, for tenants yet to come: nobody's row
 COMMENT 'What "now" is for each tenant, and where its days begin';
 
 CREATE OR REPLACE VIEW outcomes_by_day

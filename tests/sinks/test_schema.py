@@ -171,9 +171,9 @@ def test_now_is_the_oldest_tick_of_all_partitions_and_of_a_replay_its_own(base: 
 
     base.write({TENANTS: [("", 1, "UTC")]})
     base.store(tick(0, 1, START), tick(0, 2, START + 5, "in_replay"), partitions=2)
-    assert as_of() == {"": (None, False), "t": (None, False), "in_replay": (None, True)}
+    assert as_of() == {"t": (None, False), "in_replay": (None, True)}
     base.store(tick(1, 1, START + 3), tick(1, 2, START + 9, "in_replay"), partitions=2)
-    assert as_of() == {"": (START, False), "t": (START, False), "in_replay": (START + 5, True)}
+    assert as_of() == {"t": (START, False), "in_replay": (START + 5, True)}
     base.store(tick(0, 0, START - 50), partitions=2)
     base.store(*(Reading(part, 5, [Segment(live="in_replay")]) for part in (0, 1)), partitions=2)
     assert as_of()["in_replay"] == (START, False)
