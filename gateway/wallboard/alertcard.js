@@ -104,20 +104,34 @@ function short(c, a) {
 const DIMENSIONS = ["topic", "queue", "segment", "channel"];
 export const dimensions = (a) => DIMENSIONS.filter((x) => (a.drivers ?? []).some((y) => y.dimension === x));
 
+/** What an alert is about, as the list of conversations calls it. */
+const about = (a) => ({
+  of: m.volumeKind(a) ? "customer_messages" : (a.metric ?? "backlog"),
+  at: a.queue ?? "*",
+  channel: a.channel ?? "*",
+});
+
+/** The conversations of one driver, whose part in the excess stands beside it; of what is left over there is no list. */
+function cause(c, a, x) {
+  const to = { ...about(a), [{ queue: "at" }[x.dimension] ?? x.dimension]: x.value };
+  const listed = ["topic", "channel", "queue"].includes(x.dimension) && x.value !== "other";
+  return (text) => (listed ? number(c, to, ".dnum", {}, text) : h("span.dnum", text));
+}
+
 /** How bad: value, times usual, usual, normal range. */
 function badness(c, a) {
   const comma = c.zh ? "，" : ", ";
   if (!m.volumeKind(a))
     return h(
       "p.afig",
-      h("b", inUnit(c, a.unit, a.value)),
+      number(c, about(a), "", {}, h("b", inUnit(c, a.unit, a.value))),
       given(a.peak) ? h("span.afaint", `${c.t("peak")} ${inUnit(c, a.unit, a.peak)}`) : null,
     );
   const ratio = a.expected ? comma + f.times(a.value / a.expected, c.zh) : "",
     range = given(a.low) ? `${comma}${c.t("range")} ${f.rate(a.low)}–${f.rate(a.high)}` : "";
   return h(
     "p.afig",
-    h("b", f.rate(a.value)),
+    number(c, about(a), "", {}, h("b", f.rate(a.value))),
     h("span", ` ${c.t("per_min")}${ratio}`),
     given(a.expected) ? h("span.afaint", `${c.t("usual")} ${f.rate(a.expected)}${range}`) : null,
   );
@@ -216,7 +230,7 @@ function drivers(c, a, dimension) {
           x.value === "other" ? c.t("other") : label(c, dimension, x.value),
         ),
         d.bar(Math.abs(x.excess) / most, true),
-        h("span.dnum", f.signed(sums.parts[i])),
+        cause(c, a, x)(f.signed(sums.parts[i])),
         h("span.dshare", f.percent(x.share, 0)),
       ),
     ),
@@ -257,12 +271,9 @@ function advice(c, i) {
   ];
 }
 
-/** What an alert is about, as the list of conversations calls it. */
-const measured = (a) => (m.volumeKind(a) ? "customer_messages" : (a.metric ?? "backlog"));
-
 function buttons(c, a) {
   const url = safe(a.runbook),
-    to = { page: "behind", of: measured(a), at: a.queue ?? "*", channel: a.channel ?? "*" };
+    to = { page: "behind", ...about(a) };
   if (!c.can("ack") && !c.can("silence") && !url && !opens(c)) return null;
   const button = (key, act, words, primary) =>
     h("button" + (primary ? ".primary" : ""), { key, type: "button", "data-do": key, onclick: act }, words);

@@ -69,7 +69,8 @@ export function tvStrip(c) {
     first = dimensions(a)[0],
     causes = (a.drivers ?? [])
       .filter((x) => x.dimension === first)
-      .map((x) => `${label(c, x.dimension, x.value)} ${f.signed(Math.round(x.excess))}`),
+      .map((x) => `${label(c, x.dimension, x.value)} ${f.signed(Math.round(x.excess))}`)
+      .slice(0, c.ui.size === "xl" ? 1 : Infinity),
     need = a.impact?.agents_needed;
   return h(
     "div.tvalert.tv-" + a.severity,

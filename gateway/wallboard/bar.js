@@ -134,7 +134,7 @@ export function top(c, shut) {
   const scope = [
     c.many ? c.tenant : null,
     c.summed?.name ?? label(c, "queue", c.ui.queue),
-    label(c, "channel", c.ui.channel),
+    c.ui.size === "xl" && c.ui.channel === "*" ? null : label(c, "channel", c.ui.channel),
   ]
     .filter(Boolean)
     .join(" · ");

@@ -7,22 +7,12 @@ import * as d from "./draw.js";
 import * as f from "./forms.js";
 import { receiptPanel } from "./receipt.js";
 import { clock, dur, given, inUnit, label } from "./say.js";
+import { STANDING } from "./sums.js";
 import { talkPanel } from "./talk.js";
 
 const PAGE = 100;
 /** Numbers of this moment; all others are of a window. */
-const NOW = new Set([
-  "open",
-  "with_bot",
-  "awaiting_first",
-  "awaiting_reply",
-  "waiting_on_customer",
-  "backlog",
-  "oldest_ms",
-  "unassigned",
-  "over_target",
-  "drain_s",
-]);
+const NOW = new Set([...STANDING, "oldest_ms", "drain_s"]);
 
 const query = (c) => {
   const asked = {
@@ -76,25 +66,27 @@ export function behind(c) {
         ? null
         : one
           ? only && !c.ui.receipt
-            ? null
+            ? toReceipt(c, fact(c)?.metric)
             : receiptPanel(c, episodeReceipt(c))
           : c.ui.receipt || c.view !== "phone"
             ? receiptPanel(c, number)
-            : toReceipt(c),
+            : toReceipt(c, c.ui.of),
     ),
   );
 }
 
 const up = (c, to, text) => h("a", { href: c.link(to), onclick: c.follow(to) }, text);
-const toReceipt = (c) =>
-  h(
-    "p",
-    { key: "to" },
-    h("a.button", { href: c.link({ receipt: c.ui.of }), onclick: c.follow({ receipt: c.ui.of }) }, c.t("receipt")),
-  );
+const toReceipt = (c, metric) =>
+  metric
+    ? h(
+        "p",
+        { key: "to" },
+        h("a.button", { href: c.link({ receipt: metric }), onclick: c.follow({ receipt: metric }) }, c.t("receipt")),
+      )
+    : null;
 
 /** Which value of an episode the receipt is of: the one asked for, else the wait that the number is made of. */
-function episodeReceipt(c) {
+function fact(c) {
   const talk = c.ask(
     `/v1/conversation?${new URLSearchParams({ tenant: c.tenant, conversation: c.ui.conversation })}`,
     30e3,
@@ -104,16 +96,29 @@ function episodeReceipt(c) {
   if (!e) return null;
   const facts = ["frt_ms", "abandon_wait_ms", "censored_wait_ms", "handle_ms"],
     metric = c.ui.receipt ?? facts.find((x) => given(e[x]));
-  return metric
-    ? `/v1/receipt?${new URLSearchParams({ tenant: c.tenant, metric, conversation: c.ui.conversation, episode: e.episode })}`
+  return metric ? { metric, episode: e.episode } : null;
+}
+
+function episodeReceipt(c) {
+  const of = fact(c);
+  return of
+    ? `/v1/receipt?${new URLSearchParams({ tenant: c.tenant, ...of, conversation: c.ui.conversation })}`
     : null;
 }
+
+const SHORT = { oldest_ms: "oldest", service_level: "sl", abandon_rate: "abandon" };
+/** What a number is called before its list says so. */
+const word = (c, of) =>
+  ["part_" + of, SHORT[of], of]
+    .filter(Boolean)
+    .map((id) => [id, c.t(id)])
+    .find(([id, text]) => id !== text)?.[1] ?? of;
 
 /** Live › the number › how many › this conversation › its receipt. */
 function crumbs(c, data) {
   const part = c.ui.agent ? label(c, "agent", c.ui.agent) : c.ui.topic ? label(c, "topic", c.ui.topic) : null,
     place = [label(c, "queue", c.ui.at ?? c.ui.queue), part].filter(Boolean).join(" · "),
-    name = data?.[c.lang] ?? c.ui.of ?? "",
+    name = data?.[c.lang] ?? word(c, c.ui.of ?? ""),
     value = data ? inUnit(c, data.unit, data.value) : "";
   const list = { conversation: null, episode: null, receipt: null },
     steps = [

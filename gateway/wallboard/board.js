@@ -45,6 +45,10 @@ setInterval(() => {
   here.turn += 1;
 }, 500);
 addEventListener("visibilitychange", draw);
+addEventListener("pagehide", () => feed.leave());
+addEventListener("pageshow", (event) => {
+  if (event.persisted && here.refused !== "norole") feed.open();
+});
 addEventListener("resize", () => {
   here.resized += 1;
   draw();

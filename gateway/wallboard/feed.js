@@ -100,6 +100,18 @@ export class Feed {
     }
   }
 
+  /** The page is left: its connection ends with it, and nobody has to find out. `open` begins anew. */
+  leave() {
+    clearTimeout(this.timer);
+    const socket = this.socket;
+    this.socket = null;
+    if (socket) {
+      socket.onclose = socket.onmessage = null;
+      socket.close();
+    }
+    this.waiting.splice(0).forEach((done) => done({ ok: false, error: null }));
+  }
+
   /** Give this connection up, and open another one later. */
   #drop(garbled = false) {
     const socket = this.socket;

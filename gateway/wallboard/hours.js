@@ -7,7 +7,8 @@ import * as m from "./model.js";
 import { clock, number, opens } from "./say.js";
 import { walk } from "./table.js";
 
-const HOUR = 36e5;
+const HOUR = 36e5,
+  HOURS = Array.from({ length: 24 }, (_, i) => String(i).padStart(2, "0"));
 /** The columns it takes. */
 export const PARTS = ["offered", "answered_in_target", "short_abandoned", "undecided"];
 
@@ -101,21 +102,26 @@ export function hours(c, data) {
     .map((row, i) => [days[i], row])
     .filter(([, row]) => all || row.some((x) => x.judged > 0));
   if (!rows.length) return h("p.sub", c.t("no_cases"));
-  const head = Array.from({ length: 24 }, (_, i) => h("th", { scope: "col" }, String(i).padStart(2, "0")));
+  const one = ([day, row], hour) => cell(c, row[hour], c.t("hours_of", day, HOURS[hour])),
+    upright = c.view === "phone"; // where there is no room for twenty-four columns: a row for each hour
+  const lines = upright
+    ? HOURS.map((word, hour) => [word, rows.map((row) => one(row, hour))])
+    : rows.map((row) => [row[0], HOURS.map((_, hour) => one(row, hour))]);
+  const head = (upright ? rows.map(([day]) => day) : HOURS).map((word) => h("th", { scope: "col" }, word));
   return h(
     "div.scrollx",
     { tabindex: "0", role: "region", "aria-label": c.t("sl") },
     h(
       "table.hours",
-      h("thead", h("tr", h("th", { scope: "col" }, h("span.quiet", c.t("weekday"))), head)),
+      h("thead", h("tr", h("th", { scope: "col" }, h("span.quiet", c.t(upright ? "hour_of_day" : "weekday"))), head)),
       h(
         "tbody",
-        rows.map(([day, row]) =>
+        lines.map(([word, cells]) =>
           h(
             "tr",
-            { key: day, tabindex: "0", "data-item": day, onkeydown: walk },
-            h("th", { scope: "row" }, day),
-            row.map((x, hour) => cell(c, x, c.t("hours_of", day, String(hour).padStart(2, "0")))),
+            { key: word, tabindex: "0", "data-item": word, onkeydown: walk },
+            h("th", { scope: "row" }, word),
+            cells,
           ),
         ),
       ),

@@ -168,7 +168,7 @@ export function ribbon(c, page) {
             ? null
             : m.level(k, "oldest_ms", k.oldest_ms) > 1
               ? c.t("long_wait")
-              : c.t("backlog");
+              : c.t(m.level(k, "backlog", k.backlog) > 1 ? "backlog" : "lull");
       return h(
         "div.rq" + (n > 1 ? "." + tone(n) : ""),
         { key: k.id },

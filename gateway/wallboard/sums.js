@@ -1,17 +1,18 @@
 // The figures of several queues together: what adds up is added, what follows from sums follows; the rest is unknown. Pure.
 
 const Z = 1.959964; // two-sided 95 %
-const TEXT = new Set(["formula_id", "version"]),
-  STANDING = [
-    "open",
-    "with_bot",
-    "awaiting_first",
-    "awaiting_reply",
-    "waiting_on_customer",
-    "backlog",
-    "unassigned",
-    "over_target",
-  ];
+const TEXT = new Set(["formula_id", "version"]);
+/** How many episodes stand where now: numbers of a moment, not of a window, that add up. */
+export const STANDING = [
+  "open",
+  "with_bot",
+  "awaiting_first",
+  "awaiting_reply",
+  "waiting_on_customer",
+  "backlog",
+  "unassigned",
+  "over_target",
+];
 const WINDOWS = ["1m", "5m", "30m", "today"];
 
 const known = (list) => list.filter((x) => x !== null && x !== undefined);

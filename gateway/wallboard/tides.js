@@ -178,11 +178,16 @@ export function backlogPanel(c, o) {
   );
 }
 
-/** Three hours of a queue; drawn anew once a minute, or when something in it changed. */
+/** Three hours of a queue; drawn anew once a minute, or when something in it changed by as much as is seen. */
 export function little(c, k, width, height) {
   if (!k.series) return c.kept(`spark ${width}`, height, () => d.spark([], false, width, height));
-  const of = `${Math.floor(c.at / 60e3)} ${Math.round(k.volume?.rate_per_min ?? -1)} ${k.volume?.surge} ${width}`;
-  if (k.series.drawn?.of !== of)
-    k.series.drawn = { of, node: d.spark(m.flowing(m.panes(k, c.at), k, c.at), k.volume?.surge, width, height) };
+  const of = `${Math.floor(c.at / 60e3)} ${k.volume?.surge} ${width}`,
+    rate = k.volume?.rate_per_min ?? -1,
+    was = k.series.drawn;
+  if (was?.of === of && Math.abs(was.rate - rate) < was.step) return was.node;
+  const data = m.flowing(m.panes(k, c.at), k, c.at),
+    peak = Math.max(1, ...data.map((p) => Math.max(p.v ?? 0, p.hi ?? 0)));
+  const step = rate < 0 || was?.rate < 0 ? 0 : (peak * 2) / height; // the newest of a point's four minutes: half a pixel
+  k.series.drawn = { of, rate, step, node: d.spark(data, k.volume?.surge, width, height) };
   return k.series.drawn.node;
 }

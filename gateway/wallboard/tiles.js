@@ -82,6 +82,8 @@ function against(key, metric, x, mark, n) {
 
 const n = (c, x) => "n " + f.count(x ?? 0, c.zh);
 const target = (c, key) => f.round(key?.targets?.target_ms, c.zh);
+/** A companion that is itself a number of conversations: it opens them. */
+const beside = (c, of, ...text) => number(c, { of, at: c.ui.queue }, "", { key: of }, text);
 const word = (lv, text) => h("span" + (lv > 1 ? ".tword" : ""), text);
 
 function backlog(c, key, g) {
@@ -98,8 +100,8 @@ function backlog(c, key, g) {
     mark: crossed(c, key, "backlog", lv, (x) => f.count(x)),
     subs: key
       ? [
-          `${c.t("over_t", target(c, key))} ${f.count(key.over_target)}`,
-          `${c.t("unassigned")} ${f.count(key.unassigned)}`,
+          beside(c, "over_target", `${c.t("over_t", target(c, key))} ${f.count(key.over_target)}`),
+          beside(c, "unassigned", `${c.t("unassigned")} ${f.count(key.unassigned)}`),
         ]
       : [c.t("no_data")],
     hint: key
@@ -156,7 +158,7 @@ function firstReply(c, key, g, none) {
   const w = g.window,
     lv = g.frt.level,
     T = target(c, key),
-    plain = w ? `${c.t("plain")} ${dur(c, w.frt_p90_ms)}` : null;
+    plain = w ? beside(c, "frt_p90_ms", `${c.t("plain")} ${dur(c, w.frt_p90_ms)}`) : null;
   const median = w ? (w.frt_p50_km_censored ? c.t("over", dur(c, w.frt_p50_km_ms)) : dur(c, w.frt_p50_km_ms)) : null;
   if (c.summed) return answeredOnly(c, w, plain);
   const subs =
@@ -196,8 +198,9 @@ function serviceLevel(c, key, g, none) {
     goal = key?.targets?.service_level ?? null,
     change = restatedOf(c, key);
   const open = w?.provisional
-    ? h(
-        "span",
+    ? beside(
+        c,
+        "undecided",
         d.icon("provisional"),
         tv ? ` ${f.count(w.undecided)} ${c.t("undecided")}` : ` ${c.t("provisional")} ${f.count(w.undecided)}`,
       )

@@ -28,21 +28,41 @@ export function links(c) {
 function table(c, list) {
   if (!list.length) return h("p.sub", c.t("no_links"));
   const time = (x) => (x ? clock(c, Date.parse(x)) : f.NONE),
-    heads = ["b_name", "tenant", "l_by", "l_made", "l_until", "l_opened", "l_state"].map((x) =>
-      h("th", { scope: "col" }, c.t(x)),
-    );
+    words = ["b_name", "tenant", "l_by", "l_made", "l_until", "l_opened", "l_state"].map((x) => c.t(x)),
+    facts = (l) => [l.tenant, l.by, time(l.made_at), time(l.until), time(l.opened_at)];
   const state = (l) =>
     l.revoked_at
       ? d.mark("silenced", c.t("l_revoked"))
       : Date.parse(l.until) < (c.today ?? 0)
         ? c.t("l_ended")
         : h("button.tool", { type: "button", onclick: () => revoke(c, l) }, c.t("l_revoke"));
+  if (c.view === "phone")
+    return h(
+      "ul.blist",
+      list.map((l) =>
+        h(
+          "li.bcard",
+          { key: l.id },
+          h("div.phead", h("h3", l.name), h("span.gap"), state(l)),
+          h(
+            "dl.rlist",
+            facts(l).map((x, i) => h("div", { key: words[i + 1] }, h("dt", words[i + 1]), h("dd", x))),
+          ),
+        ),
+      ),
+    );
   return h(
     "div.scrollx",
     { tabindex: "0", role: "region", "aria-label": c.t("tv_links") },
     h(
       "table.plaintable",
-      h("thead", h("tr", heads)),
+      h(
+        "thead",
+        h(
+          "tr",
+          words.map((x) => h("th", { scope: "col" }, x)),
+        ),
+      ),
       h(
         "tbody",
         list.map((l) =>
@@ -50,7 +70,7 @@ function table(c, list) {
             "tr",
             { key: l.id },
             h("th", { scope: "row" }, l.name),
-            [l.tenant, l.by, time(l.made_at), time(l.until), time(l.opened_at), state(l)].map((x) => h("td", x)),
+            [...facts(l), state(l)].map((x) => h("td", x)),
           ),
         ),
       ),

@@ -23,10 +23,7 @@ export function waits(c, e, data) {
     fs = 12 * U,
     left = 92 * U,
     right = width - 46 * U,
-    rh = 30 * U,
-    top = 30 * U,
-    base = top + ROWS.length * rh + 8 * U,
-    height = base + 44 * U;
+    rh = 30 * U;
   const events = (data.events ?? []).filter((x) => x.episode === e.episode && x.at),
     moments = [
       ...(e.waits ?? []).flatMap((w) => [at(w.from), at(w.to)]),
@@ -38,6 +35,10 @@ export function waits(c, e, data) {
     to = Math.max(from + 1000, ...moments),
     pad = (to - from) * 0.03,
     x = (t) => left + ((t - from + pad) / (to - from + 2 * pad)) * (right - left);
+  const marks = instants(c, e, { x, left, right }),
+    top = (marks.some((mark) => mark.raised) ? 42 : 30) * U,
+    base = top + ROWS.length * rh + 8 * U,
+    height = base + 44 * U;
   const step = STEPS.find((n) => (to - from) / n <= Math.max(2, (right - left) / (64 * U))) ?? STEPS[STEPS.length - 1],
     day = to - from > 864e5,
     kids = [];
@@ -59,7 +60,7 @@ export function waits(c, e, data) {
     kids.push(...bars(c, e, data, { y: top + i * rh, word, cls, kinds, x, right })),
   );
   kids.push(
-    ...instants(c, e, { x, top, base, left, right }),
+    ...marks.map((mark) => upright(c, mark, top, base)),
     s("rect", { class: "scale", x: left, y: base, width: right - left, height: 4 * U }),
   );
   for (let t = Math.floor((from - pad) / step) * step; t < to + pad; t += step)
@@ -142,39 +143,40 @@ function bars(c, e, data, { y, word, cls, kinds, x, right }) {
   ];
 }
 
-/** d, and the first reply by a person, as uprights. */
-function instants(c, e, { x, top, base, left, right }) {
+/** d, and the first reply by a person: where each stands, where its word lies; the first one's higher, were they to touch. */
+function instants(c, e, { x, left, right }) {
   const U = c.U,
     marks = [
       [at(e.demand_at), "i_d"],
       [at(e.first_reply_at), "i_first"],
-    ].filter(([t]) => t !== null);
-  return marks.map(([t, word], i) => {
-    const px = x(t),
-      late = px > (left + right) / 2;
-    return [
-      s("line", { class: "instant", x1: px, x2: px, y1: top - 10 * U, y2: base }),
-      s(
-        "text",
-        {
-          class: "instanttext",
-          x: px + (late ? 4 : -4) * U,
-          y:
-            top -
-            (marks.length > 1 &&
-            i === 0 &&
-            Math.abs(x(marks[1][0]) - px) < 200 * U &&
-            late === x(marks[1][0]) > (left + right) / 2
-              ? 26
-              : 15) *
-              U +
-            2 * U,
-          "text-anchor": late ? "end" : "start",
-        },
-        c.t(word),
-      ),
-    ];
-  });
+    ]
+      .filter(([t]) => t !== null)
+      .map(([t, word]) => {
+        const px = x(t),
+          late = px > (left + right) / 2,
+          long = c.t(word).length * (c.zh ? 12 : 7) * U;
+        return { px, word, late, from: late ? px + 4 * U - long : px - 4 * U, to: late ? px + 4 * U : px - 4 * U + long };
+      });
+  const [first, second] = marks;
+  if (second) first.raised = first.from < second.to + 8 * U && second.from < first.to + 8 * U;
+  return marks;
+}
+
+function upright(c, { px, word, late, raised }, top, base) {
+  const U = c.U;
+  return [
+    s("line", { class: "instant", x1: px, x2: px, y1: top - 10 * U, y2: base }),
+    s(
+      "text",
+      {
+        class: "instanttext",
+        x: px + (late ? 4 : -4) * U,
+        y: top - (raised ? 28 : 13) * U,
+        "text-anchor": late ? "end" : "start",
+      },
+      c.t(word),
+    ),
+  ];
 }
 
 const spoken = (c, e, data) =>

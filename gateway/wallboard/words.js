@@ -1,5 +1,8 @@
 // Every word of the board in both languages (BOARD §13). A sentence with numbers in it is a function of them.
 
+/** The day of learning under way, in whole days: the first is day 1. */
+const day = (d) => Math.max(1, Math.floor(d));
+
 const W = {
   live: ["实时", "Live"],
   stale: ["数据停滞", "Stalled"],
@@ -70,8 +73,8 @@ const W = {
   surge: ["突增", "Surge"],
   lull: ["骤降", "Lull"],
   learning: ["学习中", "Learning"],
-  learn_day: [(d) => `学习中 ${Math.floor(d)}/14 天`, (d) => `learning, day ${Math.floor(d)}/14`],
-  learn_long: [(d) => `学习中，第 ${d}/14 天，范围较宽`, (d) => `Learning, day ${d}/14, wider range`],
+  learn_day: [(d) => `学习中 ${day(d)}/14 天`, (d) => `learning, day ${day(d)}/14`],
+  learn_long: [(d) => `学习中，第 ${day(d)}/14 天，范围较宽`, (d) => `Learning, day ${day(d)} of 14, wider range`],
   learn_none: ["学习中，尚无平时水位", "Learning, no usual level yet"],
   critical: ["严重", "Critical"],
   warning: ["警告", "Warning"],
@@ -351,6 +354,7 @@ const W = {
     "With those still waiting counted in, P90 cannot be put together from parts: the table has it for each queue.",
   ],
   by_name: ["逐人查看", "By name"],
+  hour_of_day: ["时刻", "Hour of day"],
   hours_of: [(day, hour) => `${day} ${hour} 时：逐日`, (day, hour) => `${day} ${hour}:00, each day`],
   behind: ["这个数字背后的会话", "Behind this number"],
   behind_sub: [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import pytest
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 
 VIEWS = [
     (surge, ""), (surge, "view=tv"), (surge, "view=tv&size=xl"), (unlearned, ""), (unlearned, "view=tv"), (empty, ""),
-    (crowded, "tenant=demo"), (huge, ""),
+    (crowded, "tenant=demo"), (huge, ""), (empty, "view=tv"), (crowded, "tenant=demo&view=tv"), (huge, "view=tv"),
 ]  # fmt: skip
 
 
@@ -32,6 +32,45 @@ def test_every_view_fits_every_width_in_both_languages_and_themes(
             page.resize(width, 1080)
             fits(page, width, scene.__name__, view, lang, theme)
         legible(page, scene.__name__, view, lang, theme)
+
+
+SMALL = """
+  const found = [], texts = document.createTreeWalker(document.getElementById('app'), NodeFilter.SHOW_TEXT);
+  while (texts.nextNode()) {
+    const at = texts.currentNode.parentElement, style = getComputedStyle(at);
+    const shown = at.getClientRects().length && !at.closest('.quiet, title') && style.clipPath === 'none';
+    if (shown && texts.currentNode.data.trim() && parseFloat(style.fontSize) < 24) found.push(texts.currentNode.data);
+  }
+  return found;
+"""
+
+
+@pytest.mark.parametrize("scene", [surge, calm, empty, crowded, unlearned, huge])
+def test_nothing_on_a_wall_is_smaller_than_24_pixels(page: Page, scene: Callable[[int], Present]) -> None:
+    page.theatre.play(scene)
+    page.open("lang=en&view=tv&tenant=demo" if scene is crowded else "lang=en&view=tv", 1920, 1080)
+    assert page.do(SMALL) == []
+
+
+def test_a_page_that_is_left_takes_its_connection_with_it_and_one_that_comes_back_has_one_again(page: Page) -> None:
+    page.open("lang=en")
+    viewers = page.theatre.stage.mirror.viewers
+    (first,) = _settled(viewers, 1)
+    page.driver.get("about:blank")
+    _settled(viewers, 0)
+    page.driver.back()
+    page.wait("return document.querySelector('[data-of=backlog]')?.innerText === '91'")
+    (second,) = _settled(viewers, 1)
+    assert first is not second
+
+
+def _settled(viewers: Collection[object], many: int) -> list[object]:
+    """Who looks, once there are so many: long before one who does not answer would be cut."""
+    end = time.monotonic() + 60
+    while len(viewers) != many and time.monotonic() < end:
+        time.sleep(0.02)
+    assert len(viewers) == many
+    return list(viewers)
 
 
 def test_the_figures_are_those_of_the_feed(page: Page) -> None:

@@ -266,3 +266,12 @@ def test_the_figures_of_several_queues_are_what_the_server_would_say_of_their_su
     assert (found["backlog"], found["oldest_ms"], found["ages"]) == (10, 1_007, [2, 4, 0, 0, 0, 0])
     assert (found["unassigned"], found["sentiment"]) == (None, None), "what nobody knows is not zero"
     assert ask(still, "sums", "m.sumOf([], 'id')") is None
+
+
+def test_days_of_learning_are_whole_and_the_first_is_day_one(still: Page) -> None:
+    said = ask(still, "words", "[0, 0.42, 5.9].flatMap((d) => ['zh', 'en'].map((x) => m.words(x)('learn_long', d)))")
+    assert said == [
+        "学习中，第 1/14 天，范围较宽", "Learning, day 1 of 14, wider range",
+        "学习中，第 1/14 天，范围较宽", "Learning, day 1 of 14, wider range",
+        "学习中，第 5/14 天，范围较宽", "Learning, day 5 of 14, wider range",
+    ]  # fmt: skip

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import statistics
-import time
 from collections.abc import Callable
 
 import pytest
@@ -14,11 +13,22 @@ from tests.board.spent import Trace
 
 pytestmark = pytest.mark.slow
 
-FRAME_MS = 16
+FRAME_MS, DRAWN = 16, 16
 PAINT_MS = 1_000
 """All that the page's thread does from the first byte until numbers stand there; the first paint is long before."""
 _PAINT = "return performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? null"
 _NODES = "return document.getElementsByTagName('*').length"
+_DRAWN = """
+  const [many, done] = arguments, end = setTimeout(done, 100e3);
+  let left = many;
+  const seen = new MutationObserver(() => {
+    left -= 1;
+    if (left === 0) (seen.disconnect(), clearTimeout(end), done());
+  });
+  seen.observe(document.body, { subtree: true, attributes: true, childList: true, characterData: true });
+"""
+"""Ends once so much was drawn. In a span by the clock there may be nothing on a busy machine: for a frame of the
+largest scene this very process makes, writes, reads and sends ten megabytes: half a second of a processor."""
 _WRITTEN = """
   const done = arguments[arguments.length - 1], writes = [0];
   const seen = new MutationObserver((list) => { writes[writes.length - 1] += list.length; });
@@ -99,6 +109,7 @@ def test_a_frame_takes_sixteen_milliseconds_at_most(
 ) -> None:
     """Of its thread's own time: script, style, layout and paint together, the median of all frames."""
     page.theatre.play(scene)
+    page.driver.set_script_timeout(120)
     opening = Trace(page.driver)
     with opening.open():
         page.open(f"lang=en&{query}", width, 1080)
@@ -109,9 +120,9 @@ def test_a_frame_takes_sixteen_milliseconds_at_most(
         page.settle()
         trace = Trace(page.driver)
         with trace.open():
-            time.sleep(8)
+            page.do(_DRAWN, DRAWN, later=True)
         frames = trace.frames()
-        assert frames, "nothing was drawn in eight seconds"
+        assert len(frames) >= DRAWN / 2, "it was not drawn"
         took = sorted(one.ms for one in frames)
         parts = ", ".join(
             f"{kind} {statistics.median(one.parts[kind] for one in frames):.1f}"
