@@ -30,13 +30,13 @@ from streams.ending import go_on
 
 log = structlog.get_logger()
 
-_AGED_S = 5.0
-"""How old the numbers may get before they no longer pass for the present."""
+_AGED_S = 4.4
+"""How old the numbers may get before they no longer pass for the present: a page knows it within five seconds."""
 
 _LAG_MS = 30_000
 """How far the numbers may be behind what comes in; beyond it they do not pass for the present either (BOARD §4)."""
 
-_SILENT_S = 2.5
+_SILENT_S = 2.0
 """The present is written every second at least. After this long without a word, ask Redis whether it is there."""
 
 _ANSWER_S = 1.0
