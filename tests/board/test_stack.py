@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 TENANT = "walled"
 START = 1_795_226_400_000
 NOW = START + 900_000
-ENTER, ESCAPE = "\ue007", "\ue00c"
+ENTER, ESCAPE, TAB = "\ue007", "\ue00c", "\ue004"
 
 
 def event(conversation: str, ident: str, at_s: float, kind: str, **more: Any) -> Row:
@@ -101,6 +101,49 @@ def test_a_number_is_followed_to_a_receipt_that_agrees(board: Page) -> None:
     assert board.complaints() == []
 
 
+WORDS = {
+    "en": ("Behind this number", "both agree", "difference 0", "300,000 ms"),
+    "zh": ("这个数字背后的会话", "两处一致", "差 0", "300,000 毫秒"),
+}
+
+
+@pytest.mark.parametrize("lang", WORDS)
+def test_the_keyboard_alone_goes_from_a_number_to_its_receipt_and_each_step_is_a_link(board: Page, lang: str) -> None:
+    behind, agree, none, took = WORDS[lang]
+    if lang == "zh":
+        board.press("e")
+        board.wait("return document.documentElement.lang === 'zh-CN'")
+    home = board.do("return location.href")
+    board.do("document.activeElement.blur()")
+    for _ in range(60):
+        board.press(TAB)
+        if board.do("return !!document.activeElement.closest('[data-of=sl]')"):
+            break
+    board.press(ENTER)
+    board.wait("return document.querySelectorAll('[data-item]').length === 3")
+    board.wait("return document.querySelector('.receipt .rcheck')?.innerText.includes(arguments[0])", none)
+    steps = [board.do("return location.href")]
+    assert behind in board.text(".clist")
+    for _ in range(3):
+        board.press("j")
+        if board.do("return document.activeElement.dataset.item") == "slow":
+            break
+    board.press(ENTER)
+    board.wait("return document.querySelectorAll('.talk ol li').length === 5")
+    board.wait("return document.querySelector('.rcheck')?.innerText.includes(arguments[0])", took)
+    steps.append(board.do("return location.href"))
+    assert agree in board.text(".receipt")
+    for link, there in zip(steps, (".clist [data-item]", ".talk ol li"), strict=True):
+        board.driver.get(link)  # as somebody opens it to whom it was sent
+        board.wait("return !!document.querySelector(arguments[0])", there)
+        board.wait("return document.querySelector('.receipt .rcheck')?.innerText.includes(arguments[0])", none)
+    for _ in range(2):
+        board.press(ESCAPE)
+    board.wait("return document.querySelectorAll('.tile').length === 6")
+    assert "conversation=" not in board.do("return location.href")
+    assert home.split("?")[0] == board.do("return location.href").split("?")[0]
+
+
 @pytest.mark.parametrize("page", ["history", "alerts", "boards"])
 def test_the_other_pages_have_answers_too(board: Page, page: str) -> None:
     board.do("[...document.querySelectorAll('.nav a')].find((a) => a.href.includes(arguments[0])).click()", page)
@@ -109,3 +152,24 @@ def test_the_other_pages_have_answers_too(board: Page, page: str) -> None:
     board.settle()
     assert board.do("return document.querySelectorAll('.failure').length") == 0, board.text(".failure")
     assert board.complaints() == []
+
+
+def test_a_board_file_with_an_unknown_metric_is_told_on_the_page_and_the_numbers_stand(
+    board: Page, stack: RunningStack
+) -> None:
+    folder = stack.directory / "boards"
+    folder.mkdir(exist_ok=True)
+    wrong = folder / "walled-wrong.toml"
+    wrong.write_text('[[thresholds]]\nmetric = "happiness"\nwarning = 3\n', encoding="utf-8")
+    try:
+        board.do("[...document.querySelectorAll('.nav a')].find((a) => a.href.includes('page=boards')).click()")
+        board.wait("return document.querySelector('.problem')?.innerText.includes('walled-wrong.toml')")
+        told = board.text(".problem")
+        assert "happiness" in told
+        assert "service_level" in told  # what it may be
+        link = board.do("return location.href").replace("page=boards", "board=walled-wrong")
+        board.driver.get(link)
+        board.wait("return document.querySelector('.notice')?.innerText.includes('walled-wrong')")
+        board.wait("return document.querySelector('[data-of=backlog]')?.innerText === '2'")
+    finally:
+        wrong.unlink()
