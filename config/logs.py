@@ -7,8 +7,10 @@ is the caller's promise; that nothing said can break a line or move the cursor i
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sys
+import threading
 from collections.abc import MutableMapping
 from typing import Any, TextIO
 
@@ -62,7 +64,17 @@ def configure(role: str, level: str = "info", stream: TextIO | None = None, libr
     for name in TALKATIVE:
         logging.getLogger(name).setLevel(floor)  # some set their own when they are imported: hence the filter as well
     logging.captureWarnings(True)
+    threading.excepthook = _thread_ended
     logging.raiseExceptions = False  # a full disk must not fill the terminal with tracebacks
+
+
+def _thread_ended(how: threading.ExceptHookArgs) -> None:
+    """One line, as for everything else. One that was cancelled has no bug: what it served ended under it."""
+    name = how.thread.name if how.thread else ""
+    if issubclass(how.exc_type, asyncio.CancelledError):
+        structlog.get_logger().warning("thread_cancelled", thread=name)
+    elif how.exc_value is not None:
+        structlog.get_logger().error("thread_failed", thread=name, exc_info=how.exc_value)
 
 
 class _Role:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import logging
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -26,12 +28,13 @@ NASTY = [
 @pytest.fixture
 def out() -> Iterator[io.StringIO]:
     """Where the events of this test go; afterwards logging is as it was."""
-    before = logging.getLogger().handlers[:], logging.getLogger().level
+    before, hook = (logging.getLogger().handlers[:], logging.getLogger().level), threading.excepthook
     stream = io.StringIO()
     configure("tester", "info", stream)
     yield stream
     structlog.reset_defaults()
     logging.captureWarnings(False)
+    threading.excepthook = hook
     logging.getLogger().handlers[:], logging.getLogger().level = before
 
 
@@ -71,3 +74,18 @@ def test_talkative_libraries_are_heard_from_warning_on(out: io.StringIO) -> None
 def test_what_is_printable_twice_is_printable_once() -> None:
     for text in NASTY:
         assert printable(printable(text)) == printable(text) or len(text) > 4000
+
+
+@pytest.mark.parametrize(
+    ("error", "event"), [(asyncio.CancelledError(), "thread_cancelled"), (ZeroDivisionError("x\ny"), "thread_failed")]
+)
+def test_a_thread_that_ends_of_an_error_says_so_in_one_line(out: io.StringIO, error: BaseException, event: str) -> None:
+    def fail() -> None:
+        raise error
+
+    thread = threading.Thread(target=fail, name="reader")
+    thread.start()
+    thread.join()
+    (line,) = lines(out)
+    assert (line["event"], line["thread"]) == (event, "reader")
+    assert ("exception" in line) == (event == "thread_failed"), "a traceback where there is a bug"
