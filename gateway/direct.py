@@ -25,6 +25,8 @@ log = structlog.get_logger()
 
 MAX_UNDECIDED = 512
 """Frames that wait for their decision; beyond them `retry`."""
+LOOK_S = 1.0
+"""How often the topic is looked at: with that, a gateway to which nobody speaks knows whether the broker is there."""
 _AGAIN_S = 0.2
 
 
@@ -93,16 +95,20 @@ class DirectStore:
     async def _look(self) -> None:
         """Keep asking whether the topic is as it should be, and with that whether the broker is there at all."""
         while True:
-            try:
-                found = await self._broker.partitions(EVENTS)
-            except Unavailable:
-                found = 0
-            wrong = found != self._partitions
-            trouble = f"{EVENTS} has {found} partitions, not {self._partitions}" if wrong else None
-            if trouble and found and trouble != self.trouble:
-                log.error("wrong_partitions", reason=trouble, mend="set kafka.partitions as when the topics were made")
-            self.trouble = trouble
-            await asyncio.sleep(1 if wrong else 10)
+            self.trouble = await self._looked()
+            await asyncio.sleep(LOOK_S)
+
+    async def _looked(self) -> str | None:
+        try:
+            found = await self._broker.partitions(EVENTS)
+        except Unavailable:
+            return f"{EVENTS} cannot be looked at"
+        if found == self._partitions:
+            return None
+        trouble = f"{EVENTS} has {found} partitions, not {self._partitions}"
+        if found and trouble != self.trouble:
+            log.error("wrong_partitions", reason=trouble, mend="set kafka.partitions as when the topics were made")
+        return trouble
 
     # Deciding
 

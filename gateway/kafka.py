@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import structlog
@@ -15,6 +19,9 @@ log = structlog.get_logger()
 
 MAX_RECORD = 4 << 20
 REQUEST_MS = 5_000
+SILENT_S = 3.0
+"""A cluster that was asked and has answered nothing for so long takes nothing now. The client itself would wait on:
+what was handed to an idempotent producer has no time limit."""
 
 
 class Unavailable(Exception):
@@ -22,16 +29,38 @@ class Unavailable(Exception):
 
 
 class Broker:
-    """Sends records; `trouble` says in a word why it cannot, or None."""
+    """Sends records."""
 
     def __init__(self, bootstrap: str, *, embedded: bool) -> None:
-        self.trouble: str | None = "not connected yet"
+        self._trouble: str | None = "not connected yet"
+        self._asked = 0
+        """Questions under way."""
+        self._heard_at = 0.0
+        """When the last was answered, or the first of those under way asked; by `time.monotonic`."""
+        self._patience_s = math.inf if embedded else SILENT_S
         self._bootstrap = bootstrap
         embedded_only = {"max_batch_size": 1, "compression_type": "gzip"}
         # one record a batch: the embedded broker's "latest offset" is wrong for batches of several; and it keeps all
         self._more: dict[str, Any] = embedded_only if embedded else {"enable_idempotence": True}
         self._producer: AIOKafkaProducer | None = None
         self._lock = asyncio.Lock()
+
+    @property
+    def trouble(self) -> str | None:
+        """Why nothing can be sent now, in a word, or None."""
+        silent = self._asked > 0 and time.monotonic() - self._heard_at > self._patience_s
+        return self._trouble or ("is silent" if silent else None)
+
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        if not self._asked:
+            self._heard_at = time.monotonic()
+        self._asked += 1
+        try:
+            yield
+            self._heard_at = time.monotonic()
+        finally:
+            self._asked -= 1
 
     async def send(self, topic: str, value: bytes, partition: int) -> int:
         """Return the record's offset once every replica that must have it has it.
@@ -41,22 +70,27 @@ class Broker:
         """
         producer = await self._connected()
         try:
-            stored = await producer.send_and_wait(topic, value, partition=partition, headers=[MARK])
+            with self._asking():
+                stored = await producer.send_and_wait(topic, value, partition=partition, headers=[MARK])
         except (KafkaError, OSError, TimeoutError, AssertionError) as error:
             await self._lost(producer, error)
             raise Unavailable(type(error).__name__) from error
-        self.trouble = None
+        self._trouble = None
         return int(stored.offset)
 
     async def partitions(self, topic: str) -> int:
-        """How many partitions the topic has; 0: there is none.
+        """How many partitions the topic has, asked of the broker itself; 0: there is none.
 
         Raises:
             Unavailable: nobody answers.
         """
         producer = await self._connected()
         try:
-            return len(await producer.partitions_for(topic) or ())
+            with self._asking():
+                await producer.partitions_for(topic)  # what the client knows of it is kept fresh from now on
+                if not await producer.client.force_metadata_update():
+                    raise Unavailable("NoMetadata")
+                return len(producer.client.cluster.partitions_for_topic(topic) or ())
         except (KafkaError, OSError, TimeoutError) as error:
             await self._lost(producer, error)
             raise Unavailable(type(error).__name__) from error
@@ -86,7 +120,7 @@ class Broker:
                 except asyncio.CancelledError:
                     await _stop(producer)
                     raise
-                self._producer, self.trouble = producer, None
+                self._producer, self._trouble = producer, None
             return self._producer
 
     async def _lost(self, producer: AIOKafkaProducer, error: Exception) -> None:
@@ -100,9 +134,9 @@ class Broker:
         if isinstance(error, UnknownError) and self._more.pop("enable_idempotence", False):
             # the embedded broker, used in production's place; repeats are known by their ids all the same
             log.warning("broker_without_idempotence")
-        if self.trouble is None:
+        if self._trouble is None:
             log.warning("broker_lost", error=type(error).__name__)
-        self.trouble = f"does not answer ({type(error).__name__})"
+        self._trouble = f"does not answer ({type(error).__name__})"
 
 
 async def _stop(producer: AIOKafkaProducer) -> None:

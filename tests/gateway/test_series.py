@@ -9,6 +9,7 @@ import aiohttp
 import pytest
 from websockets.exceptions import InvalidStatus
 
+from gateway.metrics import Metrics
 from tests.gateway.rig import ask, gate, message, run, token
 
 MOST = 200
@@ -19,6 +20,13 @@ def series(text: str) -> Counter[str]:
     """Metric → how many series it has."""
     lines = (line for line in text.splitlines() if line and not line.startswith("#"))
     return Counter(line.partition("{")[0].partition(" ")[0] for line in lines)
+
+
+def test_j09_what_was_wrong_is_counted_under_a_field_of_ours() -> None:
+    metrics = Metrics()
+    for number in range(MANY):
+        metrics.refused(f"field{number}: unknown")
+    assert series(metrics.text().decode())["tidewatch_gateway_events_rejected_total"] == 1
 
 
 def test_j09_no_metric_has_more_than_two_hundred_series(tmp_path: Path) -> None:
