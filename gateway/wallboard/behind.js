@@ -5,6 +5,7 @@ import { answered } from "./asked.js";
 import { h, s } from "./dom.js";
 import * as d from "./draw.js";
 import * as f from "./forms.js";
+import { meaning } from "./means.js";
 import { receiptPanel } from "./receipt.js";
 import { clock, dur, given, inUnit, label } from "./say.js";
 import { STANDING } from "./sums.js";
@@ -233,7 +234,7 @@ function head(c, data) {
     { key: "head" },
     h("p.rbig", data.censored ? h("span.u", c.t("over", "").trim() + " ") : null, inUnit(c, data.unit, data.value)),
     h("p", h("b", data[c.lang] ?? data.metric), ` · ${asked}`),
-    h("p.sub", data.means),
+    h("p.sub", meaning(c, data.metric, data.means)),
     shown,
     h("p.sub", `${c.t("as_of")} ${data.as_of ? clock(c, Date.parse(data.as_of), true) : f.NONE}`),
   );

@@ -4,6 +4,7 @@ import { answered } from "./asked.js";
 import { h } from "./dom.js";
 import * as d from "./draw.js";
 import * as f from "./forms.js";
+import { meaning } from "./means.js";
 import { clock, given, inUnit, label } from "./say.js";
 import { value, whole } from "./tiles.js";
 
@@ -94,7 +95,7 @@ function paper(c, r) {
         .map(([k, x]) => h("div", { key: k }, h("dt", k), h("dd", x))),
     ),
     excluded(c, r.excluded ?? []),
-    r.formula ? h("p.sub.formula", { key: "formula" }, r.formula) : null,
+    r.formula ? h("p.sub.formula", { key: "formula" }, meaning(c, r.metric, r.formula)) : null,
     h("h4", { key: "h" }, c.t("rc_stored")),
     h("pre", { key: "sql", tabindex: "0", role: "region", "aria-label": c.t("rc_stored") }, r.sql ?? f.NONE),
     check(c, r),

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import gateway.pages
+from gateway.routes import FACTS, METRICS
 from streams.metrics import Window, derived
 from tests.board.conftest import Page
 
@@ -275,3 +276,11 @@ def test_days_of_learning_are_whole_and_the_first_is_day_one(still: Page) -> Non
         "学习中，第 1/14 天，范围较宽", "Learning, day 1 of 14, wider range",
         "学习中，第 5/14 天，范围较宽", "Learning, day 5 of 14, wider range",
     ]  # fmt: skip
+
+
+def test_every_number_that_opens_has_its_definition_in_chinese_too(still: Page) -> None:
+    assert set(ask(still, "means", "m.DEFINED")) == {*METRICS, *FACTS}
+    said = ask(
+        still, "means", "[m.meaning({zh: true}, 'csat', 'x'), m.meaning({zh: false}, 'csat', 'csat_good ÷ ratings.')]"
+    )
+    assert said == ["好评数 ÷ 评价数。", "csat_good ÷ ratings."]
