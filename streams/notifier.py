@@ -243,6 +243,7 @@ async def run(settings: Settings) -> None:
     Raises:
         SettingsError, RulesError, StoreError: it cannot start.
     """
+    check(settings)  # first: a broker may be long in coming, and a mistake in a file is there at once
     stop, again = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import tempfile
 import time
 from collections.abc import Sequence
@@ -16,6 +17,8 @@ import typer
 from config.settings import Settings, load
 
 DATA = Path("tidewatch-data")
+ANSWER_S = 60.0
+"""How long the broker may take to say all it has."""
 audit = typer.Typer(help="What people did with alerts, and whether the record of it is whole.", rich_markup_mode=None)
 
 Config = Annotated[Path | None, typer.Option("--config", help="The settings file (tidewatch.toml).", metavar="FILE")]
@@ -71,12 +74,26 @@ def _of_directory(directory: Path) -> tuple[list[dict[str, Any]], int]:
 
 
 async def _of_kafka(settings: Settings) -> tuple[list[dict[str, Any]], int]:
-    """The deeds of the changelog."""
+    """The deeds of the changelog.
+
+    Raises:
+        Failed: the broker does not answer.
+    """
+    from aiokafka.errors import KafkaError
+
     from alerts.outbox import Store
     from streams.changelog import Changelog
 
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # said below, once
     with tempfile.TemporaryDirectory(prefix="tidewatch-audit-") as scratch, Store(Path(scratch) / "n.db") as store:
-        await Changelog(settings.kafka.bootstrap, settings.kafka.replication, store, lambda: False).read()
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                await Changelog(settings.kafka.bootstrap, settings.kafka.replication, store, lambda: False).read()
+        except (KafkaError, OSError, TimeoutError):
+            raise Failed(
+                f"no Kafka answers at {settings.kafka.bootstrap}: start it, name it (TIDEWATCH_KAFKA__BOOTSTRAP, or "
+                "`bootstrap` under [kafka] in --config), or name a stack's directory with --data"
+            ) from None
         deeds = store.audit()
     return deeds, int(deeds[-1]["n"]) if deeds else 0
 

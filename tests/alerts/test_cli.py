@@ -124,3 +124,23 @@ def test_a_test_alert_goes_through_a_channel_of_every_type(tmp_path: Path) -> No
             assert len(box.got) == 2
 
     run(story())
+
+
+def test_a_mistake_in_rules_or_channels_is_said_before_a_broker_is_asked(tmp_path: Path) -> None:
+    (tmp_path / "r.yaml").write_text(WRONG)
+    nobody = '[kafka]\nbootstrap = "127.0.0.1:1"\n'
+    (tmp_path / "rules.toml").write_text(f'rules = "r.yaml"\n{nobody}')
+    done = tidewatch("notifier", "--config", "rules.toml", cwd=tmp_path)
+    assert_one_line(done, 1, "tidewatch: r.yaml:2: rule a: metric: 'b' is not a metric (allowed: ")
+    inside = '[[channels]]\nname = "ops"\ntype = "webhook"\nurl = "http://10.0.0.1/hook"\n'
+    (tmp_path / "channel.toml").write_text(f"{nobody}{inside}")
+    done = tidewatch("notifier", "--config", "channel.toml", cwd=tmp_path)
+    assert_one_line(done, 1, "tidewatch: channels: ops: url: the address 10.0.0.1 is not public (allowed: a public one")
+
+
+def test_the_audit_says_what_to_do_where_no_broker_answers(tmp_path: Path) -> None:
+    (tmp_path / "tidewatch.toml").write_text('[kafka]\nbootstrap = "127.0.0.1:1"\n')
+    done = tidewatch("audit", "verify", "--config", "tidewatch.toml", cwd=tmp_path)
+    assert_one_line(
+        done, 1, "tidewatch: no Kafka answers at 127.0.0.1:1: start it, name it (TIDEWATCH_KAFKA__BOOTSTRAP"
+    )
