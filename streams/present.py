@@ -117,6 +117,12 @@ class _Key:
                 self.today.add(self.panes[minute].window)
         self.until = until
 
+    def version(self, first: int, end: int) -> int:
+        """The sum of the versions of the panes of `[first, end)`."""
+        if len(self.panes) < (end - first) // MINUTE:
+            return sum(pane.version for minute, pane in self.panes.items() if first <= minute < end)
+        return sum(self.panes[minute].version for minute in range(first, end, MINUTE) if minute in self.panes)
+
     def touches(self, end: int) -> bool:
         """Whether there is a pane in what ends here: the longest window but `today`, and a little more."""
         return any(minute in self.panes for minute in range(end - REACH, end, MINUTE))
@@ -322,8 +328,7 @@ class View:
         """The gauges of a window are those of its latest pane; versions add up."""
         for name, values in windows.items():
             first = first_pane(name, now, self.policy.zone)
-            panes = [one.panes[minute] for minute in range(first, pane_of(now) + MINUTE, MINUTE) if minute in one.panes]
-            values["version"] = sum(pane.version for pane in panes)
+            values["version"] = one.version(first, pane_of(now) + MINUTE)
 
     def _judge(self, key: LeafKey, windows: dict[str, dict[str, Any]], now: int) -> None:
         """What the models say of each window: sums over its panes; a surge, where one of them has one."""
