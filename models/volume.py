@@ -7,7 +7,9 @@ pay a handicap, since a week has more of them: without it, single odd
 minutes use up the budget of false pages.
 
 Single panes are drawn in before they are added up (beyond three deviations only their logarithm counts): a queue's own
-bursts are short and high, a surge lasts. The score is −log10 of a tail probability: one threshold for every queue.
+bursts are short and high, a surge lasts. Not so in the minute that ends now: there it would hold up what is clear, and
+how often a queue has such minutes by itself is what that length's own tail knows. The score is −log10 of a tail
+probability: one threshold for every queue.
 
 A pane may be partial: then the lengths still end now, and the oldest pane counts for the part that still lies within.
 So a clear surge shows while its first pane fills.
@@ -30,7 +32,8 @@ from models.moments import Moment
 from models.tails import Tail, quantile, tails
 
 MINUTES = (1, 2, 5, 10, 20, 40)
-HANDICAP = {1: 0.2, 2: 0.2, 5: 0.5, 10: 0.05}  # in the score's unit
+HANDICAP = {1: 0.7, 2: 0.5, 5: 0.5, 10: 0.05}  # in the score's unit; there are five minutes for each row of five
+AS_THEY_ARE_S = 60  # lengths up to this are not drawn in
 STILL_MINUTES = 5  # lengths up to this say whether something goes on; the longer ones remember what is over
 STILL_RATIO = 1.2
 SOFT = 3.0  # deviations of one pane that count in full
@@ -233,7 +236,9 @@ class Volume:
                 panes, seen, drawn, mean = panes + rest, seen + rest * a, drawn + rest * b, mean + rest * c
                 spread += kappa * rest * c * c
             spread += doubt * mean * mean
-            cases.append((seen >= mean, drawn if seen >= mean else seen, mean, spread))
+            above = seen >= mean
+            counts_as = drawn if above and length * self.pane_s > AS_THEY_ARE_S else seen
+            cases.append((above, counts_as, mean, spread))
             sums.append((panes, seen, mean))
         told = zip(sums, cases, tails(cases), strict=True)
         return [_Sum(*row, x, 0.0) if case[0] else _Sum(*row, 0.0, x) for row, case, x in told]

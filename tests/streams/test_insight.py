@@ -133,7 +133,7 @@ def test_a_kill_at_any_time_changes_nothing(history: list[Segment], heard: bool)
     story = [s for n in range(4) for s in whole.filling(NOW + n * MINUTE, {LEAF: round(4 * usual)})]
     story += [s for n in range(4, 12) for s in whole.filling(NOW + n * MINUTE, {LEAF: round(usual)})]
     whole.hear(story)
-    for kill in (1, 6, 9, 13, 25, 60):
+    for kill in (1, 6, 9 if heard else 8, 13, 25, 60):  # an empty broker has no ticks: half a minute of them is no gap
         killed = Stage()
         killed.hear([*history, *story[:kill]])
         other = killed.again(hearing=heard)
