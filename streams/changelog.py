@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
@@ -33,6 +34,8 @@ REQUEST_MS = 5_000
 CLOSE_S = 5.0
 UNSURE_S = 5.0
 """So long a sending waits for the broker before the lease's word is enough."""
+FRESH_S = 3.0
+"""A transaction that began longer ago proves nothing: who was asleep meanwhile may have an heir (a lease is longer)."""
 _LINE = TopicPartition(TOPIC, 0)
 _BEAT = msgspec.msgpack.encode(("lead",))
 """The row that proves who leads, where nothing else is to be written. No table: stores leave it out."""
@@ -54,6 +57,8 @@ class Changelog:
         self._wake = asyncio.Event()
         self._begun = self._done = 0
         """Transactions begun and done, by number; the next that begins is the first to hold what waits now."""
+        self._proved_at = 0.0
+        """When the last transaction that was done began; monotonic seconds."""
         self._settled = asyncio.Condition()
         self._lost: Lost | None = None
 
@@ -135,6 +140,7 @@ class Changelog:
                 self._wake.clear()
                 copies, self._waiting = self._waiting, []
                 self._begun += 1
+            began = time.monotonic()
             try:
                 await self._transaction(copies)
             except asyncio.CancelledError:
@@ -148,7 +154,7 @@ class Changelog:
                 log.warning("changelog_not_written", reason=type(error).__name__)
                 await self._reopen()
                 continue
-            copies, self._done = [], self._begun
+            copies, self._done, self._proved_at = [], self._begun, began
             await self._tell()
 
     async def _tell(self) -> None:
@@ -163,16 +169,17 @@ class Changelog:
         Raises:
             Lost: another leads.
         """
-        number = self._proof()
-        while self._done < number:
+        number, until = self._proof(), time.monotonic() + UNSURE_S
+        while self._done < number or time.monotonic() - self._proved_at > FRESH_S:
             if self._lost is not None:
                 raise Lost(str(self._lost))
-            try:
-                async with asyncio.timeout(UNSURE_S), self._settled:
-                    await self._settled.wait_for(lambda: self._done >= number or self._lost is not None)
-            except TimeoutError:
-                if self._lease_ours():
-                    return
+            if self._done >= number:
+                number = self._proof()
+            if time.monotonic() > until and self._lease_ours():
+                return
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(max(0.1, until - time.monotonic())), self._settled:
+                    await self._settled.wait_for(lambda: self._done >= number or self._lost is not None)  # noqa: B023
 
     def _proof(self) -> int:
         """The transaction that holds all that was committed, and whose success says that we lead.

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
+from time import monotonic
+from types import SimpleNamespace
 
 import pytest
 
-from alerts.outbox import Deed, Row, Store, chain_broken_at
+from alerts.outbox import Copy, Deed, Row, Store, chain_broken_at
 from alerts.state import Silence, State
 from streams.changelog import Changelog, Lost
 from tests.kafka.broker import Broker
@@ -129,3 +132,32 @@ def test_while_the_broker_is_away_alerts_go_out_if_nobody_else_leads_and_all_is_
             await member.end()
 
     asyncio.run(asyncio.wait_for(story(), 240))
+
+
+def test_who_slept_over_the_answer_asks_again_whether_it_leads(
+    broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ahead = [0.0]
+    monkeypatch.setattr("streams.changelog.time", SimpleNamespace(monotonic=lambda: monotonic() + ahead[0]))
+
+    async def story() -> None:
+        leader, heir = Member(broker, tmp_path / "1.db"), Member(broker, tmp_path / "2.db")
+        whole, slept = leader.log._transaction, asyncio.Event()
+
+        async def written_then_asleep(copies: Sequence[Copy]) -> None:
+            await whole(copies)
+            if not slept.is_set():
+                slept.set()
+                await heir.lead()
+                leader.ours, ahead[0] = False, 60.0
+
+        monkeypatch.setattr(leader.log, "_transaction", written_then_asleep)
+        await leader.lead()
+        leader.store.keep({"n": b"1"})
+        await asyncio.wait_for(slept.wait(), 30)
+        with pytest.raises(Lost):
+            await leader.store.safe()
+        for member in (leader, heir):
+            await member.end()
+
+    asyncio.run(asyncio.wait_for(story(), 120))
