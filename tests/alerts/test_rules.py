@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from alerts.readings import METRICS, Place
 from alerts.rule import Bound, in_scope, matches, on_duty, opposite, overlap
-from alerts.rules import RulesError, bound, duration_ms, load, parse
+from alerts.rules import SHIPPED, RulesError, bound, duration_ms, load, parse
 from tests.alerts.build import BACKLOG, T0, rules
 
 CONTRACT = """
@@ -226,3 +227,12 @@ def mistakes(text: str) -> tuple[str, ...]:
     except RulesError as refused:
         return refused.problems
     return ()
+
+
+_BOUND = re.compile(r"    (?:fire|clear|for|keep_firing_for|min_n|ladder):")
+
+
+def test_every_shipped_bound_has_its_reason_beside_it() -> None:
+    bounds = [line for line in SHIPPED.read_text(encoding="utf-8").splitlines() if _BOUND.match(line)]
+    assert len(bounds) > 40
+    assert [line for line in bounds if " # " not in line] == []
