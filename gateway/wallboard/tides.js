@@ -184,10 +184,10 @@ export function little(c, k, width, height) {
   const of = `${Math.floor(c.at / 60e3)} ${k.volume?.surge} ${width}`,
     rate = k.volume?.rate_per_min ?? -1,
     was = k.series.drawn;
-  if (was?.of === of && Math.abs(was.rate - rate) < was.step) return was.node;
+  if (was?.of === of && (was.rate === rate || Math.abs(was.rate - rate) < was.step)) return was.node;
   const data = m.flowing(m.panes(k, c.at), k, c.at),
     peak = Math.max(1, ...data.map((p) => Math.max(p.v ?? 0, p.hi ?? 0)));
-  const step = rate < 0 || was?.rate < 0 ? 0 : (peak * 2) / height; // the newest of a point's four minutes: half a pixel
+  const step = rate < 0 ? 0 : (peak * 2) / height; // the newest of a point's four minutes: half a pixel
   k.series.drawn = { of, rate, step, node: d.spark(data, k.volume?.surge, width, height) };
   return k.series.drawn.node;
 }

@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from tests.board.scenes import MINUTE, instant, surge
+from tests.board.scenes import HOSTILE, MINUTE, instant, surge
 
 Answer = dict[str, Any]
 HOUR = 60 * MINUTE
-BAD = '<img src=x onerror="document.title=1"><script>document.title=2</script>{{7*7}}'
+
 _METRICS = {
     "backlog": ("count", "待处理", "Backlog", 58),
     "oldest_ms": ("ms", "最长等待", "Oldest wait", 848_000),
@@ -462,4 +462,4 @@ def hostile(answer: Any) -> Any:
         return {key: value if key in kept or key.endswith("_at") else hostile(value) for key, value in answer.items()}
     if isinstance(answer, list):
         return [hostile(one) for one in answer]
-    return BAD if isinstance(answer, str) else answer
+    return HOSTILE if isinstance(answer, str) else answer

@@ -38,6 +38,14 @@ _CLIPPED = """
   return bad;
 """
 
+ALIVE = """
+  const bad = ({ name, value }) => /^on|^style$/.test(name) || /^javascript:/.test(value);
+  const acts = (node) => [...node.attributes].some(bad);
+  const strange = 'img, script, iframe, math, style, svg a, template';
+  return [...document.querySelectorAll('#app *')].filter((x) => x.matches(strange) || acts(x)).map((x) => x.outerHTML);
+"""
+"""What only somebody else's text could have put there."""
+
 
 def fits(page: Page, width: int, *where: object) -> None:
     """Nothing scrolls sideways, nothing is cut off, and the browser has no complaint."""

@@ -146,10 +146,19 @@ def huge(now: int, tenant: str = "demo", many: int = 500) -> Present:
     return {"keys": keys, "series": series, "lists": {tenant: lists}, "meta": _meta(now, [tenant])}
 
 
+HOSTILE = (
+    '<img src=x onerror="document.title=1"><script>document.title=2</script>{{7*7}}'
+    '<svg onload="document.title=5"><a href="javascript:document.title=6">x</a></svg>'
+    '"\' onmouseover="document.title=7" autofocus onfocus="document.title=8" x="'
+    '<math><mtext><table><mglyph><style><!--</style><img title="--&gt;&lt;img src=1 onerror=document.title=9&gt;">'
+)
+"""An element, a script, a template, a drawing, a link, an attribute; markup that becomes one when written again."""
+
+
 def hostile(now: int, tenant: str = "demo") -> Present:
     """Names that try to become code."""
     present = surge(now, tenant)
-    bad = '<img src=x onerror="document.title=1"><script>document.title=2</script>{{7*7}}'
+    bad = HOSTILE
     present["meta"]["labels"] = {"queue": {"tech": {"zh": bad, "en": bad}}, "channel": {}, "topic": {}, "agent": {}}
     for key in present["keys"]:
         if key["queue"] == "delivery":

@@ -9,7 +9,7 @@ import pytest
 
 from tests.board.answers import BOARD
 from tests.board.conftest import Page
-from tests.board.looks import DRESSES, WIDE, WIDTHS, fits, legible
+from tests.board.looks import ALIVE, DRESSES, WIDE, WIDTHS, fits, legible
 from tests.board.scenes import Present, calm, crowded, empty, hostile, huge, surge, unlearned
 
 pytestmark = pytest.mark.slow
@@ -97,7 +97,7 @@ def test_names_that_try_to_become_code_stay_text(page: Page) -> None:
     page.theatre.play(hostile)
     for query, width in (("lang=en", 1440), ("lang=zh&view=tv", 1920), ("lang=zh", 390), ("page=alerts", 1440)):
         page.open(query, width)
-        assert page.do("return document.querySelectorAll('#app img, #app script, #app iframe').length") == 0
+        assert page.do(ALIVE) == []
         assert "Tidewatch" in page.do("return document.title")
         links = page.do("return [...document.querySelectorAll('#app a[href]')].map((a) => a.protocol)")
         assert set(links) <= {"http:", "https:"}
