@@ -67,6 +67,10 @@ class Stage:
         """Take segments as they come; return when all that is to be said is said."""
         _runner().run(self._hear(segments))
 
+    async def take(self, segments: Iterable[Segment]) -> None:
+        """The same, for those who have a loop of their own."""
+        await self._hear(segments)
+
     async def _hear(self, segments: Iterable[Segment]) -> None:
         if not self._begun:
             self._begun = True
