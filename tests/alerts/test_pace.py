@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import time
+from itertools import count
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
+from alerts.outbox import Store
 from alerts.pace import Shared
-from tests.alerts.receiver import run
+from alerts.slack import Slack
+from alerts.state import State
+from alerts.tell import Tell
+from config.settings import Channel
+from tests.alerts.receiver import Post, receiver, row, run, until
 from tests.board.stage import running_redis
 
 pytestmark = pytest.mark.slow
@@ -33,6 +40,40 @@ def test_two_who_share_it_post_no_faster_than_one(tmp_path: Path) -> None:
             assert all(turn > sooner - 0.02 for turn, sooner in zip(sorted(at), soonest, strict=True)), at
             for pace in both:
                 await pace.close()
+
+    run(story())
+
+
+def test_two_notifiers_post_to_one_slack_channel_no_faster_than_one(tmp_path: Path) -> None:
+    """Each with an outbox of its own, one after another as fast as they may: Slack allows a message a second."""
+
+    async def story() -> None:
+        async with running_redis(tmp_path) as url, receiver() as slack:
+            hooked = Channel(name="ops", type="slack", url=slack.url, allow_private=True)
+            at: list[float] = []
+
+            def taken(_: Post) -> web.Response:
+                at.append(time.monotonic())
+                return web.Response(text="ok")
+
+            slack.answer = taken
+            began, told, numbers = time.monotonic(), [], count()
+            for who in ("one", "two"):
+                store, pace = Store(tmp_path / f"{who}.db"), Shared(url)
+                tell = Tell(store, {"ops": Slack(hooked, store)}, lambda *_: None, pace)
+                told.append((store, tell, pace, asyncio.create_task(tell.run())))
+            for _ in range(3):
+                for store, tell, *_ in told:
+                    store.commit(State(), State(), [row(f"a{next(numbers)}")])
+                    tell.poke()
+                await until(lambda: all(store.unsettled() == {} for store, *_ in told))
+            assert len(at) == 6
+            assert all(post > began + number * 0.98 for number, post in enumerate(at)), at
+            for store, _, pace, task in told:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+                await pace.close()
+                store.close()
 
     run(story())
 
