@@ -9,6 +9,7 @@ either, so past `BROKER_MEMORY` it is ended on purpose now and then.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import json
 import os
@@ -27,7 +28,7 @@ from tidewatch.processes import Child, Log, Nursery
 if TYPE_CHECKING:
     from tidewatch.access import Access
 
-ROLES = ("worker", "sink", "notifier", "gateway")
+ROLES = ("worker", "sink", "gateway", "notifier")
 """In the order of their start."""
 SERVERS = ("redis", "broker")
 DOORS = ("gateway", "clickhouse")
@@ -42,6 +43,8 @@ GRACE = {"gateway": 3.5, "worker": 8.0, "sink": 8.0, "notifier": 8.0, "redis": 2
 """Seconds from TERM to KILL. The gateway goes first, the roles together, then the servers: 13.5 s at the most."""
 GIVE_UP = 3
 """Deaths of one role before the stack was ever ready, after which it does not start."""
+ADDRESS_S = 20.0
+"""How long the notifier's start waits for the gateway's address, with which the links in its alerts begin."""
 SETTLED = 1.0
 """Seconds that a role must live to count as up: what cannot start dies sooner, or shows in /readyz."""
 BROKER_MEMORY = 64 << 20
@@ -276,10 +279,22 @@ class Stack:
     async def _serve_role(self, role: str) -> None:
         if role == "sink":
             self._stored = flow.inserted(self.directory.path)
+        if role == "notifier":
+            await self._until_addressed()
         doors = {f"TIDEWATCH_{door.upper()}__PORT": str(self._port(door)) for door in DOORS}
         if not self._settings.board_base and self._port("gateway"):
             doors["TIDEWATCH_BOARD_BASE"] = self._url()
         await self._spawn(role, self._command(role, self._config), self._env | doors)
+
+    async def _until_addressed(self) -> None:
+        """Returns once the gateway has a port, or when it has died meanwhile, or takes too long."""
+        gateway = self._children.get("gateway")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(ADDRESS_S):
+                while not self._port("gateway"):
+                    if gateway is None or not gateway.alive:
+                        return
+                    await asyncio.sleep(0.02)
 
     async def _spawn(self, name: str, command: list[str], env: Mapping[str, str], given: bytes = b"") -> Child:
         env = {"PATH": os.defpath, "HOME": str(self.directory.path)} | dict(env)

@@ -24,6 +24,14 @@ rules:
     for: 2m
     severity: warning
     runbook: https://runbooks.example/three-wait
+  - name: answered-late
+    metric: service_level
+    scope: {tenant: "late", queue: "*"}
+    window: 30m
+    fire: "< 60%"
+    clear: ">= 75%"
+    keep_firing_for: 30m
+    min_n: 3
 """
 
 
@@ -58,6 +66,7 @@ def test_an_alert_fires_when_its_numbers_held_and_resolves_when_they_cleared(
     assert firing["at"] == rfc3339(START + 3 * MINUTE), "two minutes after the first tick that saw it"
     assert resolved["resolved_at"] == rfc3339(START + 6 * MINUTE)
     assert all(firing["summary"][language] for language in ("zh", "en"))
+    assert firing["board"].startswith(f"{access['url']}/?"), "whole, though the port was free to choose"
     for signature, body in receiver.posts:
         fields = dict(part.split("=", 1) for part in signature.split(","))
         want = hmac.new(SECRET.encode(), fields["t"].encode() + b"." + body, hashlib.sha256).hexdigest()
@@ -76,3 +85,30 @@ def test_a_restarted_notifier_says_nothing_twice(alarmed: RunningStack, receiver
     wait("another notifier", lambda: alarmed.pid("notifier") not in (None, pid), 60)
     wait("the stack at work", lambda: alarmed.missing() == [], 60)
     assert len(receiver.posts) == before
+
+
+def test_late_answers_take_the_ground_away_and_end_it_at_once_with_that_reason(
+    alarmed: RunningStack, receiver: Receiver
+) -> None:
+    """Four who seem to wait beyond the target were answered after ten seconds, as comes out ten minutes later."""
+
+    def of(row: Row) -> Row:
+        return {**row, "tenant": "late"}
+
+    def told() -> list[Row]:
+        return [body for _, raw in list(receiver.posts) if (body := json.loads(raw))["rule"] == "answered-late"]
+
+    sender, access = Sender(dict(alarmed.access)), dict(alarmed.access)
+    parts: list[Row] = [{"events": [of(message(number, 0, "customer")) for number in range(4)]}]
+    sender.send(parts + [of(tick(minute * MINUTE)) for minute in range(1, 11)])
+    wait("it fires", lambda: len(told()) == 1, 60)
+    answers: list[Row] = [{"events": [of(message(number, 10_000, "agent")) for number in range(4)]}]
+    Sender(access).send([*answers, of(tick(11 * MINUTE))])
+    wait("its end", lambda: len(told()) == 2, 60)
+    firing, over = told()
+    assert (firing["state"], firing["value"]) == ("firing", 0)
+    assert (over["alert"], over["state"], over["reason"]) == (firing["alert"], "resolved", "restated")
+    assert over["resolved_at"] == rfc3339(START + 11 * MINUTE), "though it goes on firing for half an hour elsewhere"
+    asked = "SELECT state, reason FROM alerts WHERE tenant = 'late' ORDER BY at"
+    wait("both in ClickHouse", lambda: len(History(access).rows(asked)) == 2, 60)
+    assert History(access).rows(asked)[1]["reason"] == "restated"

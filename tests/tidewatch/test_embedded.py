@@ -62,6 +62,16 @@ def run(story: Awaitable[None]) -> None:
     asyncio.run(main())
 
 
+def test_alerts_know_the_boards_address_from_the_first_start_on_a_free_port(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with new(tmp_path / "data") as stack:
+            notifier = Path(f"/proc/{stack.pid('notifier')}/environ").read_bytes().decode().split("\0")
+            assert stack.access is not None
+            assert f"TIDEWATCH_BOARD_BASE={stack.access['url']}" in notifier
+
+    run(story())
+
+
 def test_it_says_how_to_get_in_when_everything_is_ready(tmp_path: Path) -> None:
     async def story() -> None:
         async with new(tmp_path / "data") as stack:
