@@ -243,6 +243,11 @@ function head(c, data) {
 const severity = (x, target) =>
   given(x.wait_ms) && target ? (x.wait_ms >= 3 * target ? "critical" : x.wait_ms > target ? "warning" : null) : null;
 
+const TAIL = 7;
+/** A long id in two parts, of which only the first may be cut short: ids tell themselves apart by their ends. */
+const ends = (id) =>
+  id.length > 2 * TAIL ? [h("span.chead", id.slice(0, -TAIL)), h("span", id.slice(-TAIL))] : h("span.chead", id);
+
 function item(c, x, most, data, one) {
   const target = x.target_ms ?? data.target_ms,
     lv = severity(x, target),
@@ -272,7 +277,7 @@ function item(c, x, most, data, one) {
       h(
         "span.cid",
         lv ? [d.icon(lv), h("span.quiet", c.t(lv))] : null,
-        h("span.cname", { title: x.conversation }, x.conversation),
+        h("span.cname", { title: x.conversation }, ends(x.conversation)),
         x.episode > 1 ? h("small", ` #${x.episode}`) : null,
       ),
       facts,

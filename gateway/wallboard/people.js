@@ -176,9 +176,13 @@ export function ribbon(c, page) {
           "div.rname",
           n > 1 ? d.icon(LEVEL[n]) : null,
           h("span.rlabel", label(c, "queue", k.queue)),
+        ),
+        h(
+          "div.rnum",
+          h("b", f.count(k.backlog, c.zh, true)),
+          h("span", dur(c, oldest)),
           why ? h("span.rwhy", why) : null,
         ),
-        h("div.rnum", h("b", f.count(k.backlog, c.zh, true)), h("span", dur(c, oldest))),
       );
     }),
   );
