@@ -207,8 +207,8 @@ async def ensure_topics(settings: Settings) -> None:
 async def _topics(settings: Settings) -> dict[str, int]:
     kafka, wanted = settings.kafka, topics(settings.kafka.partitions)
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap, request_timeout_ms=5_000)
-    await admin.start()
     try:
+        await admin.start()
         there = set(await admin.list_topics())
         missing = [topic for topic in READ if topic not in there]
         if missing:

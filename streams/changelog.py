@@ -109,8 +109,8 @@ class Changelog:
             max_partition_fetch_bytes=MAX_ROW,
             fetch_max_wait_ms=100,
         )
-        await consumer.start()
         try:
+            await consumer.start()
             consumer.assign([_LINE])
             consumer.seek(_LINE, self._position)
             end = (await consumer.end_offsets([_LINE]))[_LINE] if to_the_end else None

@@ -110,8 +110,8 @@ class Lessons:
             auto_offset_reset="earliest",
             fetch_max_wait_ms=POLL_MS,
         )
-        await consumer.start()
         try:
+            await consumer.start()
             line = TopicPartition(LABELS, 0)
             consumer.assign([line])
             await consumer.seek_to_beginning(line)

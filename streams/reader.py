@@ -58,8 +58,8 @@ async def _from_the_beginning(bootstrap: str, partitions: int) -> AsyncIterator[
         fetch_max_wait_ms=FETCH_WAIT_MS,
         max_partition_fetch_bytes=4 * 1024 * 1024,
     )
-    await consumer.start()
     try:
+        await consumer.start()
         topics = [TopicPartition(READINGS, number) for number in range(partitions)]
         consumer.assign(topics)
         await consumer.seek_to_beginning(*topics)
@@ -74,8 +74,8 @@ async def _from_the_beginning(bootstrap: str, partitions: int) -> AsyncIterator[
 async def _partitions(bootstrap: str) -> int:
     """How many the topic has, once somebody has made it."""
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=5_000)
-    await admin.start()
     try:
+        await admin.start()
         while True:
             if READINGS in await admin.list_topics():
                 (found,) = await admin.describe_topics([READINGS])

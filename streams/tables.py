@@ -122,8 +122,8 @@ class Tables:
             max_partition_fetch_bytes=MAX_ROW,
             **more,
         )
-        await consumer.start()
         try:
+            await consumer.start()
             consumer.assign([line])
             yield consumer
         finally:
