@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +20,12 @@ CONSTANT = {
     "gateway/alarms.py": "statements put together at import, of constants alone; what is asked is bound by the server",
     "gateway/past.py": "the same",
 }
+OUR_OWN = {
+    "PRAGMA user_version = {VERSION}": "a number of ours",
+    "CREATE TEMP TRIGGER {table}_{event}": "tables and events of ours",
+    '"EXPLAIN AST " + canonical': "written anew by the guard, from what it has read and allowed",
+}
+"""Statements put together of parts, and why they may be."""
 WAIVER = re.compile(r"# noqa: S\d+.*?\s+\S+ \S+")
 """The linter's own, which is bandit's too: with its reason behind it."""
 
@@ -34,6 +42,32 @@ def test_x01_nothing_of_medium_severity_or_more_stands_without_a_reason() -> Non
         said = "\n".join(lines[min(one["line_range"]) - 1 : max(one["line_range"]) + 1])
         if not WAIVER.search(said) and not (one["filename"] in CONSTANT and one["test_id"] == "B608"):
             found.append(f"{one['filename']}:{one['line_number']}: {one['test_id']} {one['issue_text']}")
+    assert found == []
+
+
+def semgrep() -> str:
+    """The program; the test is skipped where it is missing."""
+    beside = Path(sys.executable).with_name("semgrep")
+    found = str(beside) if beside.exists() else shutil.which("semgrep")
+    if not found:
+        pytest.skip("semgrep is not installed (PyPI has it); the rules are in tests/faults/rules.yaml")
+    return found
+
+
+@pytest.mark.slow
+def test_x01_no_rule_of_our_own_is_broken_without_a_reason() -> None:
+    words = [semgrep(), "scan", "--metrics=off", "--disable-version-check", "--quiet", "--json"]
+    words += ["--config", "tests/faults/rules.yaml", *PRODUCT]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+    told = json.loads(done.stdout)
+    assert len(told["paths"]["scanned"]) > 200
+    assert told["errors"] == []
+    found = []
+    for one in told["results"]:
+        lines = (ROOT / one["path"]).read_text().splitlines()
+        said = "\n".join(lines[one["start"]["line"] - 1 : one["end"]["line"] + 1])
+        if not WAIVER.search(said) and not any(words in said for words in OUR_OWN):
+            found.append(f"{one['path']}:{one['start']['line']}: {one['extra']['message']}")
     assert found == []
 
 
