@@ -205,7 +205,7 @@ def _impact(body: Body, language: Language) -> Iterable[str]:
     mood, change = impact.get("sentiment"), impact.get("sentiment_change")
     if mood is not None:
         against = "" if change is None else f"（较今日 {change:+.2f}）" if zh else f" ({change:+.2f} against today)"
-        told.append(f"{'情绪' if zh else 'mood'} {mood:+.2f}{against}")
+        told.append(f"{'近 5 分钟情绪' if zh else 'mood of the last 5 min'} {mood:+.2f}{against}")
     if told:
         yield ("影响：" if zh else "Impact: ") + ("，" if zh else ", ").join(told)
 
