@@ -133,6 +133,13 @@ def test_a_flood_of_keys_is_bounded_and_spares_the_old(usual: Usual) -> None:
     assert KEY in usual
 
 
+def test_where_all_keys_are_old_and_heard_of_a_new_one_has_to_wait(usual: Usual) -> None:
+    usual.limit = 1
+    for i in range(3):
+        usual.close_minute(MONDAY + DAYS * DAY + i * MINUTE, {KEY: 30, ("late", "web"): 5})
+    assert list(usual) == [KEY]
+
+
 def test_a_key_long_silent_is_forgotten() -> None:
     usual = Usual()
     usual.close_minute(MONDAY, {KEY: 3})

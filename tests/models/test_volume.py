@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import statistics
 
+import numpy as np
 import pytest
 from scipy.stats import nbinom  # type: ignore[import-untyped]  # scipy ships no types
 
@@ -77,6 +78,16 @@ def test_a_surge_of_five_times_shows_while_its_first_pane_fills(model: Volume) -
     assert model.judge([Pane(_moment(start), round(5 * usual / 2), part=0.5)]).surge > THRESHOLD
 
 
+def test_a_minute_of_five_times_the_usual_is_enough_where_minutes_are_lively_and_one_of_twice_is_not() -> None:
+    rng, days, model = np.random.default_rng(7), Days(), Volume(60)
+    for i in range(4 * 1440):
+        model.learn_one(Pane(days.moment(MONDAY + i * MINUTE), int(rng.poisson(100 * rng.gamma(4.0, 1 / 4.0)))))
+    now = days.moment(MONDAY + 4 * DAY)
+    usual, _, _ = model.band(now)
+    assert model.judge([Pane(now, round(5 * usual))]).surge > THRESHOLD
+    assert model.judge([Pane(now, round(2 * usual))]).surge < 1.5
+
+
 def test_a_surge_is_not_learned_as_usual(model: Volume) -> None:
     start = len(THREE_WEEKS) + 100
     before = model.band(_moment(start + 288))[0]
@@ -144,6 +155,14 @@ def test_gaps_and_clock_jumps_neither_break_nor_alarm(model: Volume) -> None:
     verdicts = [model.learn_one(Pane(_moment(i), round(5 * rate(i * 5, 6.0)))) for i in places]
     assert sum(v.surge > THRESHOLD for v in verdicts) <= 2
     assert model.last == _moment(start + 399).at  # it went back with the clock
+
+
+def test_what_was_before_a_gap_is_not_taken_for_what_is_now(model: Volume) -> None:
+    start = len(THREE_WEEKS)
+    for i in range(start, start + 8):
+        model.learn_one(Pane(_moment(i), round(25 * rate(i * 5, 6.0))))
+    after = start + 8 + 12
+    assert model.judge([Pane(_moment(after), round(5 * rate(after * 5, 6.0)))]).surge < 1.0
 
 
 @pytest.mark.parametrize("stream", [[0] * 3000, [40] * 3000, [0] * 2990 + [5] + [0] * 9], ids=["0", "40", "spike"])
