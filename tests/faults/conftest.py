@@ -40,15 +40,15 @@ def pytest_runtest_makereport(
 
 
 @pytest.fixture(autouse=True)
-def everything_is_as_before(request: pytest.FixtureRequest) -> Iterator[None]:
+def everything_is_as_before(request: pytest.FixtureRequest) -> Iterator[Hygiene | None]:
     """O8 after every row on the shared stack."""
     if "rigged" not in request.fixturenames:
-        yield
+        yield None
         return
     rigged: Rig = request.getfixturevalue("rigged")
     rigged.ready(180)
     hygiene = Hygiene(rigged.pids, rigged.logs)
-    yield
+    yield hygiene
     if request.node.stash.get(PASSED, False):
         rigged.ready(180)
         assert hygiene.wrong() == [], "O8"

@@ -27,10 +27,11 @@ from tests.conformance.cases import Row
 from tests.conftest import RunningStack
 from tests.integration.alarmed import SECRET, Receiver, receiving, stack_with
 from tests.integration.outside import Sender, wait
+from tests.rig import long
 from tests.rig.processes import STARTED
 
 pytestmark = [pytest.mark.slow, pytest.mark.nightly, pytest.mark.timeout(7_200)]
-AWAY_MIN = max(10.0, float(os.environ.get("TIDEWATCH_BACKLOG_MIN", "10")))
+AWAY_MIN = max(10.0, long.BACKLOG_MIN)
 RULES = 'rules:\n  - {name: waits, metric: backlog, scope: {queue: "*"}, fire: "> 2", for: 30s}\n'
 OVER, STANDS, FRESH = "over", "stands", "fresh"
 """Queues: what is over long before the notifier is back, what still stands then, what fired shortly before."""

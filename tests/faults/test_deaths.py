@@ -1,4 +1,4 @@
-"""FAULTS K-01, K-02, K-03, B-01, T-03: processes die at every named place, and nothing is lost or counted twice.
+"""FAULTS K-01, K-02, K-03, B-01: processes die at every named place, and nothing is lost or counted twice.
 
 The embedded stack, whose history is chdb in the sink's own process; on a Kafka, see `tests/kafka`.
 """
@@ -16,7 +16,7 @@ from typing import NamedTuple
 import psutil
 import pytest
 
-from tests.conformance.cases import Row, permuted, rfc3339
+from tests.conformance.cases import Row, rfc3339
 from tests.integration.outside import History, Sender, wait
 from tests.reference.streams import stream
 from tests.rig import oracle
@@ -224,21 +224,6 @@ def test_a_broker_that_holds_too_much_is_begun_anew_without_a_wrong_number(
     assert oracle.double(history, tenant) == []
     events = ledger.events(tenant)
     wait("the reference's numbers", lambda: live_equals_reference(rigged, history, tenant, events))
-
-
-def test_t01_and_t03_disorder_and_up_to_five_copies_through_two_doors_change_no_number(rigged: Rig) -> None:
-    seed, tenant = 501, "t03"
-    chance = Random(seed)
-    once = short(stream(seed, 1_500))
-    bodies = parts(permuted([event for event in once for _ in range(chance.randint(1, 5))], chance, 30_000), tenant)
-    doors = [threading.Thread(target=Sender(rigged.access).send, args=(bodies[door::2],)) for door in range(2)]
-    for door in doors:
-        door.start()
-    rigged.kill("worker")
-    for door in doors:
-        door.join(120)
-        assert not door.is_alive()
-    assert_exact(rigged, tenant, once)
 
 
 def short(events: list[Row]) -> list[Row]:

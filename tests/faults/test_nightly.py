@@ -1,11 +1,10 @@
-"""FAULTS K-01, K-02, K-04, B-02, C-03 in their long form, and S-01: what takes minutes. `make nightly`, `make soak`.
+"""FAULTS K-01, K-02, K-04, B-02, C-03, D-01 in their long form, and S-01: minutes. `make nightly`, `make soak`.
 
 `TIDEWATCH_SOAK_MIN` says for how many minutes `make soak` goes on (240 are four hours); all in it scales with that.
 """
 
 from __future__ import annotations
 
-import os
 import signal
 import time
 from pathlib import Path
@@ -23,9 +22,10 @@ from tests.faults.test_deaths import (
     live_equals_reference,
     parts,
 )  # fmt: skip
+from tests.faults.test_rows import without_redis
 from tests.integration.outside import History, Sender, wait
 from tests.reference.streams import stream
-from tests.rig import oracle
+from tests.rig import long, oracle
 from tests.rig.clickhouse import Server
 from tests.rig.hygiene import tracebacks
 from tests.rig.ledger import Ledger
@@ -34,8 +34,8 @@ from tests.rig.processes import Rig
 from tests.sinks.test_store import Broker, reading
 
 pytestmark = [pytest.mark.slow, pytest.mark.nightly, pytest.mark.timeout(20_000)]
-KILLS = int(os.environ.get("TIDEWATCH_KILLS", "100"))
-SOAK_MIN = float(os.environ.get("TIDEWATCH_SOAK_MIN", "0"))
+KILLS = long.KILLS or 100
+SOAK_MIN = long.SOAK_MIN
 SLOPE = 1 << 20
 """S-01: bytes an hour and process, after the first quarter."""
 
@@ -77,6 +77,10 @@ def test_b02_the_broker_dies_again_and_again(rigged: Rig, ledger: Ledger) -> Non
 def test_c03_two_hundred_answers_are_lost_and_nothing_is_double(broker: Broker, server: Server, tmp_path: Path) -> None:
     last = lose_answers(broker, server, tmp_path, 100_000, 2 * KILLS)
     assert there(server, 100_000) == (last - 100_000, last - 100_000)
+
+
+def test_d01_five_minutes_without_redis(rigged: Rig, ledger: Ledger) -> None:
+    without_redis(rigged, ledger, "d01n", 300)
 
 
 def test_k04_a_sink_that_slept_through_its_successor_doubles_nothing(

@@ -1,0 +1,109 @@
+"""FAULTS V-02: the schema takes its steps under load. Killed in the middle of any of them, a sink takes it again."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from itertools import pairwise
+from pathlib import Path
+from typing import Self
+
+import clickhouse_connect
+import pytest
+
+from sinks.clickhouse import statements
+from tests.faults.sinking import Sink, there
+from tests.integration.outside import wait
+from tests.rig.clickhouse import Server, running
+from tests.rig.proxy import Fault, Proxy
+from tests.sinks.test_store import Broker, reading
+
+pytestmark = [pytest.mark.slow, pytest.mark.faults, pytest.mark.timeout(900)]
+MOST = 9_900
+"""Numbers that `there` looks at."""
+OLD = (
+    "INSERT INTO events_base (tenant, subject, id, kind, at, event_time, conversation, version, position) "
+    "VALUES ('t', 'c:old', 'old', 'message', 1000, 1000, 'old', -1, 99999)"
+)
+"""A row of before: it is still there afterwards, and named."""
+
+
+def before(server: Server) -> None:
+    """The tables as they were before any column was added, with a row, and no view."""
+    client = clickhouse_connect.get_client(
+        host="127.0.0.1", port=server.port, username=server.user, password=server.PASSWORD,
+        autogenerate_session_id=False,
+    )  # fmt: skip
+    client.command("CREATE DATABASE tidewatch")
+    client.database = "tidewatch"
+    for statement in statements():
+        if statement.startswith("CREATE TABLE"):
+            client.command(statement)
+    client.command(OLD)
+    client.close()
+
+
+def steps() -> list[bytes]:
+    """How the statements begin that a release may add: every column, and some of the views."""
+    found = [re.sub(r"\s+", " ", one) for one in statements()]
+    columns = [one[: one.index("EXISTS") + 18] for one in found if one.startswith("ALTER")]
+    views = [one.split("(")[0].strip() for one in found if "VIEW" in one[:24]]
+    return [step.encode() for step in (*columns, *views[::5])]
+
+
+class Stream:
+    """Readings that come all the while, fifty a second."""
+
+    def __init__(self, broker: Broker) -> None:
+        self.sent = 0
+        self._broker = broker
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """No more."""
+        self._ended.set()
+        self._thread.join(30)
+
+    def _run(self) -> None:
+        for number in range(0, MOST, 50):
+            self._broker.send(*(reading(one) for one in range(number, number + 50)))
+            self.sent = number + 50
+            if self._ended.wait(1):
+                return
+
+
+def test_v02_every_step_of_the_schema_is_taken_again_after_a_kill_and_nothing_is_lost_or_double(
+    broker: Broker, tmp_path: Path
+) -> None:
+    with running(tmp_path / "server") as server, Proxy("127.0.0.1", server.port) as proxy, Stream(broker) as stream:
+        before(server)
+        assert len(steps()) > 6
+        for number, step in enumerate(steps(), 1):
+            proxy.fault = Fault(cut_after_request=step)
+            sink = Sink(broker, tmp_path / "sink", proxy.port)
+            wait(f"{step.decode()}: done, and nobody told", lambda many=number: proxy.cuts >= many)  # type: ignore[misc]  # bound at once
+            proxy.fault = Fault(refuse=True)
+            sink.process.kill()
+            sink.process.wait(30)
+        proxy.fault, began = Fault(), time.time()
+        sink = Sink(broker, tmp_path / "sink", proxy.port)
+        wait("rows while more come", lambda: there(server, 0)[0] > 500)
+        stream.end()
+        wait("all rows, once", lambda: there(server, 0) == (stream.sent, stream.sent))
+        inserts = [began, *(at for at, table in server.inserts() if table == "events_base")]
+        print(f"longest pause between inserts: {max(b - a for a, b in pairwise(inserts)):.1f} s, the start included")
+        client = server.client()
+        assert client.query("SELECT conversation, topic_gains FROM events WHERE id = 'old'").result_rows == [
+            ("old", {})
+        ]
+        client.close()
+        assert sink.end() == 0
