@@ -78,6 +78,12 @@ const ending = (c, silence) =>
     h("button", { type: "button", onclick: () => c.do.order({ unsilence: silence.id }) }, c.t("unsilence")),
   );
 
+/** What is over, as it was at its worst: its last numbers are usual ones, and nothing drives those. */
+const worst = (a) =>
+  a.state === "resolved" && given(a.peak) && given(a.at_peak?.expected)
+    ? { ...a, ...a.at_peak, value: a.peak, low: null, high: null, was: true }
+    : a;
+
 function foldedCard(c, a) {
   return h(
     "p.asum",
@@ -86,19 +92,19 @@ function foldedCard(c, a) {
 }
 
 function short(c, a) {
-  const worst =
+  const most =
     given(a.peak) && a.peak !== a.value
       ? ` · ${c.t(given(a.low) && !given(a.high) ? "lowest" : "peak")} ${inUnit(c, a.unit, a.peak)}`
       : "";
   const said = !m.volumeKind(a) && a.summary?.[c.lang] ? "" : ` · ${inUnit(c, a.unit, a.value)}`;
   const cause =
     a.state === "resolved"
-      ? (a.drivers ?? [])
+      ? (worst(a).drivers ?? [])
           .filter((x) => x.dimension === "topic" && x.value !== "other")
           .slice(0, 1)
           .map((x) => ` · ${label(c, "topic", x.value)}`)
       : [];
-  return [title(c, a), said, worst, cause];
+  return [title(c, a), said, most, cause];
 }
 
 const DIMENSIONS = ["topic", "queue", "segment", "channel"];
@@ -131,6 +137,7 @@ function badness(c, a) {
     range = given(a.low) ? `${comma}${c.t("range")} ${f.rate(a.low)}–${f.rate(a.high)}` : "";
   return h(
     "p.afig",
+    a.was ? h("span.afaint", c.t("peak")) : null,
     number(c, about(a), "", {}, h("b", f.rate(a.value))),
     h("span", ` ${c.t("per_min")}${ratio}`),
     given(a.expected) ? h("span.afaint", `${c.t("usual")} ${f.rate(a.expected)}${range}`) : null,
@@ -194,8 +201,9 @@ function impact(c, a, i) {
   ];
 }
 
-function wholeCard(c, a) {
-  const words = c.view === "phone" ? [] : (a.keywords ?? []).slice(0, 8);
+function wholeCard(c, alert) {
+  const a = worst(alert),
+    words = c.view === "phone" ? [] : (a.keywords ?? []).slice(0, 8);
   return [
     h("h3", title(c, a)),
     badness(c, a),

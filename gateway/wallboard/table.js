@@ -272,7 +272,11 @@ export function phoneList(c, ids, button) {
             "span.qname",
             n > 1 ? [d.icon(LEVEL[n]), h("span.quiet", c.t(LEVEL[n]))] : null,
             h("span.qlabel", label(c, "queue", k.queue)),
-            k.volume?.learning ? d.mark("learning", c.t("learning")) : null,
+            k.volume?.surge || k.volume?.lull
+              ? volumeMark(c, k.volume, true)
+              : k.volume?.learning
+                ? d.mark("learning", c.t("learning"))
+                : null,
           ),
           little(c, k, 84, 26),
           number(
