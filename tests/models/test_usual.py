@@ -133,6 +133,15 @@ def test_a_flood_of_keys_is_bounded_and_spares_the_old(usual: Usual) -> None:
     assert KEY in usual
 
 
+def test_after_a_restart_a_full_registry_forgets_the_same_key() -> None:
+    usual = Usual(limit=3)
+    usual.close_minute(MONDAY, {("b",): 1, ("a",): 1, ("c",): 1})
+    again = Usual(limit=3).restored(usual.to_bytes())
+    for one in (usual, again):
+        one.close_minute(MONDAY + MINUTE, {("b",): 1, ("a",): 1, ("c",): 1, ("new",): 1})
+    assert set(usual) == set(again) == {("b",), ("c",), ("new",)}
+
+
 def test_where_all_keys_are_old_and_heard_of_a_new_one_has_to_wait(usual: Usual) -> None:
     usual.limit = 1
     for i in range(3):
