@@ -17,6 +17,7 @@ pytestmark = pytest.mark.slow
 VIEWS = [
     (surge, ""), (surge, "view=tv"), (surge, "view=tv&size=xl"), (unlearned, ""), (unlearned, "view=tv"), (empty, ""),
     (crowded, "tenant=demo"), (huge, ""), (empty, "view=tv"), (crowded, "tenant=demo&view=tv"), (huge, "view=tv"),
+    (crowded, "tenant=demo&view=tv&size=xl"),
 ]  # fmt: skip
 
 
