@@ -16,6 +16,7 @@ from streams.changelog import Changelog, Lost
 from tests.kafka.broker import Broker
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+SENDINGS = 20
 
 
 def silent(name: str) -> State:
@@ -161,3 +162,23 @@ def test_who_slept_over_the_answer_asks_again_whether_it_leads(
             await member.end()
 
     asyncio.run(asyncio.wait_for(story(), 120))
+
+
+def test_the_result_of_one_sending_and_the_leave_for_the_next_are_one_transaction(
+    broker: Broker, tmp_path: Path
+) -> None:
+    async def story() -> None:
+        leader = Member(broker, tmp_path / "1.db")
+        await leader.lead()
+        leader.store.commit(State(), State(), [row(f"a{number}") for number in range(SENDINGS)])
+        await leader.store.safe()
+        before = leader.log._begun
+        for number in range(1, SENDINGS + 1):
+            leader.store.settle({number: "sent"}, 5)
+            await asyncio.sleep(0)  # as between two sendings
+            await asyncio.sleep(0)
+            await leader.store.safe()
+        assert leader.log._begun - before <= SENDINGS * 3 // 2, "but for those so slow that they prove nothing"
+        await leader.end()
+
+    asyncio.run(asyncio.wait_for(story(), 240))
