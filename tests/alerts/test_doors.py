@@ -119,6 +119,22 @@ def test_what_will_not_pass_is_given_up_and_no_redirect_is_followed(name: str) -
 
 
 @every_door
+def test_every_status_there_is_passes_is_tried_again_or_is_given_up(name: str) -> None:
+    async def story() -> None:
+        async with receiver() as there, receiver() as elsewhere:
+            door = DOORS[name](there.url, 5, True)
+            for status in range(300, 600):
+                there.answers = [web.json_response(GOOD, status=status, headers={"Location": elsewhere.url})]
+                again = status >= 500 or status in (408, 425, 429)
+                with pytest.raises(Unavailable if again else Rejected, match=str(status)):
+                    await door.send([row()])
+            await door.close()
+            assert elsewhere.posts == []
+
+    run(story())
+
+
+@every_door
 @pytest.mark.parametrize("behave", [hangs, drips, resets])
 def test_it_is_bounded_in_time_and_leaks_no_secret(
     name: str, behave: Any, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
