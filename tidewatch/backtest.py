@@ -256,7 +256,9 @@ def _tell(result: Result, history: History) -> None:
     zone = ZoneInfo(result.zone)
     rows = list(_rows(result))
     if sys.stdout.isatty():
-        table = Table(*_COLUMNS, box=None, pad_edge=False)
+        table = Table(box=None, pad_edge=False)
+        for name in _COLUMNS:  # on a narrow terminal all may be folded but a rule's name: two rules may begin alike
+            table.add_column(name, overflow="fold", no_wrap=name == "rule")
         for row in rows:
             table.add_row(*row)
         Console().print(table)
