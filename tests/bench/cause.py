@@ -1,16 +1,18 @@
 """Whether a surge's alert names its cause first: injected surges with a known cause, in made-up and in real chat.
 
-    python -m tests.bench.cause                     both
+    python -m tests.bench.cause                     all
     python -m tests.bench.cause simulated --surges 60 --seed 7
 
 Every event goes through the very line that a backtest and the live stack use: fold, topics learned from what agents
-say, models, judging; what is held against the cause is what the alert on all queues together said when it fired.
+say, models, judging; what is held against the cause is what the alert on all queues together said when it fired (of the
+demo's surge, the alert on its queue).
 
 *simulated*: four queues, three channels, three segments, eight topics, each with its own words; agents file three
 conversations in ten. Each surge is of one topic and one segment in one queue on one channel, and two in three of its
 messages have a word nobody used before.
 *real*: the demo's desk, woven from real help channels, its conversations filed by lists of words. Each surge is made of
 real conversations of one queue about one topic, to which a word was added in the same way.
+*demo*: the same desk with the demo's own surge, begun at eleven places of it; here, too, the alert must be out in 90 s.
 """
 
 from __future__ import annotations
@@ -45,9 +47,12 @@ FIRST = 90 * MINUTE
 EVERY, LONG = 160 * MINUTE, 10 * MINUTE
 """From surge to surge, and how long each is: what comes too often is no surge, but usual."""
 BAR = 0.9
+IN_TIME_S = 90
 RULES = """rules:
-  - {name: surge, metric: surge, severity: warning, scope: {tenant: "*"}}
+  - {name: surge, metric: surge, severity: warning, scope: {%s}}
 """
+ALL_QUEUES, DEMOS = 'tenant: "*"', "queue: ubuntu"
+"""What a kind of surge is judged on; the demo's as the demo does."""
 UNHEARD = (  # noqa: SIM905 - words are plainer without quotes
     "walrus lantern umbrella saddle turnip violin anchor pyramid canoe thimble parrot glacier hammock trumpet compass "
     "waffle cactus harpoon meadow bonnet kettle magnet orchid pebble quiver raccoon sapling tractor vulture wigwam "
@@ -63,7 +68,7 @@ class Cause:
 
     since: int
     topic: str
-    queue: str
+    queue: str | None
     channel: str | None
     word: str
     segment: str | None = None
@@ -174,7 +179,7 @@ def _chat(causes: list[Cause], end: int, rng: random.Random, factor: float) -> I
 
 
 def _conversation(at: int, number: int, cause: Cause | None, rng: random.Random) -> Iterator[dict[str, Any]]:
-    queue = cause.queue if cause else _drawn(QUEUES, rng)
+    queue = (cause.queue if cause else None) or _drawn(QUEUES, rng)
     topic = cause.topic if cause else _drawn(MIX[queue], rng)
     channel = (cause.channel if cause else None) or _drawn(CHANNELS, rng)
     about: dict[str, Any] = {"v": 1, "conversation": f"c{number}", "channel": channel, "kind": "message"}
@@ -221,6 +226,19 @@ def real(surges: int, rng: random.Random) -> tuple[Iterator[dict[str, Any]], lis
     return ({**one, "at": one["at"] + START} for one in _until(whole, last)), causes
 
 
+def demo(surges: int, _: random.Random) -> tuple[Iterator[dict[str, Any]], list[Cause]]:
+    """The demo's desk with the demo's surge, begun again and again."""
+    from tidewatch.demo import shipped
+    from tidewatch.weave import flow, later
+
+    desk = shipped()
+    places = [FIRST + n * EVERY for n in range(min(surges, int((desk.reach - FIRST) // EVERY)))]
+    causes = [Cause(START + at, "upgrade", None, None, "upgrade") for at in places]
+    injected = [later(thread, at, f"s{at}-") for at in places for thread in desk.surge]
+    whole = heapq.merge(desk.events(), flow(injected), key=lambda one: one["at"])
+    return ({**one, "at": one["at"] + START} for one in _until(whole, places[-1] + EVERY)), causes
+
+
 def _until(events: Iterable[dict[str, Any]], last: int) -> Iterator[dict[str, Any]]:
     for event in events:
         if event["at"] > last:
@@ -253,11 +271,11 @@ class _Near(Line):
         return self._every if self.judges(at + LEARNING_MS) else LEARNING_MS
 
 
-async def run(events: Iterable[dict[str, Any]], causes: list[Cause]) -> Tally:
+async def run(events: Iterable[dict[str, Any]], causes: list[Cause], scope: str) -> Tally:
     """Live through it, and hold every surge's alert against its cause."""
     with TemporaryDirectory() as folder:
         rules = Path(folder) / "rules.yaml"
-        rules.write_text(RULES)
+        rules.write_text(RULES % scope)
         line = _Near(Settings(), rules, None, START, 10_000)
         line.causes = causes
         end = START
@@ -284,7 +302,7 @@ def _event(wire: dict[str, Any]) -> Event:
 def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", nargs="*", choices=["simulated", "real", "all"], default="all")
+    parser.add_argument("what", nargs="*", choices=["simulated", "real", "demo", "all"], default="all")
     parser.add_argument("--surges", type=int, default=30, help="of each; real: at most as the desk's 33 hours hold")
     parser.add_argument("--seed", type=int, default=3)
     parser.add_argument("--factor", type=float, default=FACTOR, help="of the simulated surges: times the usual")
@@ -293,19 +311,22 @@ def main() -> None:
     configure("bench", "warning")
     print(machine())
     good = True
-    for name, make in (("simulated", partial(simulated, factor=args.factor)), ("real", real)):
+    for name, make in (("simulated", partial(simulated, factor=args.factor)), ("real", real), ("demo", demo)):
         if name not in args.what and "all" not in args.what:
             continue
         began = time.monotonic()
         print(f"{name}:")
-        tally = asyncio.run(run(*make(args.surges, random.Random(args.seed))))
+        scope = DEMOS if name == "demo" else ALL_QUEUES
+        tally = asyncio.run(run(*make(args.surges, random.Random(args.seed)), scope))
         for part, rate in tally.rates().items():
             good &= rate >= BAR
             word = "in" if part == "alert" else "first in"
             print(f"  {part:8s} {word} {rate:.0%} of {tally.asked[part]} (bar {BAR:.0%})")
         waits = sorted(tally.waits)
         if waits:
-            print(f"  alert after {waits[len(waits) // 2]:.0f} s (median); {time.monotonic() - began:.0f} s to run")
+            soon = sum(wait <= IN_TIME_S for wait in waits)
+            print(f"  alert after {waits[len(waits) // 2]:.0f} s (median), at most {waits[-1]:.0f} s; "
+                  f"{soon} of {len(waits)} within {IN_TIME_S} s; {time.monotonic() - began:.0f} s to run")  # fmt: skip
         for line in tally.missed if args.missed else ():
             print("   ", line)
     sys.exit(0 if good else 1)
