@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, Protocol
 
 import structlog
 
+from streams.ending import go_on
 from streams.metrics import COUNTS
 from streams.present import Present, View
 from streams.windows import HOUR, MINUTE, pane_of, rfc3339
@@ -162,6 +163,7 @@ class Parity:
             try:
                 await self.round(asks)
             except Exception as error:  # noqa: BLE001  whoever asks says it in their own words
+                go_on()
                 log.debug("parity_not_checked", error=type(error).__name__)
             took = time.monotonic() - started
             await asyncio.sleep(max(EVERY_S - took, AT_REST * took))

@@ -169,3 +169,22 @@ def test_the_shipped_rule_alarms_a_fault_and_resolves_once_it_is_mended() -> Non
         state, changes = judge(state, rules, REAL, NOW + second * 1_000, readings)
         said += [(second, str(change.alert.state), change.alert.slot.tenant) for change in changes]
     assert said == [(2, "firing", "t"), (4, "resolved", "t")]
+
+
+def test_told_to_end_it_ends_though_its_question_makes_an_error_of_that() -> None:
+    class Breaking:
+        async def rows(self, *_: object, **__: object) -> list[dict[str, Any]]:
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                raise ConnectionError from None
+            return []
+
+    async def story() -> None:
+        work = asyncio.create_task(Parity(Line().present).run(Breaking()))
+        await asyncio.sleep(0)
+        work.cancel()
+        done, _ = await asyncio.wait([work], timeout=10)
+        assert done == {work}
+
+    asyncio.run(story())
