@@ -83,6 +83,8 @@ class FakeSlack:
     acked: list[str] = field(default_factory=list)
     refuse: dict[str, str] = field(default_factory=dict)
     """Method → the error it answers."""
+    late_s: float = 0.0
+    """How long after it stands in the channel a message is said to be there."""
     _ts: int = 0
     _envelopes: int = 0
 
@@ -112,6 +114,7 @@ class FakeSlack:
                 self._ts += 1
                 ts = f"1700000000.{self._ts:06d}"
                 self.messages[ts] = {**body, "ts": ts, "edits": 0}
+                await asyncio.sleep(self.late_s)
                 return web.json_response({"ok": True, "channel": body["channel"], "ts": ts})
             case "chat.update":
                 before = self.messages.get(body["ts"])

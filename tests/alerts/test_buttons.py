@@ -77,6 +77,27 @@ def test_one_message_is_edited_in_place_and_its_thread_tells_the_story(tmp_path:
     run(story())
 
 
+def test_a_restart_in_the_middle_of_a_post_makes_no_second_thread(tmp_path: Path) -> None:
+    """It ends between the post and its answer: the answer is waited for, and the next one goes on in that thread."""
+
+    async def story() -> None:
+        async with slack() as there:
+            there.late_s = 0.5
+            settings = settings_with(tmp_path, bot(there, app_token=None, people={}))
+            async with desk(settings) as (watch, _, __):
+                watch.judge(REAL, now_ms(), readings([key(backlog=30)]))
+                await until(lambda: len(there.top) == 1)
+            async with desk(settings) as (watch, store, _):
+                watch.judge(REAL, now_ms() + S, readings([key(backlog=0)]))
+                await until(lambda: "chat" not in store.unsettled())
+            (message,) = there.top
+            assert message["edits"] == 1
+            assert "Resolved" in seen(message).text
+            assert ["Resolved" in seen(one).text for one in there.thread(message["ts"])] == [True]
+
+    run(story())
+
+
 def test_who_pressed_is_said_by_name_kept_and_told_to_nobody_else(tmp_path: Path) -> None:
     async def story() -> None:
         async with slack() as there, firing(tmp_path, there) as (watch, store, id_):
