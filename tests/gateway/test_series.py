@@ -29,6 +29,7 @@ def test_j09_what_was_wrong_is_counted_under_a_field_of_ours() -> None:
     assert series(metrics.text().decode())["tidewatch_gateway_events_rejected_total"] == 1
 
 
+@pytest.mark.slow
 def test_j09_no_metric_has_more_than_two_hundred_series(tmp_path: Path) -> None:
     async def story() -> None:
         async with gate(tmp_path) as gateway, aiohttp.ClientSession(f"http://{gateway.host}") as web:

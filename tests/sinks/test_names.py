@@ -6,6 +6,7 @@ import asyncio
 import json
 from pathlib import Path
 
+import pytest
 import redis.asyncio as redis
 
 from config.settings import Settings, TenantSettings
@@ -20,6 +21,7 @@ from streams.shard import Shard
 from tests.board.stage import running_redis
 from tests.streams.line import Shelf
 
+pytestmark = pytest.mark.slow
 NASTY = (
     "a\r\nDEL tw:meta\r\n", "*3\r\n$3\r\nDEL\r\n", "*", "tw:*", "?[a-z]", "tw:keys", "tw:meta", "a:b", "a", ":", " ",
     "a b", '"],["', "\\", "\x00", "\x1b[2J", "\u202e", "字", "%s{}", "x" * 64,
