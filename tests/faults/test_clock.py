@@ -1,7 +1,7 @@
 """FAULTS T-05: the machine's clock steps an hour on, an hour back, and a day on, under a running stack.
 
-Every role's clock is faketime's; the monotonic one stays, as it does when a real clock is set. chdb and Redis go by the
-machine's, as servers elsewhere would.
+The clock of every role, of Redis and of the broker is faketime's; the monotonic one stays, as it does when a real clock
+is set. chdb goes by the machine's, as a server elsewhere would.
 """
 
 from __future__ import annotations
