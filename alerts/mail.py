@@ -30,6 +30,7 @@ from alerts.outbox import Row
 from alerts.paper import caption, page
 from alerts.posting import MOST_TIMEOUT_S
 from alerts.readings import instant_ms
+from alerts.troubles import fault_of
 from config.settings import Channel, SettingsError
 
 MOST_SUBJECT = 200
@@ -147,7 +148,7 @@ class Mail:
             kind = Rejected if 500 <= error.code < 600 else Unavailable
             raise kind(f"answered {error.code}") from None
         except (aiosmtplib.SMTPException, OSError, ValueError) as error:
-            raise Unavailable(f"cannot be reached: {type(error).__name__}") from None
+            raise Unavailable(f"cannot be reached: {fault_of(error)}") from None
 
     async def _deliver(self, mail: EmailMessage) -> None:
         host, tls = str(self._parts.hostname), self._parts.scheme == "smtps"

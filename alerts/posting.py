@@ -16,6 +16,7 @@ from aiohttp.abc import AbstractResolver
 
 from alerts.addresses import Forbidden, GuardedResolver, check_url
 from alerts.notifiers import Rejected, Unavailable
+from alerts.troubles import fault_of
 from config.settings import Channel, SettingsError
 
 MOST_TIMEOUT_S = 15.0
@@ -66,7 +67,7 @@ class Http:
         except TimeoutError:
             raise Unavailable("no answer within the time limit") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise Unavailable(f"cannot be reached: {type(error).__name__}") from None
+            raise Unavailable(f"cannot be reached: {fault_of(error)}") from None
 
     @asynccontextmanager
     async def socket(self, url: str) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
@@ -89,7 +90,7 @@ class Http:
         except Forbidden as error:
             raise Rejected(str(error)) from None
         except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
-            raise Unavailable(f"cannot be reached: {type(error).__name__}") from None
+            raise Unavailable(f"cannot be reached: {fault_of(error)}") from None
         try:
             yield found
         finally:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import socket
+import ssl
 
 _ANSWERED = re.compile(r"answered \{?(\d{3})\b")
 _REFUSED = ("密钥、口令或令牌不对，或已被撤销", "its token or password is wrong, or was withdrawn")
@@ -22,6 +25,24 @@ _SAID = {
     "the stream is read after an absence": ("离开一段时间后正在补读", "what was missed is being read"),
 }
 _UNREACHED = "cannot be reached"
+NO_NAME, NO_TRUST = "no such name", "its certificate is not trusted"
+_FAULTS_ZH = {
+    NO_NAME: "没有这个主机名", NO_TRUST: "证书不受信任", "Connection refused": "连接被拒绝",
+    "Connection reset by peer": "连接被对方断开", "Network is unreachable": "网络不通", "No route to host": "网络不通",
+    "Connection timed out": "连接超时",
+}  # fmt: skip
+
+
+def fault_of(error: BaseException) -> str:
+    """What kept us from the other side, in the system's own words, which name no address: those may be secret."""
+    causes = [error, getattr(error, "os_error", None), error.__cause__]
+    if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes) or hasattr(error, "certificate_error"):
+        return NO_TRUST
+    if any(isinstance(cause, socket.gaierror) for cause in causes) or "DNS" in type(error).__name__:
+        return NO_NAME
+    numbers = (getattr(cause, "errno", None) for cause in causes)
+    number = next((number for number in numbers if isinstance(number, int) and number > 0), None)
+    return type(error).__name__ if number is None else os.strerror(number)
 
 
 def why(reason: str, language: str) -> str:
@@ -31,7 +52,7 @@ def why(reason: str, language: str) -> str:
         return _SAID[reason][place]
     if reason.startswith(_UNREACHED):
         told = reason.removeprefix(_UNREACHED).strip(": ")
-        return f"连接不上（{told}）" if place == 0 else f"it cannot be reached ({told})"
+        return f"连接不上（{_FAULTS_ZH.get(told, told)}）" if place == 0 else f"it cannot be reached ({told})"
     answered = _ANSWERED.match(reason)
     known = _KNOWN.get(int(answered[1])) if answered else None
     if answered is None or known is None:

@@ -91,7 +91,7 @@ def test_a_test_alert_says_of_each_channel_whether_it_was_sent(tmp_path: Path) -
             done = await asyncio.to_thread(tidewatch, *both)
             assert_one_line(done, 1, "tidewatch: not sent: dead")
             assert done.stdout.splitlines()[0] == "ops\tsent"
-            assert done.stdout.splitlines()[1].startswith("dead\tit cannot be reached (")
+            assert done.stdout.splitlines()[1].startswith("dead\tit cannot be reached (Connection refused)")
             assert [post.json["state"] for post in there.posts] == ["firing", "resolved"]
 
     run(story())

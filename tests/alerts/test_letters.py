@@ -113,7 +113,12 @@ def test_a_sign_with_a_thousand_marks_does_not_get_through_whole() -> None:
         ("answered 503", "故障", "broken (it answered 503)"),
         ("answered 301, a redirect, which is not followed", "不跟随", "which is not followed (it answered 301)"),
         ("no answer within the time limit", "限时内没有答复", "did not answer within"),
-        ("cannot be reached: ConnectionRefusedError", "连接不上（ConnectionRefusedError）", "it cannot be reached"),
+        (
+            "cannot be reached: Connection refused",
+            "连接不上（连接被拒绝）",
+            "it cannot be reached (Connection refused)",
+        ),
+        ("cannot be reached: SomeError", "连接不上（SomeError）", "it cannot be reached (SomeError)"),
         ("answered code 93000", "answered code 93000", "answered code 93000"),
     ],
 )

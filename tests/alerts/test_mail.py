@@ -270,7 +270,7 @@ Tls = tuple[ssl.SSLContext, ssl.SSLContext]
 def test_a_certificate_nobody_signed_is_not_trusted(certificate: Tls) -> None:
     async def story() -> None:
         async with mailbox(tls_context=certificate[0]) as box:
-            with pytest.raises(Unavailable):
+            with pytest.raises(Unavailable, match="its certificate is not trusted"):
                 await send(box.port, secret=SECRET)
             assert box.got == []
 
