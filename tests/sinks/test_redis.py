@@ -25,8 +25,8 @@ from tests.streams.line import Shelf
 pytestmark = pytest.mark.slow
 NOW = 1_772_445_600_000
 QUEUES = 1_000
-MOST_MS = 100
-"""Of the loop's own time in one go: an alert's timer, or a socket that wants its ping answered, waits no longer."""
+MOST_MS = 200
+"""Of the loop's own time in one go: where nobody else is at work about 50, and without breaths over 500."""
 
 
 class Stream:
