@@ -22,7 +22,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from struct import iter_unpack
 
-import msgspec
+from mypy_extensions import mypyc_attr
 
 from streams.entries import GAIN, Entry, Log
 from streams.episode import GONE, TOPIC, Episode, Hints, Mark, Memory, numbered
@@ -50,45 +50,45 @@ Place = tuple[str, str, int, int]
 """Queue, channel, minute, number of a mark's field."""
 
 
-class Head(msgspec.Struct, array_like=True, gc=False):
-    """How a kept conversation begins: as much of it as a start needs."""
-
-    tenant: str
-    id: str
-    stance: Stance | None = None
-    wake: int = -1
-
-
-class Conversation(msgspec.Struct, array_like=True, gc=False):
+@mypyc_attr(acyclic=True)
+class Conversation:
     """One conversation: its events in order, and what they come to."""
 
-    tenant: str
-    id: str
-    stance: Stance | None = None
-    """What the gauges hold of it."""
-    wake: int = -1
-    """When the clock is to look at it; −1: never."""
-    number: int = 0
-    """Episodes begun, the forgotten ones included."""
-    memory: Memory = msgspec.field(default_factory=Memory)
-    base: Memory = msgspec.field(default_factory=Memory)
-    """The memory before the first event that is still known."""
-    log: Log = msgspec.field(default_factory=Log)
-    late: list[str] = []
-    """Ids of events that came too late to count."""
-    episodes: list[Episode] = []
-    outside: dict[Place, int] = {}
-    """Messages that belong to no episode."""
-    greatest_at: int = 0
-    clock: int = -1
-    """The latest tick it has seen."""
-    forgotten: int = 0
-    """Episodes that are known by number only."""
-    standings: list[Standing] = []
-    """What the numbers hold of each episode."""
-    version: int = 0
-    round: int = 0
-    """In which round of its line it was last said to have changed."""
+    __slots__ = (
+        "base", "clock", "episodes", "forgotten", "greatest_at", "id", "late", "log", "memory", "number", "outside",
+        "round", "stance", "standings", "tenant", "version", "wake",
+    )  # fmt: skip
+
+    def __init__(
+        self, tenant: str, id: str, memory: Memory | None = None, base: Memory | None = None, log: Log | None = None,  # noqa: A002 - as everywhere
+    ) -> None:  # fmt: skip
+        self.tenant = tenant
+        self.id = id
+        self.stance: Stance | None = None
+        """What the gauges hold of it."""
+        self.wake = -1
+        """When the clock is to look at it; −1: never."""
+        self.number = 0
+        """Episodes begun, the forgotten ones included."""
+        self.memory = Memory() if memory is None else memory
+        self.base = Memory() if base is None else base
+        """The memory before the first event that is still known."""
+        self.log = Log() if log is None else log
+        self.late: list[str] = []
+        """Ids of events that came too late to count."""
+        self.episodes: list[Episode] = []
+        self.outside: dict[Place, int] = {}
+        """Messages that belong to no episode."""
+        self.greatest_at = 0
+        self.clock = -1
+        """The latest tick it has seen."""
+        self.forgotten = 0
+        """Episodes that are known by number only."""
+        self.standings: list[Standing] = []
+        """What the numbers hold of each episode."""
+        self.version = 0
+        self.round = 0
+        """In which round of its line it was last said to have changed."""
 
     @property
     def last(self) -> Episode | None:
@@ -499,7 +499,7 @@ class Fold:
     def _return(self, episode: Episode, event: Entry) -> Hints | None:
         if episode.gone:
             hints = episode.hints
-            return Hints([*hints.stayed, *episode.leavings], hints.engages, hints.unasked)
+            return Hints((*hints.stayed, *episode.leavings), hints.engages, hints.unasked)
         if episode.away_at is not None and episode.away_mark is not None:
             if event.at - episode.away_at < GONE:
                 self._mark(episode, *episode.away_mark, DROPPED, n=-1)

@@ -6,7 +6,10 @@ and keeping a conversation copies bytes. Only what reaches back decodes them. A 
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
+from mypy_extensions import mypyc_attr
 
 from streams.events import Event
 from streams.labels import hashed
@@ -16,32 +19,44 @@ GAIN = "<HH"
 """How an entry keeps what a model says of it: topic number, thousandths of log-probability above the other topics'."""
 
 
-class Entry(msgspec.Struct, array_like=True, gc=False):
+@mypyc_attr(acyclic=True)
+class Entry:
     """What the fold needs of an event. It holds no text."""
 
-    at: int
-    seq: int
-    id: str
-    what: str
-    """`customer` `agent` `bot` `system` (their public messages), `note`, or the kind of any other event."""
-    who: str | None = None
-    """The author, or the agent that the event names."""
-    queue: str | None = None
-    channel: str | None = None
-    customer: str | None = None
-    by: str | None = None
-    resolved: bool | None = None
-    topic: str | None = None
-    score: int = 0
-    goodbye: bool = False
-    episode: int | None = None
-    """Where the fold put it."""
-    sentiment: int | None = None
-    """Of a customer's text, in thousandths."""
-    words: bytes = b""
-    """Its keywords, hashed: four bytes each (`streams.labels`)."""
-    topics: bytes = b""
-    """What it may be about, the likeliest first, as pairs of `GAIN`; a topic that is not named gains nothing."""
+    __slots__ = (
+        "at", "by", "channel", "customer", "episode", "goodbye", "id", "queue", "resolved", "score", "sentiment",
+        "seq", "topic", "topics", "what", "who", "words",
+    )  # fmt: skip
+
+    def __init__(
+        self, at: int, seq: int, id: str, what: str, who: str | None = None, queue: str | None = None,  # noqa: A002 - as everywhere
+        channel: str | None = None, customer: str | None = None, by: str | None = None, resolved: bool | None = None,
+        topic: str | None = None, score: int = 0, goodbye: bool = False, episode: int | None = None,
+        sentiment: int | None = None, words: bytes = b"", topics: bytes = b"",
+    ) -> None:  # fmt: skip
+        self.at = at
+        self.seq = seq
+        self.id = id
+        self.what = what
+        """`customer` `agent` `bot` `system` (their public messages), `note`, or the kind of any other event."""
+        self.who = who
+        """The author, or the agent that the event names."""
+        self.queue = queue
+        self.channel = channel
+        self.customer = customer
+        self.by = by
+        self.resolved = resolved
+        self.topic = topic
+        self.score = score
+        self.goodbye = goodbye
+        self.episode = episode
+        """Where the fold put it."""
+        self.sentiment = sentiment
+        """Of a customer's text, in thousandths."""
+        self.words = words
+        """Its keywords, hashed: four bytes each (`streams.labels`)."""
+        self.topics = topics
+        """What it may be about, the likeliest first, as pairs of `GAIN`; a topic that is not named gains nothing."""
 
     def place(self) -> tuple[int, int, str]:
         """Its place in the order of the conversation."""
@@ -63,27 +78,43 @@ def entry(event: Event, policy: Policy) -> Entry:
     return new
 
 
-class Log(msgspec.Struct, array_like=True, gc=False):
+@mypyc_attr(acyclic=True)
+class Log:
     """The entries of a conversation, in order."""
 
-    n: int = 0
-    at: int = -1
-    """Of the last one."""
-    tail: int = 0
-    """Where the last one begins."""
-    packed: bytearray = msgspec.field(default_factory=bytearray)
-    """Each entry as msgpack has it, one behind the other."""
+    __slots__ = ("at", "n", "packed", "tail")
+
+    def __init__(self, n: int = 0, at: int = -1, tail: int = 0, packed: bytearray | None = None) -> None:
+        self.n = n
+        self.at = at
+        """Of the last one."""
+        self.tail = tail
+        """Where the last one begins."""
+        self.packed = bytearray() if packed is None else packed
+        """Each entry as msgpack has it, one behind the other."""
 
     def append(self, last: Entry) -> None:
         """Add what comes after all others."""
+        self.add(
+            last.at,
+            (
+                last.at, last.seq, last.id, last.what, last.who, last.queue, last.channel, last.customer, last.by,
+                last.resolved, last.topic, last.score, last.goodbye, last.episode, last.sentiment, last.words,
+                last.topics,
+            ),
+        )  # fmt: skip
+
+    def add(self, at: int, fields: tuple[object, ...]) -> None:
+        """The same, where no `Entry` was made of its fields."""
         self.tail = len(self.packed)
-        self.packed += _pack(last)
+        self.packed += _pack(fields)
         self.n += 1
-        self.at = last.at
+        self.at = at
 
     def entries(self) -> list[Entry]:
         """All of them."""
-        return _unpack(b"\xdd" + self.n.to_bytes(4, "big") + self.packed)
+        rows: list[list[Any]] = _unpack(b"\xdd" + self.n.to_bytes(4, "big") + self.packed)
+        return [Entry(*row) for row in rows]
 
     def replace(self, entries: list[Entry]) -> None:
         """These instead."""
@@ -95,7 +126,8 @@ class Log(msgspec.Struct, array_like=True, gc=False):
         """Whether an event of this place comes after all that are here, or beside the last."""
         if at != self.at or not self.n:
             return at > self.at
-        return (at, seq, name) >= _unpack_one(self.packed[self.tail :]).place()
+        last = _unpack(self.packed[self.tail :])
+        return (at, seq, name) >= (last[0], last[1], last[2])
 
     def has(self, name: str) -> bool:
         """Whether an event of this id is here."""
@@ -103,5 +135,4 @@ class Log(msgspec.Struct, array_like=True, gc=False):
 
 
 _pack = msgspec.msgpack.Encoder().encode
-_unpack = msgspec.msgpack.Decoder(list[Entry]).decode
-_unpack_one = msgspec.msgpack.Decoder(Entry).decode
+_unpack = msgspec.msgpack.Decoder().decode

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import msgspec
+from mypy_extensions import mypyc_attr
 
 from streams.events import Hold
 from streams.policy import Policy
@@ -26,98 +26,125 @@ def numbered(*fields: str) -> tuple[int, ...]:
     return tuple(MARKS.index(field) for field in fields)
 
 
-class Memory(msgspec.Struct, array_like=True, gc=False):
+@mypyc_attr(acyclic=True)
+class Memory:
     """What a conversation remembers outside its episodes."""
 
-    queue: str = "default"
-    channel: str = "web"
-    customer: str | None = None
+    __slots__ = ("channel", "customer", "queue")
+
+    def __init__(self, queue: str = "default", channel: str = "web", customer: str | None = None) -> None:
+        self.queue = queue
+        self.channel = channel
+        self.customer = customer
 
     def copy(self) -> Memory:
         """The same, to be changed apart."""
         return Memory(self.queue, self.channel, self.customer)
 
 
-class Hints(msgspec.Struct, array_like=True, gc=False):
-    """What a later event said about the earlier ones of an episode."""
+@mypyc_attr(acyclic=True)
+class Hints:
+    """What a later event said about the earlier ones of an episode. It is replaced, never changed."""
 
-    stayed: list[str] = []
-    engages: bool = False
-    unasked: bool = False
+    __slots__ = ("engages", "stayed", "unasked")
+
+    def __init__(self, stayed: tuple[str, ...] = (), engages: bool = False, unasked: bool = False) -> None:
+        self.stayed = stayed
+        self.engages = engages
+        self.unasked = unasked
 
 
-class Mark(msgspec.Struct, array_like=True, gc=False):
+@mypyc_attr(acyclic=True)
+class Mark:
     """What has happened in one minute, in the queue the episode was in then."""
 
-    queue: str
-    minute: int
-    counts: dict[int, int]
-    """Number of the field → n."""
+    __slots__ = ("counts", "minute", "queue")
+
+    def __init__(self, queue: str, minute: int, counts: dict[int, int]) -> None:
+        self.queue = queue
+        self.minute = minute
+        self.counts = counts
+        """Number of the field → n."""
 
 
-class Episode(msgspec.Struct, array_like=True, gc=False):
+@mypyc_attr(acyclic=True)
+class Episode:
     """One episode so far. Instants and spans in ms."""
 
-    number: int
-    start: int
-    """Index of the event that opened it."""
-    before: Memory
-    hints: Hints
-    channel: str
-    queue: str
-    opened_at: int
-    reopen: bool
-    outbound: bool
-    customer: str | None = None
-    held: str | None = None
-    holds: list[Hold] = []
-    assigned_at: int | None = None
-    handled_from: int | None = None
-    first_customer_at: int | None = None
-    engaged: bool = False
-    asked: bool = False
-    """A person was asked for: a bot that speaks now engages nothing."""
-    spoken: bool = False
-    """A person has written."""
-    demand_at: int | None = None
-    demand_queue: str = ""
-    target_ms: int | None = None
-    short_ms: int | None = None
-    reply_at: int | None = None
-    reply_agent: str | None = None
-    credit_queue: str | None = None
-    frt_customer_ms: int | None = None
-    frt_any_ms: int | None = None
-    greeting_ms: int | None = None
-    unanswered_since: int | None = None
-    replies: list[int] = []
-    stay: tuple[str, int] | None = None
-    stays: list[tuple[str, int]] = []
-    left_ms: int | None = None
-    gone_at: int | None = None
-    leavings: list[str] = []
-    away_at: int | None = None
-    """Left after the first human reply, and not back yet."""
-    away_mark: tuple[str, int] | None = None
-    closed_at: int | None = None
-    by_clock: bool = False
-    resolved: bool | None = None
-    score: int | None = None
-    rated_at: int = 0
-    rated_queue: str = ""
-    agent_topic: str | None = None
-    customer_messages: int = 0
-    agent_messages: int = 0
-    bot_messages: int = 0
-    transfers: int = 0
-    last_at: int = 0
-    marks: list[Mark] = []
-    """What has happened and stays so."""
-    sentiment_n: int = 0
-    sentiment_sum: int = 0
-    """Over its customer messages that have one, in thousandths."""
-    gains: dict[int, int] = {}
-    """Topic number → the sum of its gains over the customer messages."""
+    __slots__ = (
+        "agent_messages", "agent_topic", "asked", "assigned_at", "away_at", "away_mark", "before", "bot_messages",
+        "by_clock", "channel", "closed_at", "credit_queue", "customer", "customer_messages", "demand_at",
+        "demand_queue", "engaged", "first_customer_at", "frt_any_ms", "frt_customer_ms", "gains", "gone_at",
+        "greeting_ms", "handled_from", "held", "hints", "holds", "last_at", "leavings", "left_ms", "marks", "number",
+        "opened_at", "outbound", "queue", "rated_at", "rated_queue", "reopen", "replies", "reply_agent", "reply_at",
+        "resolved", "score", "sentiment_n", "sentiment_sum", "short_ms", "spoken", "start", "stay", "stays",
+        "target_ms", "transfers", "unanswered_since",
+    )  # fmt: skip
+
+    def __init__(  # noqa: PLR0915 - a line a field
+        self, number: int, start: int, before: Memory, hints: Hints, channel: str, queue: str, opened_at: int,
+        reopen: bool, outbound: bool,
+    ) -> None:  # fmt: skip
+        self.number = number
+        self.start = start
+        """Index of the event that opened it."""
+        self.before = before
+        self.hints = hints
+        self.channel = channel
+        self.queue = queue
+        self.opened_at = opened_at
+        self.reopen = reopen
+        self.outbound = outbound
+        self.customer: str | None = None
+        self.held: str | None = None
+        self.holds: list[Hold] = []
+        self.assigned_at: int | None = None
+        self.handled_from: int | None = None
+        self.first_customer_at: int | None = None
+        self.engaged = False
+        self.asked = False
+        """A person was asked for: a bot that speaks now engages nothing."""
+        self.spoken = False
+        """A person has written."""
+        self.demand_at: int | None = None
+        self.demand_queue = ""
+        self.target_ms: int | None = None
+        self.short_ms: int | None = None
+        self.reply_at: int | None = None
+        self.reply_agent: str | None = None
+        self.credit_queue: str | None = None
+        self.frt_customer_ms: int | None = None
+        self.frt_any_ms: int | None = None
+        self.greeting_ms: int | None = None
+        self.unanswered_since: int | None = None
+        self.replies: list[int] = []
+        self.stay: tuple[str, int] | None = None
+        self.stays: list[tuple[str, int]] = []
+        self.left_ms: int | None = None
+        self.gone_at: int | None = None
+        self.leavings: list[str] = []
+        self.away_at: int | None = None
+        """Left after the first human reply, and not back yet."""
+        self.away_mark: tuple[str, int] | None = None
+        self.closed_at: int | None = None
+        self.by_clock = False
+        self.resolved: bool | None = None
+        self.score: int | None = None
+        self.rated_at = 0
+        self.rated_queue = ""
+        self.agent_topic: str | None = None
+        self.customer_messages = 0
+        self.agent_messages = 0
+        self.bot_messages = 0
+        self.transfers = 0
+        self.last_at = 0
+        self.marks: list[Mark] = []
+        """What has happened and stays so, in the order of the minutes."""
+        self.sentiment_n = 0
+        self.sentiment_sum = 0
+        """Over its customer messages that have one, in thousandths."""
+        self.gains: dict[int, int] = {}
+        """Topic number → the sum of its gains over the customer messages."""
 
     @property
     def open(self) -> bool:

@@ -22,6 +22,7 @@ from streams.events import AgentRow, Amendment, Event, PaneRow, Run, encode
 from streams.gauges import Gauge, bump
 from streams.labels import Reader
 from streams.metrics import bucket
+from streams.packing import packed, unpacked
 from streams.policy import Policy
 from streams.said import Changes
 from streams.standing import (
@@ -167,13 +168,13 @@ class Line:
 
     def _found(self, name: str) -> Conversation:
         tight = self.resting.pop(name, None)
-        packed = None if tight is None else decompress(tight)
-        if packed is None:
+        kept: bytes | None = None if tight is None else decompress(tight)
+        if kept is None:
             looked_up = name in self._looked_up
-            packed = self._looked_up.pop(name) if looked_up else self._kept.find("conversation", self.name, name)
-        if packed is None:
+            kept = self._looked_up.pop(name) if looked_up else self._kept.find("conversation", self.name, name)
+        if kept is None:
             return Conversation(self.name, name)
-        found = conversation_from(packed)
+        found = unpacked(kept)
         found.round = 0
         return found
 
@@ -202,7 +203,7 @@ class Line:
     def _rest(self, before: int) -> None:
         idle = [name for name, one in self.conversations.items() if one.round < before]
         for name in idle:
-            self.resting[name] = compress(_packed(self.conversations.pop(name)))
+            self.resting[name] = compress(packed(self.conversations.pop(name)))
 
     # -- panes -------------------------------------------------------------------------------------------------------
 
@@ -253,7 +254,7 @@ class Line:
         if not standings:
             standings.append(NOTHING)
         old, new = standings[-1], standing(last, now)
-        if old != new:
+        if not old.same(new):
             standings[-1] = new
             self._apply(old, new, restating)
         if conversation.round != self.round:
@@ -283,7 +284,8 @@ class Line:
         for index in range(first, max(known, there)):
             new = standing(episodes[index], now) if index < there else NOTHING
             old = standings[index] if index < known else NOTHING
-            if old != new:
+            differs = not old.same(new)
+            if differs:
                 self._apply(old, new, restating)
                 if index < known:
                     standings[index] = new
@@ -291,13 +293,13 @@ class Line:
                     standings.append(new)
             elif index >= known:
                 standings.append(new)
-            if old != new or fold.refolded or index == there - 1:
+            if differs or fold.refolded or index == there - 1:
                 self.touch(conversation, conversation.forgotten + index + 1)
         del standings[there:]
 
     def _apply(self, old: Standing, new: Standing, restating: bool) -> None:
         moved = old.channel != new.channel
-        if moved or old.cohort != new.cohort:
+        if moved or not (new.cohort is None if old.cohort is None else old.cohort.same(new.cohort)):
             was = [] if old.cohort is None else counts(old.cohort)
             now = [] if new.cohort is None else counts(new.cohort)
             self._recount(was, old.channel, now, new.channel, restating)
@@ -335,7 +337,7 @@ class Line:
     def _restance(self, conversation: Conversation) -> None:
         last = conversation.last
         old, new = conversation.stance, None if last is None else stance(last)
-        if old == new:
+        if new is None if old is None else new is not None and old.same(new):
             return
         conversation.stance = new
         if old is not None and new is not None and (old.queue, old.channel) == (new.queue, new.channel):
@@ -493,6 +495,4 @@ def _undecided(conversation: Conversation) -> bool:
     return cohort is not None and cohort.outcome == "waiting" and cohort.within
 
 
-conversation_from = msgspec.msgpack.Decoder(Conversation).decode
-_packed = msgspec.msgpack.Encoder().encode
 pane_from = msgspec.msgpack.Decoder(PaneRow).decode

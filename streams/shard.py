@@ -19,12 +19,13 @@ import msgspec
 from lz4.block import compress
 
 from streams.agents_log import AgentLog
-from streams.conversation import Conversation, Fold, Head, outlived
+from streams.conversation import Conversation, Fold, outlived
 from streams.entries import Entry, entry
 from streams.episode_row import row
 from streams.events import REAL, DeadLetter, EpisodeRow, Event, EventRow, Reading, Record, StatusRow, Tick, encode
 from streams.labels import WORD, Example, Reader, bounded
-from streams.line import FORM, KEPT_PANES, Line, Tenant, conversation_from, pane_from
+from streams.line import FORM, KEPT_PANES, Line, Tenant, pane_from
+from streams.packing import head_of, packed, stance_of, unpacked
 from streams.policy import Policy
 from streams.quick import quick
 from streams.said import Changes, Part, Told
@@ -87,8 +88,9 @@ class Shard:
         kept: Kept,
         position: int = -1,
         reader: Reader | None = None,
+        short: bool = True,
     ) -> None:
-        """`reader`: says what messages are about; None: nothing does."""
+        """`reader`: says what messages are about; None: nothing does. `short`: False lets the definition alone fold."""
         self.partition = partition
         self.position = position
         """The last record applied."""
@@ -99,6 +101,7 @@ class Shard:
         self._policy_of = policy_of
         self._kept = kept
         self._reader = reader
+        self._short = short
         self._labelled: list[tuple[Line, Conversation, Entry]] = []
         self._examples: list[Example] = []
         self._lines: dict[str, Line] = {}
@@ -136,7 +139,7 @@ class Shard:
                 conversation = line.conversations.get(event.conversation or "")
                 if conversation is None:
                     conversation = line.conversation(event.conversation or "")
-                if not quick(line, conversation, event):
+                if not self._short or not quick(line, conversation, event):
                     self._fold(line, conversation, event)
         if self._labelled:
             self._teach()
@@ -380,9 +383,9 @@ class Shard:
         if self._changed_real:
             self._changed_real = False
             out.append(Changed("clock", "", "", 0, True, _pack(self.real)))
-        for line, name, packed in self._outlived:
+        for line, name, value in self._outlived:
             if name not in line.conversations:  # else it was heard of since, and is kept by itself
-                out.append(Changed("conversation", line.name, name, 0, False, packed))
+                out.append(Changed("conversation", line.name, name, 0, False, value))
         self._outlived.clear()
         for line in self._lines.values():
             self._changes(line, out)
@@ -395,21 +398,21 @@ class Shard:
         """
         rows = self._kept.conversations(self._swept, SWEPT)
         self._swept = rows[-1][:2] if len(rows) == SWEPT else ("", "")
-        for tenant, name, packed in rows:
+        for tenant, name, value in rows:
             line = self._lines.get(tenant)
             if line is None or name in line.conversations or name in line.resting:
                 continue
-            conversation = conversation_from(packed)
+            conversation = unpacked(value)
             if outlived(conversation, line.now):
                 Fold(conversation, line.policy).forget()
-                self._outlived.append((line, name, _pack(conversation)))
+                self._outlived.append((line, name, packed(conversation)))
 
     def _changes(self, line: Line, out: list[Changed]) -> None:
         name = line.name
         if line.changed:
             for key in line.changed:
                 one = line.conversation(key)
-                out.append(Changed("conversation", name, key, 0, one.open is not None, _pack(one)))
+                out.append(Changed("conversation", name, key, 0, one.open is not None, packed(one)))
             line.changed.clear()
         line.round += 1
         for queue, channel, minute in line.changed_panes:
@@ -449,11 +452,12 @@ class Shard:
                 line.panes[pane.queue, pane.channel, pane.minute] = pane
 
     def _rest(self, blob: bytes) -> None:
-        head = _head(blob)
+        head = head_of(blob)
         line = self._line(head.tenant)
         line.resting[head.id] = compress(blob)
-        if head.stance is not None:
-            line.stand(head.stance)
+        stance = stance_of(head)
+        if stance is not None:
+            line.stand(stance)
         if head.wake >= 0:
             line.deadlines.append((head.wake, head.id))
 
@@ -484,5 +488,4 @@ def _late(conversation: Conversation, event: Event) -> bool:
     return (conversation.greatest_at if event.replay else event.received_at) - event.at > DAY
 
 
-_head = msgspec.msgpack.Decoder(Head).decode
 _pack = msgspec.msgpack.Encoder().encode

@@ -6,7 +6,7 @@ tick. Where they differ from what the numbers hold, that is withdrawn and the ne
 
 from __future__ import annotations
 
-import msgspec
+from mypy_extensions import mypyc_attr
 
 from streams.episode import BACKLOG, Episode
 from streams.policy import Policy
@@ -18,49 +18,110 @@ Count = tuple[str, int, str, int]
 """(queue, minute, field, n)."""
 
 
-class Stance(msgspec.Struct, array_like=True, gc=False):
+@mypyc_attr(acyclic=True)
+class Stance:
     """What an open episode is in the gauges."""
 
-    queue: str
-    channel: str
-    state: str
-    agent: str | None
-    since: int | None
-    """`waiting_since`, in backlog."""
-    due: int | None
-    """When that is over target."""
-    waits_from: int | None
-    """`d`, where its first response is awaited and counts in the headline."""
-    opened: int
-    episode: int
+    __slots__ = ("agent", "channel", "due", "episode", "opened", "queue", "since", "state", "waits_from")
+
+    def __init__(
+        self, queue: str, channel: str, state: str, agent: str | None, since: int | None, due: int | None,
+        waits_from: int | None, opened: int, episode: int,
+    ) -> None:  # fmt: skip
+        self.queue = queue
+        self.channel = channel
+        self.state = state
+        self.agent = agent
+        self.since = since
+        """`waiting_since`, in backlog."""
+        self.due = due
+        """When that is over target."""
+        self.waits_from = waits_from
+        """`d`, where its first response is awaited and counts in the headline."""
+        self.opened = opened
+        self.episode = episode
+
+    def same(self, other: Stance) -> bool:
+        """Whether nothing differs."""
+        return (
+            self.state == other.state
+            and self.agent == other.agent
+            and self.since == other.since
+            and self.due == other.due
+            and self.waits_from == other.waits_from
+            and self.queue == other.queue
+            and self.channel == other.channel
+            and self.opened == other.opened
+            and self.episode == other.episode
+        )
 
 
-class Cohort(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """What an episode with a `d` counts as. Instants and spans in ms."""
+@mypyc_attr(acyclic=True)
+class Cohort:
+    """What an episode with a `d` counts as. Instants and spans in ms. It is replaced, never changed."""
 
-    demand_queue: str
-    credit: str
-    minute: int
-    outcome: str | None
-    ms: int
-    """The first response, where answered; else the wait so far as it ended, 0 while it lasts."""
-    within: bool
-    """Answered within target; given up so soon that it is no miss; waiting for less than the target."""
-    connected: bool
-    reopen: bool
-    ended: int | None
-    """The pane in which the wait for the first response ended."""
+    __slots__ = ("connected", "credit", "demand_queue", "ended", "minute", "ms", "outcome", "reopen", "within")
+
+    def __init__(
+        self, demand_queue: str, credit: str, minute: int, outcome: str | None, ms: int, within: bool,
+        connected: bool, reopen: bool, ended: int | None,
+    ) -> None:  # fmt: skip
+        self.demand_queue = demand_queue
+        self.credit = credit
+        self.minute = minute
+        self.outcome = outcome
+        self.ms = ms
+        """The first response, where answered; else the wait so far as it ended, 0 while it lasts."""
+        self.within = within
+        """Answered within target; given up so soon that it is no miss; waiting for less than the target."""
+        self.connected = connected
+        self.reopen = reopen
+        self.ended = ended
+        """The pane in which the wait for the first response ended."""
+
+    def same(self, other: Cohort | None) -> bool:
+        """Whether nothing differs."""
+        return other is not None and (
+            self.outcome == other.outcome
+            and self.ms == other.ms
+            and self.within == other.within
+            and self.connected == other.connected
+            and self.ended == other.ended
+            and self.minute == other.minute
+            and self.demand_queue == other.demand_queue
+            and self.credit == other.credit
+            and self.reopen == other.reopen
+        )
 
 
-class Standing(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """What the numbers hold of an episode."""
+@mypyc_attr(acyclic=True)
+class Standing:
+    """What the numbers hold of an episode. It is replaced, never changed."""
 
-    channel: str = ""
-    cohort: Cohort | None = None
-    closing: tuple[str, int, bool] | None = None
-    """Queue, minute, resolved."""
-    rating: tuple[str, int, int] | None = None
-    """Queue, minute, score."""
+    __slots__ = ("channel", "closing", "cohort", "rating")
+
+    def __init__(
+        self,
+        channel: str = "",
+        cohort: Cohort | None = None,
+        closing: tuple[str, int, bool] | None = None,
+        rating: tuple[str, int, int] | None = None,
+    ) -> None:
+        self.channel = channel
+        self.cohort = cohort
+        self.closing = closing
+        """Queue, minute, resolved."""
+        self.rating = rating
+        """Queue, minute, score."""
+
+    def same(self, other: Standing) -> bool:
+        """Whether nothing differs."""
+        return (
+            self.channel == other.channel
+            and (other.cohort is None if self.cohort is None else self.cohort.same(other.cohort))
+            and self.closing == other.closing
+            and self.rating == other.rating
+        )
 
 
 NOTHING = Standing()

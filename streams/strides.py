@@ -29,12 +29,13 @@ def begin(line: Line, conversation: Conversation, event: Event) -> tuple[Episode
     queue = memory.queue = event.queue or memory.queue
     channel = memory.channel = event.channel or memory.channel
     minute = at - at % MINUTE
-    episode = Episode(
-        1, 0, before, Hints(), channel, queue, at, reopen=False, outbound=False, customer=memory.customer,
-        first_customer_at=at, demand_at=at, demand_queue=queue, target_ms=policy.target(queue),
-        short_ms=policy.short(queue), unanswered_since=at, stay=(queue, at), customer_messages=1, last_at=at,
-        marks=[Mark(queue, minute, {OPENED: 1, MESSAGES: 1, CUSTOMERS: 1})],
-    )  # fmt: skip
+    episode = Episode(1, 0, before, Hints(), channel, queue, at, reopen=False, outbound=False)
+    episode.customer = memory.customer
+    episode.first_customer_at = episode.demand_at = episode.unanswered_since = episode.last_at = at
+    episode.demand_queue, episode.stay = queue, (queue, at)
+    episode.target_ms, episode.short_ms = policy.target(queue), policy.short(queue)
+    episode.customer_messages = 1
+    episode.marks.append(Mark(queue, minute, {OPENED: 1, MESSAGES: 1, CUSTOMERS: 1}))
     conversation.number = 1
     conversation.episodes.append(episode)
     conversation.greatest_at = at

@@ -64,15 +64,22 @@ class Line:
     """A few partitions, their readings merged, and the rows a sink would hold."""
 
     def __init__(
-        self, settings: dict[str, Any] | None = None, partitions: int = PARTITIONS, reader: Reader | None = None
+        self,
+        settings: dict[str, Any] | None = None,
+        partitions: int = PARTITIONS,
+        reader: Reader | None = None,
+        short: bool = True,
     ) -> None:
+        """`short`: False lets the definition alone fold."""
         policy = Policy(TenantSettings.model_validate(settings or {}))
         self.policy = policy
         self.partitions = partitions
         self.shelves = [Shelf() for _ in range(partitions)]
         self.reader = reader
+        self.short = short
         self.shards = [
-            Shard(number, lambda _: policy, shelf, reader=reader) for number, shelf in enumerate(self.shelves)
+            Shard(number, lambda _: policy, shelf, reader=reader, short=short)
+            for number, shelf in enumerate(self.shelves)
         ]
         self.present = Present(partitions, lambda _: policy)
         self.events: dict[tuple[str, str, str], EventRow] = {}
@@ -108,7 +115,7 @@ class Line:
     def restart(self, partition: int) -> None:
         """Drop a shard and take its state up again."""
         shelf = self.shelves[partition]
-        shard = Shard(partition, lambda _: self.policy, shelf, self.shards[partition].position, self.reader)
+        shard = Shard(partition, lambda _: self.policy, shelf, self.shards[partition].position, self.reader, self.short)
         shard.load()
         self.shards[partition] = shard
         self._read(shard.base().decoded())

@@ -7,8 +7,9 @@ from random import Random
 import msgspec
 import pytest
 
-from streams.conversation import FORGET, Conversation
+from streams.conversation import FORGET
 from streams.events import Event
+from streams.packing import unpacked
 from streams.shard import SWEPT
 from tests.reference.streams import story
 from tests.streams.test_quick import TENANT, Heard
@@ -54,7 +55,7 @@ def test_a_conversation_that_was_closed_ninety_days_ago_shrinks_to_what_is_known
     line.tick(START + 4_000 + FORGET, TENANT)
     swept(line)
     assert size(line) < before / 3
-    kept = msgspec.msgpack.decode(line.shelves[0].rows["conversation", TENANT, "c", 0].value, type=Conversation)
+    kept = unpacked(line.shelves[0].rows["conversation", TENANT, "c", 0].value)
     assert (kept.number, kept.forgotten, kept.memory.customer, kept.episodes, kept.log.n) == (1, 1, "u", [], 0)
 
 
@@ -69,7 +70,7 @@ def test_one_that_is_in_memory_or_was_heard_of_since_is_left_alone() -> None:
     line.shards[0].sweep()
     line.send([event(9, "message", START + 2 * FORGET, author="customer", author_id="v")])
     line.flush()
-    kept = msgspec.msgpack.decode(line.shelves[0].rows["conversation", TENANT, "c", 0].value, type=Conversation)
+    kept = unpacked(line.shelves[0].rows["conversation", TENANT, "c", 0].value)
     assert (kept.number, kept.forgotten, len(kept.episodes)) == (2, 1, 1)
 
 
