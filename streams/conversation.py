@@ -593,9 +593,13 @@ def outlived(conversation: Conversation, now: int) -> bool:
 
 def marked(episode: Episode, queue: str, minute: int) -> dict[int, int]:
     """The marks of an episode in a queue and minute."""
-    for mark in reversed(episode.marks):
+    marks = episode.marks
+    for index in range(len(marks) - 1, -1, -1):
+        mark = marks[index]
+        if mark.minute < minute:
+            break  # they stand in the order of their minutes
         if mark.minute == minute and mark.queue == queue:
             return mark.counts
     mark = Mark(queue, minute, {})
-    episode.marks.append(mark)
+    marks.append(mark)
     return mark.counts

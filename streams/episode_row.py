@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from streams.calendars import business_ms
 from streams.conversation import Conversation
-from streams.episode import Episode
-from streams.events import EpisodeRow, Hold
+from streams.episode import BACKLOG, Episode
+from streams.events import FORMULA, EpisodeRow
 from streams.policy import Policy
 from streams.standing import credit
 
@@ -20,56 +20,29 @@ def likeliest(gains: Mapping[int, int], names: Sequence[str]) -> str | None:
 
 
 def row(conversation: Conversation, episode: Episode, policy: Policy, names: Sequence[str] = ()) -> EpisodeRow:
-    """The episode as table `episodes` has it (CONTRACT §4). `names`: the topics by their number."""
+    """The episode as table `episodes` has it (CONTRACT §4), to be encoded before the episode goes on.
+
+    `names`: the topics by their number.
+    """
     demand, reply, gone, closed = episode.demand_at, episode.reply_at, episode.gone_at, episode.closed_at
     outcome = episode.outcome
     frt = None if reply is None or demand is None else reply - demand
-    calendar = policy.calendar(credit(episode))
-    return EpisodeRow(
-        tenant=conversation.tenant,
-        conversation=conversation.id,
-        episode=episode.number,
-        version=conversation.version,
-        channel=episode.channel,
-        queue=episode.queue,
-        credit_queue=credit(episode),
-        customer=episode.customer,
-        agent=episode.held or None,
-        opened_at=episode.opened_at,
-        demand_at=demand,
-        first_reply_at=reply,
-        first_reply_agent=episode.reply_agent,
-        closed_at=closed,
-        state=episode.state,
-        outcome=outcome,
-        reopen=episode.reopen,
-        outbound=episode.outbound,
-        frt_ms=frt,
-        frt_business_ms=business_ms(calendar, demand, reply)
-        if calendar and reply is not None and demand is not None
-        else None,
-        frt_customer_ms=episode.frt_customer_ms,
-        frt_any_ms=episode.frt_any_ms,
-        greeting_ms=episode.greeting_ms,
-        handle_ms=closed - episode.handled_from if closed is not None and episode.handled_from is not None else None,
-        abandon_wait_ms=gone - demand if outcome == "abandoned" and gone is not None and demand is not None else None,
-        censored_wait_ms=closed - demand
-        if outcome == "closed_unanswered" and closed is not None and demand is not None
-        else None,
-        reply_times_ms=list(episode.replies),
-        queue_waits=list(episode.stays),
-        queue_left_ms=episode.left_ms,
-        waiting_since=episode.waiting_since,
-        target_ms=episode.target_ms,
-        short_ms=episode.short_ms,
-        customer_messages=episode.customer_messages,
-        agent_messages=episode.agent_messages,
-        bot_messages=episode.bot_messages,
-        transfers=episode.transfers,
-        resolved=episode.resolved,
-        csat=episode.score,
-        topic=likeliest(episode.gains, names),
-        agent_topic=episode.agent_topic,
-        sentiment=episode.sentiment_sum / (1_000 * episode.sentiment_n) if episode.sentiment_n else None,
-        holds=[Hold(hold.agent, hold.since, hold.until) for hold in episode.holds if hold.agent],
-    )
+    credited, state = credit(episode), episode.state
+    calendar = policy.calendar(credited)
+    waited = None if outcome != "abandoned" or gone is None or demand is None else gone - demand
+    unanswered = None if outcome != "closed_unanswered" or closed is None or demand is None else closed - demand
+    business = None
+    if calendar and reply is not None and demand is not None:
+        business = business_ms(calendar, demand, reply)
+    return EpisodeRow(  # by place: names cost as much as all the rest, and there is a row for every third event
+        conversation.tenant, conversation.id, episode.number, conversation.version, False, episode.channel,
+        episode.queue, credited, episode.customer, episode.held or None, episode.opened_at, demand, reply,
+        episode.reply_agent, closed, state, outcome, episode.reopen, episode.outbound, frt, business,
+        episode.frt_customer_ms, episode.frt_any_ms, episode.greeting_ms,
+        None if closed is None or episode.handled_from is None else closed - episode.handled_from, waited, unanswered,
+        episode.replies, episode.stays, episode.left_ms, episode.turn_start() if state in BACKLOG else None,
+        episode.target_ms, episode.short_ms, episode.customer_messages, episode.agent_messages, episode.bot_messages,
+        episode.transfers, episode.resolved, episode.score, likeliest(episode.gains, names), episode.agent_topic,
+        episode.sentiment_sum / (1_000 * episode.sentiment_n) if episode.sentiment_n else None, FORMULA,
+        [hold for hold in episode.holds if hold.agent],
+    )  # fmt: skip

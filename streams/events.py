@@ -17,6 +17,7 @@ on Kafka. Unknown fields are ignored, so newer writers work.
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import msgspec
@@ -27,6 +28,8 @@ READINGS = "chat.readings"
 ALERTS = "chat.alerts"
 COMMANDS = "chat.commands"
 
+FORMULA = "tidewatch-1"
+"""How the columns of `episodes` are reckoned."""
 REAL = ""
 """The name of the clock of all tenants who are not in replay; a tenant in replay has a clock of its own name."""
 
@@ -185,7 +188,7 @@ class EpisodeRow(msgspec.Struct, omit_defaults=True, gc=False):
     topic: str | None = None
     agent_topic: str | None = None
     sentiment: float | None = None
-    formula_id: str = "tidewatch-1"
+    formula_id: str = FORMULA
     holds: list[Hold] = []
 
 
@@ -329,10 +332,7 @@ class Reading(msgspec.Struct, omit_defaults=True):
     """A worker has (re)started: this is part of all that stands, said again; no tick to judge."""
 
 
-def encode(value: Any) -> bytes:
-    """JSON bytes of one of the structs above."""
-    return msgspec.json.encode(value)
-
-
+encode: Callable[[Any], bytes] = msgspec.json.Encoder().encode
+"""JSON bytes of one of the structs above."""
 decode_record = msgspec.json.Decoder(Record).decode
 decode_reading = msgspec.json.Decoder(Reading).decode

@@ -176,21 +176,10 @@ class Gauge:
         self.told = self.aged(now)
         over, *ages = self.told or (0, 0, 0, 0, 0, 0, 0)
         return GaugeRow(
-            tenant=tenant,
-            queue=queue,
-            channel=channel,
-            version=version,
-            open=self.open,
-            with_bot=get("with_bot", 0),
-            awaiting_first=get("awaiting_first", 0),
-            awaiting_reply=get("awaiting_reply", 0),
-            waiting_on_customer=get("waiting_on_customer", 0),
-            unassigned=self.unassigned,
-            over_target=over,
-            ages=ages,
-            oldest_since=self.since[0] if self.since else None,
-            waiting=self.waiting,
-        )
+            tenant, queue, channel, version, self.open, get("with_bot", 0), get("awaiting_first", 0),
+            get("awaiting_reply", 0), get("waiting_on_customer", 0), self.unassigned, over, ages,
+            self.since[0] if self.since else None, self.waiting,
+        )  # fmt: skip
 
 
 def _replace(instants: list[int], old: int | None, new: int | None) -> None:

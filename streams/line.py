@@ -16,7 +16,7 @@ from lz4.block import compress, decompress
 
 from streams.agents_log import AgentLog
 from streams.conversation import Conversation, Fold
-from streams.entries import GAIN, Entry
+from streams.entries import GAIN
 from streams.episode import MARKS, TOPIC, Episode
 from streams.events import AgentRow, Amendment, Event, PaneRow, Run, encode
 from streams.gauges import Gauge, bump
@@ -135,18 +135,21 @@ class Line:
             self.changed_tenant = True
         return number
 
-    def read(self, new: Entry, event: Event) -> str | None:
-        """Let the model say what a customer's message is about, unless it has; what it says stays with the event."""
+    def read(self, event: Event, words: bytes) -> tuple[str | None, bytes]:
+        """Let the model say what a customer's message is about, unless it has; what it says stays with the event.
+
+        `words`: its hashed keywords. Returns the likeliest topic, and what an entry keeps of all.
+        """
         if not event.gains:
-            if self._reader is None or not new.words:
-                return None
-            event.gains = dict(self._reader.rank(self.name, new.words))
-        if not event.gains or new.what != "customer":
-            return None
+            if self._reader is None or not words:
+                return None, b""
+            event.gains = dict(self._reader.rank(self.name, words))
+        if not event.gains:
+            return None, b""
         ranked = sorted(event.gains.items(), key=lambda pair: (-pair[1], pair[0]))[:MOST_NAMED]
         known = [(number, gain) for topic, gain in ranked if (number := self.number(topic)) is not None]
-        new.topics = b"".join(pack(GAIN, number, min(max(gain, 1), MOST_GAIN)) for number, gain in known)
-        return self.tenant.topics[known[0][0]] if known else None
+        topics = b"".join([pack(GAIN, number, min(max(gain, 1), MOST_GAIN)) for number, gain in known])
+        return self.tenant.topics[known[0][0]] if known else None, topics
 
     # -- conversations -----------------------------------------------------------------------------------------------
 
@@ -267,9 +270,9 @@ class Line:
         else:
             bump(pane.topics, self.tenant.topics[number - TOPIC], n)
 
-    def count_topics(self, pane: PaneRow, marks: dict[int, int], episode: Episode, new: Entry) -> None:
+    def count_topics(self, pane: PaneRow, marks: dict[int, int], episode: Episode, topics: bytes) -> None:
         """What a model says of a message, in its pane and its episode."""
-        gains = list(iter_unpack(GAIN, new.topics))
+        gains = list(iter_unpack(GAIN, topics))
         number = TOPIC + gains[0][0]
         marks[number] = marks.get(number, 0) + 1
         self.mark(pane, number, 1)

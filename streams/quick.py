@@ -20,7 +20,6 @@ from streams.conversation import (
     Conversation,
     marked,
 )  # fmt: skip
-from streams.entries import Entry
 from streams.episode import Episode
 from streams.events import Event, EventRow, PaneRow
 from streams.labels import hashed
@@ -60,16 +59,13 @@ def quick(line: Line, conversation: Conversation, event: Event) -> bool:
     if _pack(event.id) in log.packed or (conversation.late and event.id in conversation.late):
         return False
     line.hear(at)
-    new = Entry(
-        at, event.seq, event.id, what or "", event.author_id if kind == "message" else event.agent, event.queue,
-        event.channel, event.customer, event.by, event.resolved, event.topic, event.score or 0, False, episode.number,
-    )  # fmt: skip
-    topic = None
+    topic, sentiment, words, topics, goodbye = None, None, b"", b"", False
     episode.last_at = conversation.greatest_at = at
     conversation.clock = line.now
     conversation.version = line.position
     if what == "customer":
-        topic = _customer(line, conversation, stance, episode, event, new)
+        goodbye = line.policy.goodbye(event.text)
+        topic, sentiment, words, topics = _customer(line, conversation, stance, episode, event)
     elif what == "agent":
         _agent(line, conversation, stance, episode, event)
     elif what == "assigned":
@@ -79,16 +75,25 @@ def quick(line: Line, conversation: Conversation, event: Event) -> bool:
             episode.handled_from = at
     else:
         close(line, conversation, stance, episode, event)
-    log.append(new)
+    log.add(at, (
+        at, event.seq, event.id, what, event.author_id if kind == "message" else event.agent, event.queue,
+        event.channel, event.customer, event.by, event.resolved, event.topic, event.score or 0, goodbye,
+        episode.number, sentiment, words, topics,
+    ))  # fmt: skip
     if at + line.policy.silence < conversation.wake:
         line.schedule(conversation, line.now)
     if conversation.round != line.round:
         line.touch(conversation, episode.number)
-    row = EventRow(event, episode.number, False, line.position, topic)
-    if new.sentiment is not None:
-        row.queue, row.channel = episode.queue, episode.channel
-    line.said.events.append(_encode(row))
+    _tell(line, episode, event, topic, sentiment)
     return True
+
+
+def _tell(line: Line, episode: Episode, event: Event, topic: str | None, sentiment: int | None) -> None:
+    if sentiment is None:
+        row = EventRow(event, episode.number, False, line.position, topic)
+    else:
+        row = EventRow(event, episode.number, False, line.position, topic, episode.queue, episode.channel)
+    line.said.events.append(_encode(row))
 
 
 def _opens(line: Line, conversation: Conversation, event: Event) -> bool:
@@ -109,19 +114,15 @@ def _opens(line: Line, conversation: Conversation, event: Event) -> bool:
     line.hear(at)
     if event.sentiment is None:
         stamp(event)
-    new = Entry(
-        at, event.seq, event.id, "customer", event.author_id, event.queue, event.channel, event.customer, event.by,
-        event.resolved, event.topic, event.score or 0, line.policy.goodbye(event.text), 1,
-    )  # fmt: skip
     episode, pane = begin(line, conversation, event)
-    topic = _words(line, pane, episode.marks[0].counts, episode, event, new)
+    topic, sentiment, words, topics = _words(line, pane, episode.marks[0].counts, episode, event)
     stand_first(line, conversation, episode, pane)
-    conversation.log.append(new)
+    conversation.log.add(at, (
+        at, event.seq, event.id, "customer", event.author_id, event.queue, event.channel, event.customer, event.by,
+        event.resolved, event.topic, event.score or 0, line.policy.goodbye(event.text), 1, sentiment, words, topics,
+    ))  # fmt: skip
     line.touch(conversation, 1)
-    row = EventRow(event, 1, False, line.position, topic)
-    if new.sentiment is not None:
-        row.queue, row.channel = episode.queue, episode.channel
-    line.said.events.append(_encode(row))
+    _tell(line, episode, event, topic, sentiment)
     return True
 
 
@@ -166,14 +167,15 @@ def _plain_closed(episode: Episode, event: Event) -> bool:
 # -- one more message ------------------------------------------------------------------------------------------------
 
 
-def _customer(
-    line: Line, conversation: Conversation, stance: Stance, episode: Episode, event: Event, new: Entry
-) -> str | None:
+Words = tuple[str | None, int | None, bytes, bytes]
+"""What a message says: its likeliest topic; and as an entry keeps it, its sentiment, words and topics."""
+
+
+def _customer(line: Line, conversation: Conversation, stance: Stance, episode: Episode, event: Event) -> Words:
     at, queue = event.at, episode.queue
     minute = at - at % MINUTE
     if event.sentiment is None:
         stamp(event)
-    new.goodbye = line.policy.goodbye(event.text)
     who = event.customer
     if who is not None:
         conversation.memory.customer = episode.customer = who
@@ -187,21 +189,22 @@ def _customer(
     marks[CUSTOMERS] = marks.get(CUSTOMERS, 0) + 1
     counts["messages"] = counts.get("messages", 0) + 1
     counts["customer_messages"] = counts.get("customer_messages", 0) + 1
-    topic = _words(line, pane, marks, episode, event, new)
+    said = _words(line, pane, marks, episode, event)
     if episode.first_customer_at is None:
         episode.first_customer_at = at
     if episode.unanswered_since is None:
         episode.unanswered_since = at
         since = max(at, episode.demand_at or 0)
         line.gauge(stance).turn(stance, since, since + (episode.target_ms or 0))
-    return topic
+    return said
 
 
-def _words(line: Line, pane: PaneRow, marks: dict[int, int], episode: Episode, event: Event, new: Entry) -> str | None:
+def _words(line: Line, pane: PaneRow, marks: dict[int, int], episode: Episode, event: Event) -> Words:
     """What a customer's words say, as `Fold` counts it."""
-    counts = pane.counts
+    sentiment: int | None = None
     if event.sentiment is not None:
-        new.sentiment = sentiment = round(1_000 * event.sentiment)
+        sentiment = round(1_000 * event.sentiment)
+        counts = pane.counts
         episode.sentiment_n += 1
         marks[SENTIMENT_N] = marks.get(SENTIMENT_N, 0) + 1
         counts["sentiment_n"] = counts.get("sentiment_n", 0) + 1
@@ -212,13 +215,14 @@ def _words(line: Line, pane: PaneRow, marks: dict[int, int], episode: Episode, e
             if sentiment < NEGATIVE:
                 marks[NEGATIVES] = marks.get(NEGATIVES, 0) + 1
                 line.mark(pane, NEGATIVES, 1)
-    if not event.keywords and not event.gains:
-        return None
-    new.words = hashed(event.keywords)
-    topic = line.read(new, event)
-    if new.topics:
-        line.count_topics(pane, marks, episode, new)
-    return topic
+    keywords = event.keywords
+    if not keywords and not event.gains:
+        return None, sentiment, b"", b""
+    words = hashed(keywords)
+    topic, topics = line.read(event, words)
+    if topics:
+        line.count_topics(pane, marks, episode, topics)
+    return topic, sentiment, words, topics
 
 
 def _agent(line: Line, conversation: Conversation, stance: Stance, episode: Episode, event: Event) -> None:

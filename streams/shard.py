@@ -200,7 +200,9 @@ class Shard:
             return
         line.hear(event.at)
         new = entry(event, line.policy)
-        topic = line.read(new, event)
+        topic = None
+        if new.what == "customer":
+            topic, new.topics = line.read(event, new.words)
         fold = Fold(conversation, line.policy)
         fold.insert(new)
         fold.advance(line.now)
