@@ -21,28 +21,44 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from struct import iter_unpack
+from typing import Final
 
 from mypy_extensions import mypyc_attr
 
 from streams.entries import GAIN, Entry, Log
-from streams.episode import GONE, TOPIC, Episode, Hints, Mark, Memory, numbered
+from streams.episode import (
+    AGENTS,
+    BOTS,
+    CUSTOMERS,
+    DROPPED,
+    GONE,
+    MESSAGES,
+    MOVED_IN,
+    MOVED_OUT,
+    NEGATIVES,
+    OPENED,
+    SENTIMENT_N,
+    SENTIMENT_SUM,
+    TOPIC,
+    Episode,
+    Hints,
+    Mark,
+    Memory,
+)
 from streams.events import Hold
 from streams.metrics import NEGATIVE
 from streams.policy import Policy
 from streams.standing import Key, Stance, Standing
 from streams.windows import DAY, MINUTE, pane_of
 
-GOODBYE = 10 * MINUTE
-REOPEN = 7 * DAY
-FORGET = 90 * DAY
+GOODBYE: Final = 10 * MINUTE
+REOPEN: Final = 7 * DAY
+FORGET: Final = 90 * DAY
 """So long after its last closing a conversation is known whole. Source: METRICS §2."""
 
 SPOKEN = frozenset({"customer", "agent", "bot", "system", "opened"})
 """What may say who the customer is."""
 
-MESSAGES, CUSTOMERS, AGENTS, BOTS = numbered("messages", "customer_messages", "agent_messages", "bot_messages")
-OPENED, MOVED_IN, MOVED_OUT, DROPPED = numbered("opened", "moved_in", "moved_out", "dropped")
-SENTIMENT_N, SENTIMENT_SUM, NEGATIVES = numbered("sentiment_n", "sentiment_sum", "negative")
 COUNTED = {"customer": (MESSAGES, CUSTOMERS), "agent": (MESSAGES, AGENTS), "bot": (MESSAGES, BOTS)}
 """What a message of an author counts as; of any other, as a message alone."""
 

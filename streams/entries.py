@@ -6,7 +6,7 @@ and keeping a conversation copies bytes. Only what reaches back decodes them. A 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from mypy_extensions import mypyc_attr
@@ -15,7 +15,7 @@ from streams.events import Event
 from streams.labels import hashed
 from streams.policy import Policy
 
-GAIN = "<HH"
+GAIN: Final = "<HH"
 """How an entry keeps what a model says of it: topic number, thousandths of log-probability above the other topics'."""
 
 
@@ -134,5 +134,5 @@ class Log:
         return _pack(name) in self.packed and any(one.id == name for one in self.entries())
 
 
-_pack = msgspec.msgpack.Encoder().encode
-_unpack = msgspec.msgpack.Decoder().decode
+_pack: Final = msgspec.msgpack.Encoder().encode
+_unpack: Final = msgspec.msgpack.Decoder().decode

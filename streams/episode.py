@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from mypy_extensions import mypyc_attr
 
 from streams.events import Hold
 from streams.policy import Policy
-from streams.windows import MINUTE
 
-GONE = 15 * MINUTE
+GONE: Final = 900_000
 """Who left is gone for good after this long. Source: METRICS §5."""
 
 MARKS = (
@@ -17,13 +18,19 @@ MARKS = (
 )  # fmt: skip
 """The columns of `minutes` that events mark, by their number. It is kept with the state: add at the end."""
 BACKLOG = frozenset({"awaiting_first", "awaiting_reply"})
-TOPIC = 64
+MESSAGES: Final = 0
+CUSTOMERS: Final = 1
+AGENTS: Final = 2
+BOTS: Final = 3
+OPENED: Final = 4
+MOVED_IN: Final = 5
+MOVED_OUT: Final = 6
+DROPPED: Final = 7
+SENTIMENT_N: Final = 8
+SENTIMENT_SUM: Final = 9
+NEGATIVES: Final = 10
+TOPIC: Final = 64
 """A mark's number from here on counts a topic, by its number in the partition."""
-
-
-def numbered(*fields: str) -> tuple[int, ...]:
-    """The numbers of these columns."""
-    return tuple(MARKS.index(field) for field in fields)
 
 
 @mypyc_attr(acyclic=True)

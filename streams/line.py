@@ -6,10 +6,10 @@ hold of an episode is withdrawn and added as its standing changes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from heapq import heapify, heappush
 from struct import iter_unpack, pack
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 from lz4.block import compress, decompress
@@ -41,19 +41,19 @@ from streams.standing import (
 )
 from streams.windows import HOUR, MINUTE, pane_of
 
-FORM = 2
+FORM: Final = 2
 """How conversations are kept. It rises when a release cannot read what the one before kept."""
-KEPT_PANES = 26 * HOUR
+KEPT_PANES: Final = 26 * HOUR
 """Panes so young are kept in memory and said again at a start: `today` in any zone, and a little more."""
-KEPT_CLOSED = 2_000
+KEPT_CLOSED: Final = 2_000
 """Closed conversations that stay in memory, the latest touched."""
-WARM = 4_000
+WARM: Final = 4_000
 """Conversations that stay in memory as they are; beyond them, those at rest become bytes."""
-RESTED = 40
+RESTED: Final = 40
 """Rounds, two a commit, without an event, after which a conversation rests; a tenth of it where that is not enough."""
-MOST_MINUTES = 40 * 24 * 60
+MOST_MINUTES: Final = 40 * 24 * 60
 """A jump of the watermark says gauges of so many panes at most."""
-MOST_TOPICS = 2_000
+MOST_TOPICS: Final = 2_000
 """Topics that a partition tells apart for a tenant, ever; a model has 200 at a time."""
 MOST_NAMED, MOST_GAIN = 8, 65_535
 """Topics of a message, and what one of them gains, at most, whoever says so."""
@@ -153,9 +153,8 @@ class Line:
 
     # -- conversations -----------------------------------------------------------------------------------------------
 
-    def look_up(self, names: Iterable[str]) -> None:
-        """Ask for all of these that are not in memory at once, because they are about to be asked for one by one."""
-        absent = [name for name in names if name not in self.conversations and name not in self.resting]
+    def look_up(self, absent: list[str]) -> None:
+        """Ask for all of these, which are not in memory, at once: they are about to be asked for one by one."""
         if len(absent) > 1:
             found = self._kept.find_all("conversation", self.name, absent)
             self._looked_up = {name: found.get(name) for name in absent}

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from math import ceil, sqrt
-from typing import Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 _K = TypeVar("_K", str, int)
 
@@ -30,7 +30,7 @@ COUNTS = (
 )  # fmt: skip
 """The additive columns of `minutes`, in order. Integers all: `sentiment_sum` is in thousandths until it is `shown`."""
 
-NEGATIVE = -300
+NEGATIVE: Final = -300
 """A message below this, in thousandths, counts as negative. Source: BOARD §3, where a mean below −0.30 is abnormal."""
 
 

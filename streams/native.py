@@ -15,11 +15,11 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 MODULES = (
-    "windows", "standing", "episode", "entries", "conversation", "packing", "gauges", "said", "line", "strides",
-    "quick", "episode_row", "shard",
+    "windows", "policy", "standing", "episode", "entries", "conversation", "packing", "gauges", "said", "line",
+    "strides", "quick", "episode_row", "shard",
 )  # fmt: skip
 """What is compiled, as one library."""
-ASKED = ("agents_log", "calendars", "events", "labels", "metrics", "policy", "stamps")
+ASKED = ("agents_log", "calendars", "events", "labels", "metrics", "stamps")
 """What they import besides: it runs as it is, and they are compiled against its types."""
 PURE = "TIDEWATCH_PURE"
 """Environment: set, nothing compiled is used."""

@@ -5,7 +5,7 @@ The order of the fields is that of the kept form: a new one goes to the end, and
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -121,7 +121,7 @@ def _episode(row: list[Any]) -> Episode:
     return one
 
 
-_FIELDS = 53
+_FIELDS: Final = 53
 """Of an episode. The last three came later: rows of before have them not, and are read."""
 
 
@@ -129,6 +129,6 @@ def _tuple(fields: list[Any] | None) -> Any:
     return None if fields is None else tuple(fields)
 
 
-head_of = msgspec.msgpack.Decoder(Head).decode
-_pack = msgspec.msgpack.Encoder().encode
-_unpack = msgspec.msgpack.Decoder().decode
+head_of: Final = msgspec.msgpack.Decoder(Head).decode
+_pack: Final = msgspec.msgpack.Encoder().encode
+_unpack: Final = msgspec.msgpack.Decoder().decode

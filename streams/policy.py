@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from functools import cached_property
+from collections.abc import Iterable
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from config.settings import CalendarSettings, QueueSettings, Settings, TenantSettings
 from streams.windows import SECOND
 
-GOODBYE_LENGTH = 20
+GOODBYE_LENGTH: Final = 20
 """Characters a goodbye has at most. Source: METRICS §2."""
 _NOTHING = QueueSettings()
 
@@ -27,6 +28,7 @@ class Policy:
         self.lateness = _ms(settings.lateness)
         self.asynchronous = frozenset(settings.async_channels)
         self.zone = ZoneInfo(settings.zone)
+        self._phrases = _any_of(settings.closing_phrases)
 
     def target(self, queue: str) -> int:
         """T of a queue, ms."""
@@ -56,10 +58,10 @@ class Policy:
     def _queue(self, queue: str) -> QueueSettings:
         return self._settings.queues.get(queue, _NOTHING)
 
-    @cached_property
-    def _phrases(self) -> re.Pattern[str]:
-        words = sorted({_letters(phrase) for phrase in self._settings.closing_phrases} - {""}, key=len, reverse=True)
-        return re.compile("(?:" + "|".join(map(re.escape, words)) + ")+" if words else r"(?!)")
+
+def _any_of(phrases: Iterable[str]) -> re.Pattern[str]:
+    words = sorted({_letters(phrase) for phrase in phrases} - {""}, key=len, reverse=True)
+    return re.compile("(?:" + "|".join(map(re.escape, words)) + ")+" if words else r"(?!)")
 
 
 def _letters(text: str) -> str:

@@ -8,19 +8,12 @@ few known places (`streams.strides`). Plainer than the house style, for it runs 
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
-from streams.conversation import (
-    AGENTS,
-    CUSTOMERS,
-    MESSAGES,
-    NEGATIVES,
-    SENTIMENT_N,
-    SENTIMENT_SUM,
-    Conversation,
-    marked,
-)  # fmt: skip
-from streams.episode import Episode
+from streams.conversation import Conversation, marked
+from streams.episode import AGENTS, CUSTOMERS, MESSAGES, NEGATIVES, SENTIMENT_N, SENTIMENT_SUM, Episode
 from streams.events import Event, EventRow, PaneRow
 from streams.labels import hashed
 from streams.line import Line
@@ -30,8 +23,8 @@ from streams.standing import Stance
 from streams.strides import answer, begin, close, stand_first, take
 from streams.windows import DAY, MINUTE
 
-_encode = msgspec.json.Encoder().encode
-_pack = msgspec.msgpack.Encoder().encode
+_encode: Final = msgspec.json.Encoder().encode
+_pack: Final = msgspec.msgpack.Encoder().encode
 
 
 def quick(line: Line, conversation: Conversation, event: Event) -> bool:

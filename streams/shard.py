@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from heapq import heappop
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import msgspec
 from lz4.block import compress
@@ -35,9 +35,9 @@ from streams.windows import DAY, IDLE
 LABELLING = frozenset({"closed", "label"})
 """Events that may say what an episode was about."""
 
-SWEPT = 200
+SWEPT: Final = 200
 """Conversations that a sweep looks at."""
-FEW = 4
+FEW: Final = 4
 """Events of a record up to which each of its conversations is sought by itself."""
 
 
@@ -146,13 +146,13 @@ class Shard:
         return True
 
     def _look_up(self, events: Sequence[Event]) -> None:
-        names: dict[str, set[str]] = {}
+        absent: dict[str, dict[str, None]] = {}
         for event in events:
-            if event.conversation is not None:
-                names.setdefault(event.tenant, set()).add(event.conversation)
-        for tenant, some in names.items():
-            if tenant in self._lines:
-                self._lines[tenant].look_up(some)
+            name, line = event.conversation, self._lines.get(event.tenant)
+            if name is not None and line is not None and name not in line.conversations and name not in line.resting:
+                absent.setdefault(event.tenant, {})[name] = None
+        for tenant, names in absent.items():
+            self._lines[tenant].look_up(list(names))
 
     def examples(self) -> list[Example]:
         """What people said conversations were about, since the last call."""
@@ -490,4 +490,4 @@ def _late(conversation: Conversation, event: Event) -> bool:
     return (conversation.greatest_at if event.replay else event.received_at) - event.at > DAY
 
 
-_pack = msgspec.msgpack.Encoder().encode
+_pack: Final = msgspec.msgpack.Encoder().encode

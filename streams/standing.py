@@ -6,6 +6,8 @@ tick. Where they differ from what the numbers hold, that is withdrawn and the ne
 
 from __future__ import annotations
 
+from typing import Final
+
 from mypy_extensions import mypyc_attr
 
 from streams.episode import BACKLOG, Episode
@@ -124,7 +126,7 @@ class Standing:
         )
 
 
-NOTHING = Standing()
+NOTHING: Final = Standing()
 
 
 def credit(episode: Episode) -> str:

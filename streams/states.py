@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -41,10 +42,17 @@ SELECT 1 + max(ifnull((SELECT max(n) FROM examples), 0), ifnull((SELECT n FROM l
 
 AT_ONCE = 32
 """Keys of one question."""
-_FIND_ALL = f"""
-SELECT key, value FROM rows
-WHERE part = ? AND kind = ? AND tenant = ? AND at = 0 AND key IN ({", ".join("?" * AT_ONCE)})
-"""  # noqa: S608 - nothing but question marks goes in
+_MANY = ", ".join("?" * AT_ONCE)
+
+
+@cache
+def _asking(kind: str) -> tuple[str, str]:
+    """What asks for one row of a kind, and for many. SQLite prepares a question anew for each kind that is bound."""
+    if not kind.isidentifier():
+        raise ValueError(kind)
+    rows = f"FROM rows WHERE part = ? AND kind = '{kind}' AND tenant = ?"
+    return f"SELECT value {rows} AND key = ? AND at = ?", f"SELECT key, value {rows} AND at = 0 AND key IN ({_MANY})"
+
 
 _NEXT = """
 SELECT tenant, key, value FROM rows
@@ -198,8 +206,7 @@ class Shelf:
         staged = self._staged.get((kind, tenant, key, at))
         if staged is not None:
             return staged
-        query = "SELECT value FROM rows WHERE part = ? AND kind = ? AND tenant = ? AND key = ? AND at = ?"
-        row = self._db.execute(query, (self._part, kind, tenant, key, at)).fetchone()
+        row = self._db.execute(_asking(kind)[0], (self._part, tenant, key, at)).fetchone()
         return None if row is None else row[0]
 
     def find_all(self, kind: str, tenant: str, keys: Sequence[str]) -> dict[str, bytes]:
@@ -208,7 +215,7 @@ class Shelf:
         for start in range(0, len(keys), AT_ONCE):
             some = keys[start : start + AT_ONCE]
             padded = [*some, *[some[0]] * (AT_ONCE - len(some))]  # always the same question: it is prepared once
-            found.update(self._db.execute(_FIND_ALL, (self._part, kind, tenant, *padded)))
+            found.update(self._db.execute(_asking(kind)[1], (self._part, tenant, *padded)))
         for key in keys:
             staged = self._staged.get((kind, tenant, key, 0))
             if staged is not None:

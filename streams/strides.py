@@ -8,9 +8,10 @@ reckoned.
 from __future__ import annotations
 
 from heapq import heappush
+from typing import Final
 
-from streams.conversation import CUSTOMERS, MESSAGES, OPENED, Conversation
-from streams.episode import Episode, Hints, Mark
+from streams.conversation import Conversation
+from streams.episode import CUSTOMERS, MESSAGES, OPENED, Episode, Hints, Mark
 from streams.events import Event, Hold, PaneRow
 from streams.gauges import bump
 from streams.line import Line
@@ -18,7 +19,7 @@ from streams.metrics import bucket
 from streams.standing import Cohort, Stance, Standing
 from streams.windows import MINUTE
 
-NOBODY = Cohort("", "", 0, None, 0, False, False, False, None)
+NOBODY: Final = Cohort("", "", 0, None, 0, False, False, False, None)
 
 
 def begin(line: Line, conversation: Conversation, event: Event) -> tuple[Episode, PaneRow]:

@@ -11,18 +11,19 @@ Panes that end by the watermark are closed.
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Final
 from zoneinfo import ZoneInfo
 
-SECOND = 1_000
-MINUTE = 60 * SECOND
-HOUR = 60 * MINUTE
-DAY = 24 * HOUR
+SECOND: Final = 1_000
+MINUTE: Final = 60_000
+HOUR: Final = 3_600_000
+DAY: Final = 86_400_000
 
 LIVE_WINDOWS = {"1m": 1, "5m": 5, "30m": 30}
 """Name → panes: the one in progress and those before it."""
 LATE = DAY
 """What is further behind changes no number. Source: METRICS §1."""
-IDLE = 5 * SECOND
+IDLE: Final = 5_000
 """A partition that hears nothing of a tenant for so long follows the tick."""
 
 
