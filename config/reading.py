@@ -27,8 +27,10 @@ from config.settings import Settings, SettingsError
 PREFIX = "TIDEWATCH_"
 NOT_SETTINGS = {
     "TIDEWATCH_CONFIG", "TIDEWATCH_KEY", "TIDEWATCH_ALIVE", "TIDEWATCH_REQUIRE", "TIDEWATCH_CRASH_AT", "TIDEWATCH_TEST",
+    "TIDEWATCH_PURE",
 }  # fmt: skip
-"""The settings file itself, the token that `replay` uses, a health check's file, and what only tests set."""
+"""The settings file itself, the token that `replay` uses, a health check's file, what only tests set, and what leaves
+alone what is compiled (`streams.native`)."""
 _OF_KUBERNETES = re.compile(r"\w+_(SERVICE_HOST=.*|SERVICE_PORT(_\w+)?=.*|PORT(_\d+_\w+)?=\w+://.*|PORT_\d+_\w+=.*)")
 """Kubernetes puts these into every pod beside a service of our name; they are not meant for us."""
 _HIDDEN = {"secret", "password", "url", "app_token", "signing_secret"}

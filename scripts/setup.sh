@@ -1,5 +1,6 @@
 #!/bin/sh
-# The locked environment in .venv. Needs Python 3.11 or 3.12 with its venv module, and nothing else.
+# The locked environment in .venv. Needs Python 3.11 or 3.12 with its venv module, and nothing else; with a C compiler and
+# Python's headers the worker becomes faster.
 # Does nothing where what is there is what the lock files say.
 set -eu
 cd "$(dirname "$0")/.."
@@ -35,7 +36,13 @@ find_python() {
     exit 1
 }
 
+# What runs for every event, compiled; only where its sources have changed does this take longer than a look.
+compiled() {
+    "$venv/bin/python" scripts/compile.py
+}
+
 if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$(wanted)" ] && "$venv/bin/python" -c "$fits" 2>/dev/null; then
+    compiled
     exit 0
 fi
 
@@ -58,4 +65,5 @@ $pip --require-hashes --no-deps -r requirements-build.lock
 $pip --require-hashes --no-deps --no-build-isolation --use-pep517 -r requirements-dev.lock
 $pip --no-index --no-deps --no-build-isolation --editable .
 wanted >"$stamp"
+compiled
 echo 'setup: done'

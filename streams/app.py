@@ -15,6 +15,7 @@ from streams.events import EVENTS, READINGS
 from streams.feed import make_app, raw_topic, records
 from streams.learner import Learner
 from streams.lessons import Lessons
+from streams.native import form
 from streams.pace import calm_collector
 from streams.policy import Policies
 from streams.states import Files
@@ -68,7 +69,7 @@ async def run(settings: Settings) -> None:
     await app.start()
     listening = asyncio.create_task(lessons.listen(settings.kafka.bootstrap))
     await follow.begin()
-    log.info("worker_ready", partitions=partitions)
+    log.info("worker_ready", partitions=partitions, fold=form())
     committing = asyncio.create_task(follow.rounds.for_ever())
     try:
         await _until_first(stop.wait(), app.wait_until_stopped(), asyncio.shield(committing), listening)

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from heapq import heapify, heappush
 from struct import iter_unpack, pack
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
 from lz4.block import compress, decompress
+from mypy_extensions import mypyc_attr
 
 from streams.agents_log import AgentLog
 from streams.conversation import Conversation, Fold
@@ -71,23 +72,50 @@ class Finding(Protocol):
         ...
 
 
-class Tenant(msgspec.Struct):
+@mypyc_attr(acyclic=True)
+class Tenant:
     """One tenant in this partition."""
 
-    name: str
-    replaying: bool = False
-    clock: int = -1
-    """Its last tick, while in replay."""
-    greatest_at: int = -1
-    active_at: int = -1
-    """When it was last heard of, by tick or event time."""
-    closed_until: int = -1
-    """Panes that end by here are closed."""
-    late: int = 0
-    topics: list[str] = []
-    """Topic by its number in this partition: entries and episodes keep numbers."""
-    form: int = 0
-    """`FORM` of its rows."""
+    __slots__ = ("active_at", "clock", "closed_until", "form", "greatest_at", "late", "name", "replaying", "topics")
+
+    def __init__(
+        self, name: str, replaying: bool = False, clock: int = -1, greatest_at: int = -1, active_at: int = -1,
+        closed_until: int = -1, late: int = 0, topics: list[str] | None = None, form: int = 0,
+    ) -> None:  # fmt: skip
+        self.name = name
+        self.replaying = replaying
+        self.clock = clock
+        """Its last tick, while in replay."""
+        self.greatest_at = greatest_at
+        self.active_at = active_at
+        """When it was last heard of, by tick or event time."""
+        self.closed_until = closed_until
+        """Panes that end by here are closed."""
+        self.late = late
+        self.topics: list[str] = [] if topics is None else topics
+        """Topic by its number in this partition: entries and episodes keep numbers."""
+        self.form = form
+        """`FORM` of its rows."""
+
+    def packed(self) -> bytes:
+        """As it is kept: by name, so that older rows lack what came later."""
+        value: bytes = _pack(
+            {
+                "name": self.name, "replaying": self.replaying, "clock": self.clock, "greatest_at": self.greatest_at,
+                "active_at": self.active_at, "closed_until": self.closed_until, "late": self.late,
+                "topics": self.topics, "form": self.form,
+            }
+        )  # fmt: skip
+        return value
+
+
+def tenant_from(value: bytes) -> Tenant:
+    """The tenant that was kept so."""
+    kept = _unpack(value)
+    one = Tenant(kept["name"], kept.get("replaying", False), kept.get("clock", -1), kept.get("greatest_at", -1))
+    one.active_at, one.closed_until = kept.get("active_at", -1), kept.get("closed_until", -1)
+    one.late, one.topics, one.form = kept.get("late", 0), kept.get("topics", []), kept.get("form", 0)
+    return one
 
 
 class Line:
@@ -497,4 +525,6 @@ def _undecided(conversation: Conversation) -> bool:
     return cohort is not None and cohort.outcome == "waiting" and cohort.within
 
 
-pane_from = msgspec.msgpack.Decoder(PaneRow).decode
+pane_from: Final = msgspec.msgpack.Decoder(PaneRow).decode
+_pack: Final = msgspec.msgpack.Encoder().encode
+_unpack: Final = msgspec.msgpack.Decoder(dict[str, Any]).decode

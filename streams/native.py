@@ -19,8 +19,9 @@ MODULES = (
     "strides", "quick", "episode_row", "shard",
 )  # fmt: skip
 """What is compiled, as one library."""
-ASKED = ("agents_log", "calendars", "events", "labels", "metrics", "stamps")
+ASKED = ("agents_log", "calendars", "events", "heads", "labels", "metrics", "stamps")
 """What they import besides: it runs as it is, and they are compiled against its types."""
+COMPILED, SOURCE = "compiled", "as source"
 PURE = "TIDEWATCH_PURE"
 """Environment: set, nothing compiled is used."""
 LIBRARY = "tidewatch_fold"
@@ -31,8 +32,8 @@ BUILT = HERE.parent / "build" / "native"
 
 
 def form() -> str:
-    """How these modules run in this process: `compiled` or `as source`."""
-    return "compiled" if _NAME in sys.modules else "as source"
+    """How these modules run in this process: `COMPILED` or `SOURCE`."""
+    return COMPILED if _NAME in sys.modules else SOURCE
 
 
 def place() -> Path:

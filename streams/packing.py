@@ -13,6 +13,7 @@ from streams.conversation import Conversation
 from streams.entries import Log
 from streams.episode import Episode, Hints, Mark, Memory
 from streams.events import Hold
+from streams.heads import Head
 from streams.standing import Cohort, Stance, Standing
 
 
@@ -41,15 +42,6 @@ def unpacked(value: bytes) -> Conversation:
     one.standings = [_standing(fields) for fields in row[14]]
     one.version, one.round = row[15], row[16]
     return one
-
-
-class Head(msgspec.Struct, array_like=True, gc=False):
-    """How a kept conversation begins: as much of it as a start needs."""
-
-    tenant: str
-    id: str
-    stance: list[Any] | None = None
-    wake: int = -1
 
 
 def stance_of(head: Head) -> Stance | None:
@@ -129,6 +121,5 @@ def _tuple(fields: list[Any] | None) -> Any:
     return None if fields is None else tuple(fields)
 
 
-head_of: Final = msgspec.msgpack.Decoder(Head).decode
 _pack: Final = msgspec.msgpack.Encoder().encode
 _unpack: Final = msgspec.msgpack.Decoder().decode

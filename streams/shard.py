@@ -23,9 +23,10 @@ from streams.conversation import Conversation, Fold, outlived
 from streams.entries import Entry, entry
 from streams.episode_row import row
 from streams.events import REAL, DeadLetter, EpisodeRow, Event, EventRow, Reading, Record, StatusRow, Tick, encode
+from streams.heads import head_of
 from streams.labels import WORD, Example, Reader, bounded
-from streams.line import FORM, KEPT_PANES, Line, Tenant, pane_from
-from streams.packing import head_of, packed, stance_of, unpacked
+from streams.line import FORM, KEPT_PANES, Line, Tenant, pane_from, tenant_from
+from streams.packing import packed, stance_of, unpacked
 from streams.policy import Policy
 from streams.quick import quick
 from streams.said import Changes, Part, Told
@@ -426,7 +427,7 @@ class Shard:
         line.changed_agents.clear()
         if line.changed_tenant:
             line.changed_tenant = False
-            out.append(Changed("tenant", name, "", 0, True, _pack(line.tenant)))
+            out.append(Changed("tenant", name, "", 0, True, line.tenant.packed()))
         line.rest()
 
     def load(self) -> None:
@@ -438,7 +439,7 @@ class Shard:
         for blob in self._kept.live("clock"):
             self.real = msgspec.msgpack.decode(blob, type=int)
         for blob in self._kept.live("tenant"):
-            tenant = msgspec.msgpack.decode(blob, type=Tenant)
+            tenant = tenant_from(blob)
             if tenant.form != FORM:
                 raise RuntimeError(f"the state is of form {tenant.form}, this release reads {FORM}: rebuild it")
             self._take_up(tenant).changed_tenant = False

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from config import crash
 from config.logs import printable
 from config.settings import Settings, SettingsError, load
+from streams import native
 from streams.topics import topics
 from tidewatch import flow, servers
 from tidewatch.directory import CannotStart
@@ -50,6 +51,7 @@ async def examine(config: Path | None, data: Path | None) -> list[Finding]:
     python = ".".join(map(str, sys.version_info[:3]))
     fits = (3, 11) <= sys.version_info[:2] < (3, 13)
     found = [Finding(fits, f"Python {python}", "" if fits else "use Python 3.11 or 3.12: make setup")]
+    found.append(Finding(True, _fold()))
     try:
         settings = load(config)
     except SettingsError as wrong:
@@ -62,6 +64,16 @@ async def examine(config: Path | None, data: Path | None) -> list[Finding]:
     directory = data or settings.data
     looks = _embedded(directory) if directory else _production(settings)
     return found + [finding async for finding in looks]
+
+
+def _fold() -> str:
+    if native.form() == native.COMPILED:
+        return "what runs for every event is compiled"
+    if os.environ.get(native.PURE):
+        return f"what runs for every event runs as source: {native.PURE} is set"
+    return (
+        "what runs for every event runs as source, exactly alike and slower: make setup compiles it, given a C compiler"
+    )
 
 
 def _mend_of(wrong: str) -> str:

@@ -21,7 +21,7 @@ from streams import shard
 from streams.conversation import Conversation
 from streams.events import Event, Tick, decode_record
 from streams.line import Line
-from streams.native import PURE, form
+from streams.native import COMPILED, PURE, form
 from streams.pace import calm_collector
 from streams.parcels import parcels
 from streams.policy import Policy
@@ -125,7 +125,7 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=150_000)
     parser.add_argument("--kinds", action="store_true")
     given = parser.parse_args()
-    if given.kinds and form() == "compiled":
+    if given.kinds and form() == COMPILED:
         raise SystemExit(f"what is compiled cannot be timed by kind: {PURE}=1 runs it as source")
     records = list(packed(made(given.events), PARTITIONS))
     calm_collector()
