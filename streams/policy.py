@@ -28,17 +28,19 @@ class Policy:
         self.lateness = _ms(settings.lateness)
         self.asynchronous = frozenset(settings.async_channels)
         self.zone = ZoneInfo(settings.zone)
+        self._target, self._short = _ms(settings.target_s), _ms(settings.short_s)
+        queues = settings.queues.items()
+        self._targets = {queue: _ms(own.target_s) for queue, own in queues if own.target_s is not None}
+        self._shorts = {queue: _ms(own.short_s) for queue, own in queues if own.short_s is not None}
         self._phrases = _any_of(settings.closing_phrases)
 
     def target(self, queue: str) -> int:
         """T of a queue, ms."""
-        own = self._queue(queue).target_s
-        return _ms(self._settings.target_s if own is None else own)
+        return self._targets.get(queue, self._target)
 
     def short(self, queue: str) -> int:
         """S of a queue, ms."""
-        own = self._queue(queue).short_s
-        return _ms(self._settings.short_s if own is None else own)
+        return self._shorts.get(queue, self._short)
 
     def service_level(self, queue: str) -> float:
         """The share that a queue wants answered within T."""
