@@ -86,6 +86,8 @@ def compile_into(aside: Path) -> None:
     options = ["--ignore-missing-imports", "--follow-imports=silent", f"--cache-dir={aside / 'cache'}"]
     sources = [str((HERE / f"{name}.py").relative_to(ROOT)) for name in MODULES]
     extensions = mypycify([*options, *sources], opt_level="2", target_dir=str(aside / "c"), group_name=LIBRARY)
+    for extension in extensions:
+        extension.extra_compile_args.append("-fno-semantic-interposition")  # their calls of each other are direct
     parts = ["build_ext", "--build-lib", str(aside / "made"), "--build-temp", str(aside / "temp")]
     setup(name="tidewatch-native", packages=[], ext_modules=extensions, script_args=["--quiet", *parts])
 

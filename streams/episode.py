@@ -92,64 +92,65 @@ class Episode:
         self, number: int, start: int, before: Memory, hints: Hints, channel: str, queue: str, opened_at: int,
         reopen: bool, outbound: bool,
     ) -> None:  # fmt: skip
+        # what one more message touches lies together in memory: the order is that of use
+        self.queue = queue
+        self.channel = channel
+        self.last_at = 0
+        self.gone_at: int | None = None
+        self.away_at: int | None = None
+        """Left after the first human reply, and not back yet."""
+        self.demand_at: int | None = None
+        self.reply_at: int | None = None
+        self.unanswered_since: int | None = None
+        self.marks: list[Mark] = []
+        """What has happened and stays so, in the order of the minutes."""
+        self.customer_messages = 0
+        self.agent_messages = 0
         self.number = number
+        self.customer: str | None = None
+        self.first_customer_at: int | None = None
+        self.frt_any_ms: int | None = None
+        self.sentiment_n = 0
+        self.sentiment_sum = 0
+        """Over its customer messages that have one, in thousandths."""
+        self.held: str | None = None
+        self.stay: tuple[str, int] | None = None
+        self.target_ms: int | None = None
+        self.replies: list[int] = []
+        self.closed_at: int | None = None
+        self.engaged = False
+        self.spoken = False
+        """A person has written."""
+        self.asked = False
+        """A person was asked for: a bot that speaks now engages nothing."""
         self.start = start
         """Index of the event that opened it."""
         self.before = before
         self.hints = hints
-        self.channel = channel
-        self.queue = queue
         self.opened_at = opened_at
         self.reopen = reopen
         self.outbound = outbound
-        self.customer: str | None = None
-        self.held: str | None = None
         self.holds: list[Hold] = []
         self.assigned_at: int | None = None
         self.handled_from: int | None = None
-        self.first_customer_at: int | None = None
-        self.engaged = False
-        self.asked = False
-        """A person was asked for: a bot that speaks now engages nothing."""
-        self.spoken = False
-        """A person has written."""
-        self.demand_at: int | None = None
         self.demand_queue = ""
-        self.target_ms: int | None = None
         self.short_ms: int | None = None
-        self.reply_at: int | None = None
         self.reply_agent: str | None = None
         self.credit_queue: str | None = None
         self.frt_customer_ms: int | None = None
-        self.frt_any_ms: int | None = None
         self.greeting_ms: int | None = None
-        self.unanswered_since: int | None = None
-        self.replies: list[int] = []
-        self.stay: tuple[str, int] | None = None
         self.stays: list[tuple[str, int]] = []
         self.left_ms: int | None = None
-        self.gone_at: int | None = None
         self.leavings: list[str] = []
-        self.away_at: int | None = None
-        """Left after the first human reply, and not back yet."""
         self.away_mark: tuple[str, int] | None = None
-        self.closed_at: int | None = None
         self.by_clock = False
         self.resolved: bool | None = None
         self.score: int | None = None
         self.rated_at = 0
         self.rated_queue = ""
         self.agent_topic: str | None = None
-        self.customer_messages = 0
-        self.agent_messages = 0
         self.bot_messages = 0
         self.transfers = 0
-        self.last_at = 0
-        self.marks: list[Mark] = []
-        """What has happened and stays so, in the order of the minutes."""
-        self.sentiment_n = 0
-        self.sentiment_sum = 0
-        """Over its customer messages that have one, in thousandths."""
         self.gains: dict[int, int] = {}
         """Topic number → the sum of its gains over the customer messages."""
 

@@ -22,10 +22,10 @@ from tests.streams.test_agents import follow_on, message
 from streams.events import Record, Event, encode
 from streams.shard import Shard
 
-def broken(self, line, conversation, event):
+def broken(self, position, record):
     raise ZeroDivisionError("planted")
 
-Shard._fold = broken
+Shard.step = broken
 follow, files, said = follow_on(Path(sys.argv[1]))
 asyncio.run(follow.begin())
 asyncio.run(follow.take(message(encode(Record(pos=5, events=[Event(id="a", kind="message", at=1, conversation="c")])))))
