@@ -44,8 +44,8 @@ class Gauge:
         """An episode as it stands."""
         self._add(stance)
         if stance.since is not None and stance.due is not None:
-            insort(self.since, stance.since)
-            insort(self.dues, stance.due)
+            _put(self.since, stance.since)
+            _put(self.dues, stance.due)
 
     def load(self, stance: Stance) -> None:
         """The same for one of many, in any order: sort `since` and `dues` behind the last."""
@@ -66,8 +66,7 @@ class Gauge:
         bump(self.counts, stance.state, -1)
         bump(self.opened, pane_of(stance.opened), -1)
         if stance.since is not None and stance.due is not None:
-            del self.since[bisect_left(self.since, stance.since)]
-            del self.dues[bisect_left(self.dues, stance.due)]
+            self._unqueue(stance.since, stance.due)
             self.unassigned -= stance.agent is None
         if stance.waits_from is not None:
             bump(self.waiting, stance.waits_from, -1)
@@ -102,8 +101,8 @@ class Gauge:
         bump(self.counts, stance.state, -1)
         bump(self.counts, "awaiting_reply", 1)
         stance.state, stance.since, stance.due = "awaiting_reply", since, due
-        insort(self.since, since)
-        insort(self.dues, due)
+        _put(self.since, since)
+        _put(self.dues, due)
         self.unassigned += stance.agent is None
 
     def rest(self, stance: Stance, left_at: int | None) -> None:
@@ -113,13 +112,21 @@ class Gauge:
         bump(self.counts, stance.state, -1)
         bump(self.counts, "waiting_on_customer", 1)
         if stance.since is not None and stance.due is not None:
-            del self.since[bisect_left(self.since, stance.since)]
-            del self.dues[bisect_left(self.dues, stance.due)]
+            self._unqueue(stance.since, stance.due)
             self.unassigned -= stance.agent is None
         if stance.waits_from is not None:
             bump(self.waiting, stance.waits_from, -1)
             stance.waits_from = None
         stance.state, stance.since, stance.due = "waiting_on_customer", None, None
+
+    def _unqueue(self, since: int, due: int) -> None:
+        """Take one out of both lists: where all have one target, it stands at the same place in them."""
+        place = bisect_left(self.since, since)
+        del self.since[place]
+        dues = self.dues
+        if dues[place] != due:
+            place = bisect_left(dues, due)
+        del dues[place]
 
     def leave(self, at: int, since: int | None) -> None:
         """Remember that an episode that waited from `since` (None: did not) was here until `at`."""
@@ -180,6 +187,14 @@ class Gauge:
             get("awaiting_reply", 0), get("waiting_on_customer", 0), self.unassigned, over, ages,
             self.since[0] if self.since else None, self.waiting,
         )  # fmt: skip
+
+
+def _put(instants: list[int], new: int) -> None:
+    """Put one into an ordered list: mostly it is the latest."""
+    if not instants or new >= instants[-1]:
+        instants.append(new)
+    else:
+        insort(instants, new)
 
 
 def _replace(instants: list[int], old: int | None, new: int | None) -> None:

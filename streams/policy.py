@@ -32,6 +32,8 @@ class Policy:
         queues = settings.queues.items()
         self._targets = {queue: _ms(own.target_s) for queue, own in queues if own.target_s is not None}
         self._shorts = {queue: _ms(own.short_s) for queue, own in queues if own.short_s is not None}
+        self._calendar = settings.calendar
+        self._calendars = {queue: own.calendar for queue, own in queues if own.calendar}
         self._phrases = _any_of(settings.closing_phrases)
 
     def target(self, queue: str) -> int:
@@ -49,7 +51,7 @@ class Policy:
 
     def calendar(self, queue: str) -> CalendarSettings | None:
         """Business hours of a queue, or None."""
-        return self._queue(queue).calendar or self._settings.calendar
+        return self._calendars.get(queue, self._calendar)
 
     def goodbye(self, text: str | None) -> bool:
         """Whether a customer's text is only closing phrases; letter case and punctuation do not matter."""

@@ -23,14 +23,14 @@ from streams.standing import Stance
 from streams.strides import answer, begin, close, stand_first, take
 from streams.windows import DAY, MINUTE
 
-_encode: Final = msgspec.json.Encoder().encode
+_encode: Final = msgspec.json.Encoder().encode_into
 _pack: Final = msgspec.msgpack.Encoder().encode
 
 
-def quick(line: Line, conversation: Conversation, event: Event) -> bool:
+def quick(line: Line, conversation: Conversation, event: Event, kind: str) -> bool:
     """Apply an event, if it is such a one. False: it is something else, and nothing was done."""
     if not conversation.episodes:
-        return _opens(line, conversation, event)
+        return kind == "message" and _opens(line, conversation, event)
     episode, stance, log, at = conversation.episodes[-1], conversation.stance, conversation.log, event.at
     if (
         stance is None
@@ -45,11 +45,12 @@ def quick(line: Line, conversation: Conversation, event: Event) -> bool:
         or (conversation.greatest_at if event.replay else event.received_at) - at > DAY
     ):
         return False
-    kind = event.kind
-    what = event.author if kind == "message" else kind
-    if not _plain(what, episode, event):
+    message = kind == "message"
+    what = event.author if message else kind
+    if not (_plain_message(what, episode) if message else _plain_other(what, episode, event)):
         return False
-    if _pack(event.id) in log.packed or (conversation.late and event.id in conversation.late):
+    name = event.id
+    if _pack(name) in log.packed or (conversation.late and name in conversation.late):
         return False
     line.hear(at)
     topic, sentiment, words, topics, goodbye = None, None, b"", b"", False
@@ -69,7 +70,7 @@ def quick(line: Line, conversation: Conversation, event: Event) -> bool:
     else:
         close(line, conversation, stance, episode, event)
     log.add(at, (
-        at, event.seq, event.id, what, event.author_id if kind == "message" else event.agent, event.queue,
+        at, event.seq, name, what, event.author_id if message else event.agent, event.queue,
         event.channel, event.customer, event.by, event.resolved, event.topic, event.score or 0, goodbye,
         episode.number, sentiment, words, topics,
     ))  # fmt: skip
@@ -86,7 +87,8 @@ def _tell(line: Line, episode: Episode, event: Event, topic: str | None, sentime
         row = EventRow(event, episode.number, False, line.position, topic)
     else:
         row = EventRow(event, episode.number, False, line.position, topic, episode.queue, episode.channel)
-    line.said.events.append(_encode(row))
+    _encode(row, line.room)
+    line.said.events.append(bytes(line.room))
 
 
 def _opens(line: Line, conversation: Conversation, event: Event) -> bool:
@@ -94,7 +96,6 @@ def _opens(line: Line, conversation: Conversation, event: Event) -> bool:
     at = event.at
     if (
         event.author != "customer"
-        or event.kind != "message"
         or event.private
         or conversation.number
         or conversation.log.n
@@ -122,18 +123,21 @@ def _opens(line: Line, conversation: Conversation, event: Event) -> bool:
 # -- which are plain -------------------------------------------------------------------------------------------------
 
 
-def _plain(what: str | None, episode: Episode, event: Event) -> bool:
+def _plain_message(author: str | None, episode: Episode) -> bool:
     """Whether only what this file and `streams.strides` change can change by it."""
-    if event.kind != "message":
-        return (what == "assigned" and _plain_assigned(episode, event)) or (
-            what == "closed" and _plain_closed(episode, event)
-        )
-    if what == "customer":
+    if author == "customer":
         return episode.reply_at is not None or _waits(episode)
-    if what != "agent" or episode.demand_at is None:
+    if author != "agent" or episode.demand_at is None:
         return False
     # one that takes an answered episode out of a queue is the definition's
     return episode.reply_at is None or (episode.held is not None and episode.stay is None)
+
+
+def _plain_other(kind: str | None, episode: Episode, event: Event) -> bool:
+    """The same of an event that is no message."""
+    if kind == "assigned":
+        return _plain_assigned(episode, event)
+    return kind == "closed" and _plain_closed(episode, event)
 
 
 def _waits(episode: Episode) -> bool:

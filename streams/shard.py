@@ -134,13 +134,15 @@ class Shard:
             self._look_up(record.events)
         for event in record.events:
             line = self._lines.get(event.tenant) or self._line(event.tenant, replaying=event.replay)
-            if event.kind == "agent_status":
+            kind = event.kind
+            if kind == "agent_status":
                 self._status(line, event)
             else:
-                conversation = line.conversations.get(event.conversation or "")
+                name = event.conversation or ""
+                conversation = line.conversations.get(name)
                 if conversation is None:
-                    conversation = line.conversation(event.conversation or "")
-                if not self._short or not quick(line, conversation, event):
+                    conversation = line.conversation(name)
+                if not self._short or not quick(line, conversation, event, kind):
                     self._fold(line, conversation, event)
         if self._labelled:
             self._teach()

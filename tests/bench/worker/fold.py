@@ -94,9 +94,9 @@ def by_kind(spent: Counter[str], n: Counter[str]) -> Iterator[None]:
         spent[kind] += time.thread_time_ns() - begun
         n[kind] += 1
 
-    def short(line: Line, conversation: Conversation, event: Event) -> bool:
+    def short(line: Line, conversation: Conversation, event: Event, kind: str) -> bool:
         begun = time.thread_time_ns()
-        done = bool(quick(line, conversation, event))
+        done = bool(quick(line, conversation, event, kind))
         note(f"{event.author or event.kind}, the short way" if done else "refused by the short way", begun)
         return done
 
