@@ -46,8 +46,8 @@ EVERYWHERE = "*"
 Lists = Callable[[str], dict[str, Any]]
 """Tenant (or `EVERYWHERE`) → {"alerts", "silences", "events"}, each entry under one tenant only."""
 _json = msgspec.json.encode
-BREATH = 10
-"""Keys gathered or packed between two breaths: some milliseconds."""
+BREATH = 4
+"""Keys gathered or packed between two breaths: a millisecond. Who posts an alert needs a dozen turns for it."""
 ROWS = 50
 """Rows of a hash set by one statement."""
 _T = TypeVar("_T")

@@ -53,7 +53,7 @@ CAUGHT_UP_MS = 3_000
 FOLLOW_S = 1.0
 SEGMENTS = 50
 """Segments applied between two breaths: a single tick may end weeks of them."""
-KEYS = 10
+KEYS = 4
 """Keys reckoned between two breaths: there may be thousands, and whoever leads must be heard of meanwhile."""
 
 Explain = Callable[[View, dict[str, Any], int], dict[str, Any]]
