@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 
 from selenium import webdriver
 
-from tests.board.picture import browser, demo
+from tests.board.picture import browser, demo, until
 from tests.integration.outside import History, ms, snapshot
 
 TIMES, WITHIN_S = 5, 180
@@ -130,9 +130,9 @@ def equal(page: webdriver.Chrome, access: dict[str, Any], tenant: str) -> Found:
 def main(directory: Path) -> None:
     """Compare all that runs on a directory."""
     access = json.loads((directory / "access.json").read_text())
-    tenants = sorted({key["tenant"] for key in snapshot(access)["keys"]})
+    until(lambda: bool(snapshot(access)["keys"]), WITHIN_S)
     with browser() as page:
-        for tenant in tenants:
+        for tenant in sorted({key["tenant"] for key in snapshot(access)["keys"]}):
             found = equal(page, access, tenant)
             print(f"{tenant}: {found.numbers} numbers the same on the page, in the feed, in ClickHouse, ", end="")
             print(f"in {found.equal} of the {found.seconds} seconds in which all three were as of the same")
