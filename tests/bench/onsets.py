@@ -4,8 +4,9 @@
 
 Each queue lives through so many days, then two more with a surge of three minutes every two hours, all through the
 present, the models and the looking of the live stack: a tick each second, panes that fill. What is told is the time
-from the surge's first instant to the tick at which it stands, by what was expected a minute when it began. `--scatter`:
-how far minutes lie from their rate beyond what chance makes of it (0.5: by half of it, one way or the other).
+from the surge's first instant to the tick at which it stands, by what was expected a minute when it began. What the
+models learn of a surge is taken back: each is the first they see. `--scatter`: how far minutes lie from their rate
+beyond what chance makes of it (0.5: by half of it, one way or the other).
 """
 
 from __future__ import annotations
@@ -70,6 +71,8 @@ class Queue:
 
     def _surge(self, first: int) -> Onset:
         began, found, stood = float(self.rng.uniform(0, MINUTE)), NEVER, False
+        lookout = self.stage.insight._lookouts["shop"]
+        before = lookout.usual.to_bytes()
         for n in range(LONG + 1):
             least, most = max(began - n * MINUTE, 0.0), min(began + (LONG - n) * MINUTE, MINUTE)
             more = self.rng.poisson((self.factor - 1) * self.rate[first + n] * (most - least) / MINUTE)
@@ -78,6 +81,7 @@ class Queue:
                 since = n * MINUTE + tick - began
                 if found == NEVER and self.stage.key("q", "*", shown=False)["volume"]["surge"]:
                     found, stood = since / 1000, since <= 0
+        lookout.usual = lookout.usual.restored(before)
         return float(self.rate[first]), first // 60 % 24, np.nan if stood else found
 
     def _usual(self, minute: int) -> Moments:
@@ -96,10 +100,11 @@ def told(onsets: Sequence[Onset]) -> str:
     """Median, nine of ten, and the share that was out in time."""
     waits = np.array([wait for *_, wait in onsets])
     if not len(waits):
-        return "| | "
+        return "| – "
     middle, most = np.quantile(waits, [0.5, 0.9], method="higher")
     share = float(np.mean(waits <= IN_TIME_S))
-    return f"| {middle:.0f} s, {most:.0f} s, {share:.0%} of {len(waits)} "
+    words = [f"{wait:.0f} s" if wait < NEVER else "never" for wait in (middle, most)]
+    return f"| {words[0]}, {words[1]}, {share:.0%} of {len(waits)} "
 
 
 def table(found: dict[float, list[Onset]]) -> Iterator[str]:
