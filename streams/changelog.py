@@ -199,11 +199,10 @@ class Changelog:
             raise KafkaError("no producer")
         try:
             await producer.begin_transaction()
-            sent = [await producer.send(TOPIC, key=key, value=value, partition=0) for key, value in _newest(copies)]
-            try:
-                await producer.commit_transaction()
-            finally:
-                await asyncio.gather(*sent, return_exceptions=True)
+            for key, value in _newest(copies):
+                sent = await producer.send(TOPIC, key=key, value=value, partition=0)
+                sent.add_done_callback(_heard)  # nobody waits for it: a broker that is silent would hold up the end
+            await producer.commit_transaction()
         except (ProducerFenced, InvalidProducerEpoch) as error:
             raise Lost(type(error).__name__) from error
 
@@ -269,6 +268,12 @@ class Changelog:
                     raise for_code(code)
         finally:
             await admin.close()
+
+
+def _heard(sent: asyncio.Future[object]) -> None:
+    """What became of one sending is what became of its transaction."""
+    if not sent.cancelled():
+        sent.exception()
 
 
 def _newest(copies: Sequence[Copy]) -> Iterable[Copy]:
