@@ -109,6 +109,13 @@ class Watch:
             changes = [*changes, *more]
         return self._settle(state, changes) or []
 
+    def known(self, clock: str, as_of: int) -> bool:
+        """Whether a tick was judged before, by us or by whoever led: it is heard all the same, but not reckoned."""
+        if clock == REAL:
+            self._heard_at, self.judged = self._now(), as_of
+            self._mend_clock(as_of)
+        return as_of <= self._state.judged.get(clock, 0)
+
     def _seen(self, state: State, clock: str, as_of: int, readings: Readings) -> Iterator[Sample]:
         siblings = Siblings(readings.keys, readings.agents)
         return samples(self._rules, state.counters, clock, as_of, readings, siblings)

@@ -191,6 +191,8 @@ class Reader:
         if cut.tick is not None and self._leading is not None:
             desk, insight = self._leading
             await insight.ticked(cut.clock, cut.tick)
+            if desk.watch.known(cut.clock, cut.tick):  # an heir that has just begun reads what was judged long ago
+                return
             await self._judged.prepare(cut.clock, cut.tick)
             desk.watch.judge(cut.clock, cut.tick, self._judged.readings(cut.clock, cut.tick))
 

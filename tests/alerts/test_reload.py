@@ -130,6 +130,16 @@ def test_a_clock_that_jumps_ends_no_alert_and_begins_none(house: House, jump: in
     assert set(house.states()) <= {"high", "catching-up/"}
 
 
+def test_a_tick_that_was_judged_is_heard_and_known_and_the_next_is_not(house: House) -> None:
+    last = house.at
+    house.at += 10 * S
+    assert house.watch.known(REAL, last)
+    assert house.watch.known(REAL, last - S)
+    assert not house.watch.known(REAL, last + S)
+    assert not house.watch.known("a replay", last)
+    assert house.watch._heard_at == house.at, "the stream does not stand still"
+
+
 def test_after_a_clock_that_was_ahead_alerts_begin_and_end_again(house: House) -> None:
     right = house.at
     house.at += 86_400_000
