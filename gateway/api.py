@@ -178,6 +178,11 @@ class Api:
 
     async def _board(self, question: Asked, asker: Asker) -> Mapping[str, Any]:
         board = self._boards.one(question.part, asker.tenant)
+        fault = self._boards.fault(question.part, asker.tenant) if board is None else None
+        if fault is not None:
+            raise Wrong(
+                fault, "mend this file in the directory of boards; /v1/boards lists all that cannot be used", 409
+            )
         if board is None:
             raise Wrong("there is no such board", "/v1/boards lists those there are", 404)
         return board.told()

@@ -15,7 +15,7 @@ _MOST_NAMES = 120
 
 
 class Wrong(Exception):
-    """The question cannot be answered. `mend`: what to do about it; `status`: 400, 403 or 404."""
+    """The question cannot be answered. `mend`: what to do about it; `status`: 400, 403, 404 or 409."""
 
     def __init__(self, error: str, mend: str, status: int = 400) -> None:
         super().__init__(error)

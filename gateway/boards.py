@@ -179,7 +179,7 @@ class Boards:
 
     def all_of(self, tenant: str) -> tuple[list[Board], list[str]]:
         """The boards that a tenant (`*`: any) may see, by name; and what is wrong with files that cannot be used."""
-        found = [self._read(file, whose) for file, whose in self._files() if whose is None or tenant in ("*", whose)]
+        found = [self._read(file, whose) for file, whose in self._of(tenant)]
         boards = [one for one in found if isinstance(one, Board)]
         return sorted(boards, key=lambda one: (one.name, one.tenant or "")), [
             one for one in found if isinstance(one, str)
@@ -189,6 +189,11 @@ class Boards:
         """The board of a name: the tenant's own before everybody's."""
         named = [board for board in self.all_of(tenant)[0] if board.name == name]
         return next((board for board in named if board.tenant is not None), named[0] if named else None)
+
+    def fault(self, name: str, tenant: str) -> str | None:
+        """What is wrong with the file of a name, the tenant's own before everybody's; None: nothing, or no file."""
+        read = [self._read(file, whose) for file, whose in reversed(self._of(tenant)) if file.stem == name]
+        return next((one for one in read if isinstance(one, str)), None)
 
     def save(self, name: str, tenant: str | None, given: Mapping[str, Any], version: str | None) -> Board:
         """Write a board; safe on disk on return. `version`: of the one that was changed; None: a new one.
@@ -239,6 +244,10 @@ class Boards:
         own = [(file, None) for file in sorted(self.directory.glob("*.toml"))]
         theirs = [(file, unquote(file.parent.name[2:])) for file in sorted(self.directory.glob("t-*/*.toml"))]
         return [*own, *theirs][: 2 * MOST_BOARDS]
+
+    def _of(self, tenant: str) -> list[tuple[Path, str | None]]:
+        """The files that a tenant (`*`: any) may see, everybody's first."""
+        return [(file, whose) for file, whose in self._files() if whose is None or tenant in ("*", whose)]
 
     def _read(self, file: Path, tenant: str | None) -> Board | str:
         """The board of a file, or what is wrong with it."""

@@ -16,6 +16,7 @@ _ERRORS = {
     "403": "The role does not allow it",
     "404": "There is no such thing, or it is another tenant's",
 }
+_UNUSABLE = "There is a file of that name, and it cannot be used; `error` says why"
 _AWAY = "ClickHouse does not answer, or took too long; `Retry-After` says when to ask again"
 
 
@@ -66,6 +67,7 @@ def _errors(route: Route) -> dict[str, str]:
     if route.answer is None and not route.roles:
         return {}
     errors = {code: says for code, says in _ERRORS.items() if route.roles or code in ("400", "404")}
+    errors |= {"409": _UNUSABLE} if route.variable == "name" else {}
     return errors | ({"503": _AWAY} if route.stored else {})
 
 

@@ -180,13 +180,17 @@ const told = (key, text, close, label_) =>
     h("button.tool", { type: "button", onclick: close }, label_),
   );
 
+/** Why the board that the link names is not shown: there is none, or its file cannot be used. */
+function untold(c) {
+  const { status, text } = c.trouble;
+  return c.t({ 404: "no_board", 409: "bad_board" }[status] ?? "e_failed", c.ui.board, text);
+}
+
 /** What could not be done, and what was not understood, in words. */
 export function notices(c) {
   return [
     c.strange.length ? told("strange", c.t("strange", c.strange.join(" ")), c.do.understood, c.t("close")) : null,
-    c.trouble
-      ? told("board", c.t(c.trouble.status === 404 ? "no_board" : "e_failed", c.ui.board), c.do.noBoard, c.t("close"))
-      : null,
+    c.trouble ? told("board", untold(c), c.do.noBoard, c.t("close")) : null,
     c.notice ? told("notice", c.notice, c.do.dismiss, c.t("close")) : null,
   ];
 }

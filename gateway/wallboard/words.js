@@ -529,6 +529,11 @@ const W = {
     "Thresholds, one a line: metric queue channel near warning critical min_n (- for none)",
   ],
   bad_line: [(x) => `这一行看不懂：${x}`, (x) => `This line is not understood: ${x}`],
+  bad_board: [
+    (x, why) => `看板 ${x} 的文件无法使用，显示全部。原因：${why}。请在看板目录中修正后重新打开；“看板设置”页列出所有无法使用的文件`,
+    (x, why) =>
+      `The file of the board ${x} cannot be used; everything is shown. Why: ${why}. Mend it in the directory of boards and reload; the page Boards lists every such file`,
+  ],
   no_board: [(x) => `没有看板 ${x}，显示全部`, (x) => `There is no board ${x}; everything is shown`],
   tile_backlog: ["待处理", "Backlog"],
   tile_oldest: ["最长等待", "Oldest wait"],

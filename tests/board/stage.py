@@ -136,7 +136,7 @@ class Stage:
         self.orders: list[dict[str, object]] = []
         self.refuse = False
         self.answers = dict(ANSWERS)
-        """What `/v1/…` says; an answer with `error` is a 503."""
+        """What `/v1/…` says; an answer with `error` is a 503, or its own `status`."""
         self.garble = ""
         """Sent in place of frames, where it is not empty."""
         self.asked: list[tuple[str, dict[str, str]]] = []
@@ -161,7 +161,7 @@ class Stage:
     def _asked(self, path: str, ask: dict[str, str]) -> Response:
         self.asked.append((path, ask))
         answer = self.answers[path](time.time_ns() // 1_000_000, ask)
-        status = 503 if "error" in answer else 200
+        status = answer.pop("status", 503) if "error" in answer else 200
         body = json.dumps(answer, ensure_ascii=False).encode()
         return Response(
             status, "", Headers({"Content-Type": "application/json", "Content-Length": str(len(body))}), body

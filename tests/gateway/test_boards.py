@@ -108,6 +108,20 @@ def test_a_file_that_cannot_be_used_is_said_and_the_others_go_on(tmp_path: Path)
     assert [board.name for board in boards.all_of("*")[0]] == ["broken", "good"]
 
 
+def test_what_is_wrong_with_the_file_of_a_name_is_said_to_who_may_know(tmp_path: Path) -> None:
+    boards = Boards(tmp_path)
+    boards.save("good", None, FULL, None)
+    (tmp_path / "broken.toml").write_text("tiles = [")
+    (tmp_path / "t-acme").mkdir()
+    (tmp_path / "t-acme" / "own.toml").write_text("tiles = ['nonsense']")
+    assert (boards.fault("broken", "rival") or "").startswith("broken.toml: ")
+    assert "nonsense" in (boards.fault("own", "acme") or "")
+    assert "nonsense" in (boards.fault("own", "*") or "")
+    assert boards.fault("own", "rival") is None
+    assert boards.fault("good", "acme") is None
+    assert boards.fault("nothing", "acme") is None
+
+
 def test_who_saves_over_another_is_told(tmp_path: Path) -> None:
     boards = Boards(tmp_path)
     first = boards.save("one", None, {}, None)

@@ -137,6 +137,21 @@ def test_a_foreign_origin_gets_nothing_even_with_a_token(tmp_path: Path, origin:
     run(story())
 
 
+def test_a_board_whose_file_cannot_be_used_is_not_one_that_never_was(tmp_path: Path) -> None:
+    (tmp_path / "boards").mkdir()
+    (tmp_path / "boards" / "late.toml").write_text("tiles = ['nonsense']")
+
+    async def story() -> None:
+        async with gate(tmp_path) as gateway, aiohttp.ClientSession(f"http://{gateway.host}") as web:
+            viewer = {"Authorization": f"Bearer {token('viewer', tenant='shop')}"}
+            for name, status, words in (("late", 409, "late.toml: tiles: 'nonsense'"), ("none", 404, "no such board")):
+                async with web.get(f"/v1/boards/{name}", headers=viewer) as answer:
+                    said = await answer.json()
+                    assert (answer.status, words in said["error"]) == (status, True), said
+
+    run(story())
+
+
 def test_a_question_that_cannot_be_read_is_told_so_and_nothing_breaks(tmp_path: Path) -> None:
     async def story() -> None:
         async with gate(tmp_path) as gateway, aiohttp.ClientSession(f"http://{gateway.host}") as web:
