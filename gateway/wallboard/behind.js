@@ -266,7 +266,7 @@ function item(c, x, most, data, one) {
           h("span.ctime", x.demand_at ? clock(c, Date.parse(x.demand_at), true) : f.NONE),
         ];
   const end = x.waiting
-    ? h("span.mark.cwait", d.icon("provisional"), h("span", c.t("still_waiting")))
+    ? h("span.mark.cwait", { title: c.t("still_waiting") }, still(c, "span"))
     : h("span.sub.cout", x.outcome ? c.t("out_" + x.outcome) : c.t("state_" + x.state));
   return h(
     "li" + (on ? ".on" : ""),
@@ -279,6 +279,7 @@ function item(c, x, most, data, one) {
         lv ? [d.icon(lv), h("span.quiet", c.t(lv))] : null,
         h("span.cname", { title: x.conversation }, ends(x.conversation)),
         x.episode > 1 ? h("small", ` #${x.episode}`) : null,
+        x.waiting && !facts ? h("span.cstill", { title: c.t("still_waiting") }, still(c, "span.quiet")) : null,
       ),
       facts,
       waitBar(x.wait_ms, most, target, lv),
@@ -287,6 +288,9 @@ function item(c, x, most, data, one) {
     ),
   );
 }
+
+/** That nobody has answered yet: a mark, and its words. */
+const still = (c, words) => [d.icon("provisional"), h(words, c.t("still_waiting"))];
 
 const waitBar = (ms, most, target, lv) =>
   s(
