@@ -79,7 +79,7 @@ export function watch() {
 /** A new critical alert, and its resolving, are said; a new one sounds. */
 function announce(before) {
   if (!before.ready || here.tenant === null) return;
-  const was = new Map(before.alerts.map((a) => [a.alert, a])),
+  const was = new Map(m.alertsOf(before, here.tenant).map((a) => [a.alert, a])),
     colon = here.ui.lang === "zh" ? "：" : ": ";
   for (const a of m.alertsOf(here.state, here.tenant).filter((x) => x.severity === "critical")) {
     const old = was.get(a.alert),
