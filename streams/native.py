@@ -1,4 +1,4 @@
-"""The modules that run for every event, compiled: the same source, an eighth of the machine's work for the same event.
+"""The modules that run for every event, compiled: the same source, for less of the processor (`docs/performance.md`).
 
 `make setup` compiles them, where there is a C compiler, into a directory that carries the digest of all that went in.
 It is used where that digest is the one of the sources as they are: a changed source runs as it is, never as it was.
