@@ -109,7 +109,7 @@ class Tell:
         next_at = self._store.next_at(name)
         wait = IDLE_S if next_at is None else min(IDLE_S, max(0.01, (next_at - now_ms()) / 1000))
         try:
-            async with asyncio.timeout(wait):  # not wait_for: in Python 3.11 it may lose the call to end
+            async with asyncio.timeout(wait):
                 await self._wake[name].wait()
         except TimeoutError:
             pass

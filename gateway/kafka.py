@@ -13,6 +13,7 @@ import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, UnknownError
 
+from streams.ending import go_on
 from streams.suspicion import MARK
 
 log = structlog.get_logger()
@@ -112,9 +113,11 @@ class Broker:
                     **self._more,
                 )
                 try:
-                    await asyncio.wait_for(producer.start(), REQUEST_MS / 1_000)
+                    async with asyncio.timeout(REQUEST_MS / 1_000):
+                        await producer.start()
                 except (KafkaError, OSError, TimeoutError) as error:
                     await _stop(producer)
+                    go_on()
                     self._say(error)
                     raise Unavailable(type(error).__name__) from error
                 except asyncio.CancelledError:
@@ -124,6 +127,7 @@ class Broker:
             return self._producer
 
     async def _lost(self, producer: AIOKafkaProducer, error: Exception) -> None:
+        go_on()
         self._say(error)
         async with self._lock:
             if self._producer is producer:
@@ -141,6 +145,7 @@ class Broker:
 
 async def _stop(producer: AIOKafkaProducer) -> None:
     try:
-        await asyncio.wait_for(producer.stop(), 2)
+        async with asyncio.timeout(2):
+            await producer.stop()
     except (KafkaError, OSError, TimeoutError, AssertionError):
         pass

@@ -113,7 +113,8 @@ class Mirror:
         while not true():
             left = deadline - asyncio.get_running_loop().time()
             try:
-                await asyncio.wait_for(self._changed.wait(), left)
+                async with asyncio.timeout(left):
+                    await self._changed.wait()
             except TimeoutError:
                 return
 
@@ -162,7 +163,8 @@ class Mirror:
             for name in ("tw:keys", "tw:series", "tw:lists"):
                 ask.hgetall(name)
             ask.get("tw:meta")
-            keys, series, lists, meta = await asyncio.wait_for(ask.execute(), _SILENT_S * 2)
+            async with asyncio.timeout(_SILENT_S * 2):
+                keys, series, lists, meta = await ask.execute()
         self._found()
         if meta is None:
             self._seq = None
@@ -180,7 +182,8 @@ class Mirror:
         """Take one change in, or find out that Redis is still there. Raises: Gap."""
         message = await changes.get_message(ignore_subscribe_messages=True, timeout=_SILENT_S)
         if message is None:
-            await asyncio.wait_for(cast(Awaitable[Any], client.ping()), _ANSWER_S)
+            async with asyncio.timeout(_ANSWER_S):
+                await cast(Awaitable[Any], client.ping())
             self._found()
         elif message["type"] == "message":
             self._apply(message["data"])

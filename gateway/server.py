@@ -281,7 +281,8 @@ class Gateway:
         others = [one for one in self._open if not _is_ingest(one)]
         closing = [asyncio.create_task(one.close(RESTARTING, "restarting")) for one in others]
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._idle.wait(), DRAIN_S)
+            async with asyncio.timeout(DRAIN_S):
+                await self._idle.wait()
         for connection in list(self._open):
             connection.transport.abort()
         await asyncio.gather(*closing, return_exceptions=True)
@@ -415,7 +416,8 @@ async def _listening(gateway: Gateway, settings: Settings) -> AsyncIterator[Serv
     finally:
         server.close(code=RESTARTING)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(server.wait_closed(), 0.5)
+            async with asyncio.timeout(0.5):
+                await server.wait_closed()
 
 
 def _tell_port(data: Path | None, port: int) -> None:

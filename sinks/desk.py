@@ -129,7 +129,8 @@ class Desk:
             await self._store(block)
             self._idle.set()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._full.wait(), PAUSE_S)
+                async with asyncio.timeout(PAUSE_S):
+                    await self._full.wait()
 
     async def finish(self) -> None:
         """Take nothing more, and return once all that was taken is stored."""

@@ -96,7 +96,8 @@ async def _leave(app: faust.App, joining: asyncio.Task[None]) -> None:
     joining.cancel()
     await asyncio.gather(joining, return_exceptions=True)
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(app.stop(), FINISH_S)
+        async with asyncio.timeout(FINISH_S):
+            await app.stop()
     log.info("sink_stopped")
 
 
@@ -123,7 +124,8 @@ async def _store_until(ended: asyncio.Event, desk: Desk, app: faust.App) -> None
         if not ended.is_set():
             raise RuntimeError("the consumer of the sink has stopped")
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(desk.finish(), FINISH_S)
+            async with asyncio.timeout(FINISH_S):
+                await desk.finish()
     finally:
         working.cancel()
 

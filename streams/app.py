@@ -76,10 +76,12 @@ async def run(settings: Settings) -> None:
     finally:
         follow.rounds.end()
         try:
-            await asyncio.wait_for(committing, STOP_S)
+            async with asyncio.timeout(STOP_S):
+                await committing
         finally:
             with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(app.stop(), STOP_S)
+                async with asyncio.timeout(STOP_S):
+                    await app.stop()
             files.close()
 
 

@@ -242,7 +242,8 @@ class Changelog:
         producer, self._producer = self._producer, None
         if producer is not None:
             with contextlib.suppress(KafkaError, OSError, TimeoutError, AssertionError):
-                await asyncio.wait_for(producer.stop(), 5)
+                async with asyncio.timeout(5):
+                    await producer.stop()
 
     async def close(self) -> None:
         """Write what waits, if that can be done soon and nobody else leads, and let go."""

@@ -66,7 +66,8 @@ async def _work(settings: Settings, stop: asyncio.Event, scratch: Path) -> None:
     app.finalize()
     listening = asyncio.create_task(lessons.listen(settings.kafka.bootstrap))
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(lessons.caught_up.wait(), LEARN_S)
+        async with asyncio.timeout(LEARN_S):
+            await lessons.caught_up.wait()
     await app.start()
     log.info("worker_ready", partitions=settings.kafka.partitions)
     committing = asyncio.create_task(moving.rounds.for_ever())
@@ -80,10 +81,12 @@ async def _work(settings: Settings, stop: asyncio.Event, scratch: Path) -> None:
         failing.cancel()
         listening.cancel()
         try:
-            await asyncio.wait_for(committing, STOP_S)
+            async with asyncio.timeout(STOP_S):
+                await committing
         finally:
             with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(app.stop(), STOP_S)
+                async with asyncio.timeout(STOP_S):
+                    await app.stop()
             await moving.close()
     if not stop.is_set():
         raise RuntimeError("the worker's consumer has stopped")

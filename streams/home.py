@@ -45,7 +45,8 @@ class Home:
         partition = self.shard.partition
         if offset > self.next:
             if self._due is None or self._due < self.next:
-                self._due = await asyncio.wait_for(next_record(partition, self.next), ANSWER_S)
+                async with asyncio.timeout(ANSWER_S):
+                    self._due = await next_record(partition, self.next)
             if self._due < offset:
                 now = time.monotonic()
                 self._gap_at = now if self._gap_at is None else self._gap_at

@@ -76,7 +76,8 @@ class Lessons:
             self._something.clear()
             left = until - asyncio.get_running_loop().time()
             try:
-                await asyncio.wait_for(self._something.wait(), left)
+                async with asyncio.timeout(left):
+                    await self._something.wait()
             except TimeoutError:
                 log.warning("labels_not_learned_yet", behind=self._said - self.learner.learned)
                 return False

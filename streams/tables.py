@@ -201,7 +201,8 @@ class Table:
     async def close(self) -> None:
         """Let go. A commit under way is kept whole or not at all."""
         with contextlib.suppress(KafkaError, OSError, TimeoutError, AssertionError):
-            await asyncio.wait_for(self._producer.stop(), 5)
+            async with asyncio.timeout(5):
+                await self._producer.stop()
         self._files.close()
         self._scratch.cleanup()
 
