@@ -3,6 +3,8 @@
 What runs for every event is compiled where `make setup` could (`streams.native`).
 """
 
+from streams import waiting
 from streams.native import take_up
 
 take_up(__path__)
+waiting.mend()
