@@ -13,6 +13,8 @@ from typing import Any, Protocol
 import redis.asyncio as redis
 from redis.exceptions import RedisError
 
+from streams.ending import go_on
+
 PREFIX = "tw:pace:"
 PATIENCE_S = 1.0
 """How long one question to Redis may take."""
@@ -54,6 +56,7 @@ class Shared:
                     return
                 wait_ms = await self._redis.pttl(key)
             except (RedisError, OSError):
+                go_on()
                 self._away_until = time.monotonic() + AGAIN_S
                 return
             await asyncio.sleep(max(0.01, min(wait_ms, gap_ms) / 1000))

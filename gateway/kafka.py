@@ -133,6 +133,7 @@ class Broker:
             if self._producer is producer:
                 self._producer = None
                 await _stop(producer)
+                go_on()
 
     def _say(self, error: Exception) -> None:
         if isinstance(error, UnknownError) and self._more.pop("enable_idempotence", False):

@@ -16,6 +16,7 @@ import redis.asyncio
 from redis.exceptions import RedisError
 
 from gateway.doors import Mode
+from streams.ending import go_on
 
 DOORS, REPLAYED, TICKER = "tw:doors", "tw:replayed:", "tw:ticker"
 TERM_MS = 3_000
@@ -69,6 +70,7 @@ class Shared:
         try:
             return bool(await self._redis.eval(_RENEW, 1, TICKER, self._me, TERM_MS))
         except (RedisError, OSError):
+            go_on()
             return True
 
     async def close(self) -> None:
@@ -79,6 +81,7 @@ class Shared:
         try:
             return await self._redis.execute_command(*command)
         except (RedisError, OSError) as error:
+            go_on()
             raise Unknown(type(error).__name__) from error
 
 

@@ -43,6 +43,7 @@ from sinks.rows import (
     unreadable,
 )
 from sinks.rows import USUAL as USUAL_ROWS
+from streams.ending import go_on
 from streams.events import ALERTS, COMMANDS, READINGS
 from streams.topics import USUAL, need_partitions, topics
 
@@ -200,7 +201,11 @@ async def ensure_topics(settings: Settings) -> None:
         on=(KafkaConnectionError, OSError, KafkaError), attempts=None, timeout=None, wait_initial=0.1, wait_max=5.0
     ):
         with attempt:
-            found = await _topics(settings)
+            try:
+                found = await _topics(settings)
+            except (OSError, KafkaError):
+                go_on()
+                raise
     wanted = topics(settings.kafka.partitions)
     for topic, partitions in found.items():
         need_partitions(topic, partitions, wanted[topic])

@@ -151,6 +151,7 @@ class Changelog:
                 await self._tell()
                 raise
             except (KafkaError, OSError) as error:
+                go_on()
                 log.warning("changelog_not_written", reason=type(error).__name__)
                 await self._reopen()
                 continue
@@ -230,6 +231,7 @@ class Changelog:
         """
         await self._drop_producer()
         while self._producer is None:
+            go_on()
             await asyncio.sleep(1)
             if not self._lease_ours():
                 continue

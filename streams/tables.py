@@ -32,6 +32,7 @@ from aiokafka.errors import (
 )
 
 from config.settings import Kafka
+from streams.ending import go_on
 from streams.events import EVENTS, READINGS
 from streams.shard import Changed
 from streams.states import Batch, Files, Shelf
@@ -285,6 +286,7 @@ async def ensure_topics(kafka: Kafka) -> None:
             if all(found.values()):
                 break  # before, a topic just made is not known everywhere yet
         except (KafkaConnectionError, OSError, KafkaError) as error:
+            go_on()
             log.warning("broker_not_ready", error=type(error).__name__)
         await asyncio.sleep(0.5)
     for topic, partitions in found.items():

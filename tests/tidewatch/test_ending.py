@@ -1,0 +1,118 @@
+"""Told to end while what they need is away, at whatever moment: sink, notifier and worker end, and so do their parts.
+
+The gateway's turn is in `tests/gateway/test_ending.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from alerts.pace import Shared as Pace
+from config.settings import Settings
+from gateway.doors import Mode
+from gateway.shared import Shared, Unknown
+from sinks import store
+from streams import cluster, notifier
+from streams.reader import readings
+from streams.tables import ensure_topics
+from tests.gateway.rig import PARTITIONS, SECRET, run
+from tests.gateway.test_direct import redis
+from tests.rig.turns import cancelled_at, told_at, who_hangs_up
+from tidewatch import servers
+
+pytestmark = pytest.mark.usefixtures("_quiet")
+MOMENTS = 40
+"""Turns of the loop; a connection that is refused or ended is known within the first dozen."""
+Part = Callable[[Settings], Coroutine[Any, Any, None]]
+
+
+@pytest.fixture
+def _quiet() -> None:
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+
+
+def settings(port: int, redis_url: str = "") -> Settings:
+    """Production's; what has no place of its own is at this port."""
+    return Settings(
+        secret=SECRET,
+        kafka={"bootstrap": f"127.0.0.1:{port}", "partitions": PARTITIONS},
+        redis={"url": redis_url or f"redis://127.0.0.1:{port}/0"},
+        clickhouse={"url": f"http://127.0.0.1:{port}"},
+    )
+
+
+async def pacing(asked: Settings) -> None:
+    """Whose turn it is, asked again and again."""
+    pace = Pace(asked.redis.url.get_secret_value())
+    while True:
+        pace._away_until = 0.0
+        await pace.turn("slack", 50)
+        await asyncio.sleep(0.01)
+
+
+async def sharing(asked: Settings) -> None:
+    """What gateways share, as a frame that was stored is finished: tried until Redis is there."""
+    shared = Shared(asked.redis.url.get_secret_value())
+    while True:
+        try:
+            await shared.put("t", Mode(replay=False))
+        except Unknown:
+            await asyncio.sleep(0.01)
+
+
+async def reading(asked: Settings) -> None:
+    """Readings, of which none come."""
+    async for _ in readings(asked.kafka.bootstrap, PARTITIONS):
+        pass
+
+
+PARTS: dict[str, Part] = {
+    "pace": pacing,
+    "shared": sharing,
+    "readings": reading,
+    "the sink's topics": store.ensure_topics,
+    "the worker's topics": lambda asked: ensure_topics(asked.kafka),
+}
+ROLES: dict[str, Part] = {"sink": store.run, "notifier": notifier.run, "worker": cluster.run}
+
+
+@pytest.mark.parametrize("name", PARTS)
+@pytest.mark.parametrize("refused", [True, False], ids=["refused", "hung up on"])
+def test_a_part_that_tries_again_and_again_ends_at_whatever_moment_it_is_told_to(name: str, refused: bool) -> None:
+    async def story() -> None:
+        async with who_hangs_up() as port:
+            there = settings(servers.free_port() if refused else port)
+            for turns in range(MOMENTS):
+                await cancelled_at(turns, lambda: PARTS[name](there))
+
+    run(story())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ROLES)
+@pytest.mark.parametrize("refused", [True, False], ids=["refused", "hung up on"])
+def test_a_role_ends_at_whatever_moment_it_is_told_to(name: str, refused: bool) -> None:
+    async def story() -> None:
+        async with who_hangs_up() as port:
+            there = settings(servers.free_port() if refused else port)
+            for turns in range(MOMENTS):
+                await told_at(turns, lambda: ROLES[name](there))
+
+    run(story())
+
+
+@pytest.mark.slow
+def test_a_notifier_that_would_lead_but_has_no_broker_ends_at_whatever_moment(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with redis(tmp_path / "r") as url:
+            there = settings(servers.free_port(), url)
+            for turns in range(MOMENTS):
+                await told_at(turns, lambda: notifier.run(there))
+
+    run(story())
