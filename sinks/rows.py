@@ -31,6 +31,7 @@ from streams.events import (
     StatusRow,
 )
 from streams.metrics import COUNTS, FORMULA
+from streams.waits import counted
 from streams.windows import MINUTE
 
 Row = tuple[Any, ...]
@@ -168,7 +169,7 @@ def event_row(row: EventRow) -> Row:
         event.channel, event.queue, event.customer, event.author, event.author_id, event.text, event.type,
         event.private, event.agent, event.by, event.resolved, event.topic, event.score, event.comment, event.status,
         event.capacity, event.attrs or {}, event.received_at, row.episode, row.model_topic, row.sentiment,
-        row.keywords, event.gains, event.clock_suspect, row.late, event.replay, row.position, -row.position,
+        row.keywords, event.gains or {}, event.clock_suspect, row.late, event.replay, row.position, -row.position,
     )  # fmt: skip
 
 
@@ -198,8 +199,8 @@ def episode_row(row: EpisodeRow) -> Row:
 def pane_row(row: PaneRow, partition: int) -> Row:
     """One partition's part of one row of `minutes`. Counts that the table does not know are left out."""
     return (
-        row.tenant, row.queue, row.channel, row.minute, partition, row.version, row.frt_hist, row.restated, FORMULA,
-        row.topics,
+        row.tenant, row.queue, row.channel, row.minute, partition, row.version, counted(row.frt_hist), row.restated,
+        FORMULA, row.topics,
         *(row.counts.get(name, 0) for name in COUNTS),
     )  # fmt: skip
 

@@ -23,6 +23,8 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from streams.waits import Waits
+
 EVENTS = "chat.events"
 READINGS = "chat.readings"
 ALERTS = "chat.alerts"
@@ -75,9 +77,9 @@ class Event(msgspec.Struct, omit_defaults=True, gc=False):
     replay: bool = False
     sentiment: Annotated[float, Meta(ge=-1, le=1)] | None = None
     """Of a customer's public text: −1 to 1 in three decimals (`streams.stamps`). None: unread, or nothing to read."""
-    keywords: Annotated[list[str], Meta(max_length=8)] = []
+    keywords: Annotated[tuple[str, ...], Meta(max_length=8)] = ()
     """Of the same: at most eight words, the rarest first."""
-    gains: Annotated[dict[str, Annotated[int, Meta(ge=1, le=65_535)]], Meta(max_length=8)] = {}
+    gains: Annotated[dict[str, Annotated[int, Meta(ge=1, le=65_535)]], Meta(max_length=8)] | None = None
     """What the worker's model took it to be about when it came: topic → thousandths of log-probability above the topics
     that are not named, at least 1 (`streams.labels.Reader`). It stays with the event, so a fold anew sums the same."""
 
@@ -119,7 +121,7 @@ class EventRow(msgspec.Struct, omit_defaults=True, gc=False):
         return self.event.sentiment
 
     @property
-    def keywords(self) -> list[str]:
+    def keywords(self) -> tuple[str, ...]:
         """The event's own."""
         return self.event.keywords
 
@@ -203,11 +205,11 @@ class PaneRow(msgspec.Struct, omit_defaults=True, gc=False):
     version: int
     counts: dict[str, int] = {}
     """By the names of `streams.metrics.COUNTS`."""
-    frt_hist: dict[int, int] = {}
-    """First responses (without the reopened) by lower bound of their bucket in ms (`streams.metrics.bucket`)."""
-    answered_waits: dict[int, int] = {}
-    """Waits for a first response (without the reopened) that ended in this pane by an answer: ms → how many."""
-    censored_waits: dict[int, int] = {}
+    frt_hist: Waits = b""
+    """Lower bounds of the buckets (`streams.metrics.bucket`), ms, of first responses (without the reopened)."""
+    answered_waits: Waits = b""
+    """Waits for a first response (without the reopened) that ended in this pane by an answer, ms."""
+    censored_waits: Waits = b""
     """The same for those given up or closed unanswered."""
     restated: int = 0
     """How often it changed after its pane had closed."""
@@ -252,8 +254,8 @@ class GaugeRow(msgspec.Struct, omit_defaults=True):
     ages: list[int] = msgspec.field(default_factory=lambda: [0] * 6)
     oldest_since: int | None = None
     """The smallest `waiting_since` in the backlog."""
-    waiting: dict[int, int] = {}
-    """`d` (ms) → how many (without the reopened) wait for their first response since then."""
+    waiting: Waits = b""
+    """Every `d` (ms) since which somebody (without the reopened) waits for the first response."""
 
 
 class AgentRow(msgspec.Struct, omit_defaults=True):

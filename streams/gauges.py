@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from streams.events import GaugeRow
 from streams.standing import Stance
+from streams.waits import put, take
 from streams.windows import DAY, MINUTE, pane_of
 
 AGES = (MINUTE, 5 * MINUTE, 15 * MINUTE, 60 * MINUTE, DAY)
@@ -31,7 +32,8 @@ class Gauge:
         """Who went since the last pane that closed: when, and from when they had waited."""
         self.came: list[tuple[int, int]] = []
         """Who came from another queue since, and waited: when, and from when they had waited."""
-        self.waiting: dict[int, int] = {}
+        self.waiting = b""
+        """Every `d` of those who wait for their first response, without the reopened (`streams.waits`)."""
         self.told: tuple[int, ...] = ()
         """What depends on time alone, as it was said last."""
 
@@ -59,7 +61,7 @@ class Gauge:
         bump(self.opened, pane_of(stance.opened), 1)
         self.unassigned += stance.since is not None and stance.agent is None
         if stance.waits_from is not None:
-            bump(self.waiting, stance.waits_from, 1)
+            self.waiting = put(self.waiting, stance.waits_from)
 
     def withdraw(self, stance: Stance) -> None:
         """It stands so no more."""
@@ -69,7 +71,7 @@ class Gauge:
             self._unqueue(stance.since, stance.due)
             self.unassigned -= stance.agent is None
         if stance.waits_from is not None:
-            bump(self.waiting, stance.waits_from, -1)
+            self.waiting = take(self.waiting, stance.waits_from)
 
     def shift(self, old: Stance, new: Stance) -> None:
         """One that counts here stands otherwise from now on, and goes on counting here."""
@@ -86,9 +88,9 @@ class Gauge:
             _replace(self.dues, old.due, new.due)
         if old.waits_from != new.waits_from:
             if old.waits_from is not None:
-                bump(self.waiting, old.waits_from, -1)
+                self.waiting = take(self.waiting, old.waits_from)
             if new.waits_from is not None:
-                bump(self.waiting, new.waits_from, 1)
+                self.waiting = put(self.waiting, new.waits_from)
 
     def take(self, stance: Stance, agent: str | None) -> None:
         """One is held by another agent from now on, or by nobody."""
@@ -115,7 +117,7 @@ class Gauge:
             self._unqueue(stance.since, stance.due)
             self.unassigned -= stance.agent is None
         if stance.waits_from is not None:
-            bump(self.waiting, stance.waits_from, -1)
+            self.waiting = take(self.waiting, stance.waits_from)
             stance.waits_from = None
         stance.state, stance.since, stance.due = "waiting_on_customer", None, None
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from heapq import heapify, heappush
 from struct import iter_unpack, pack
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 
 import msgspec
 from lz4.block import compress, decompress
@@ -40,6 +40,7 @@ from streams.standing import (
     stance,
     standing,
 )
+from streams.waits import packed_waits, put, take
 from streams.windows import HOUR, MINUTE, pane_of
 
 FORM: Final = 2
@@ -359,10 +360,15 @@ class Line:
 
     def _count_wait(self, one: Cohort, channel: str, n: int, restating: bool) -> None:
         answered = one.outcome == "answered"
+        change = put if n > 0 else take
         if answered:
-            bump(self.pane((one.credit, channel, one.minute), restating).frt_hist, bucket(one.ms), n)
+            pane = self.pane((one.credit, channel, one.minute), restating)
+            pane.frt_hist = change(cast(bytes, pane.frt_hist), bucket(one.ms))
         pane = self.pane((one.credit, channel, one.ended or 0), restating)
-        bump(pane.answered_waits if answered else pane.censored_waits, one.ms, n)
+        if answered:
+            pane.answered_waits = change(cast(bytes, pane.answered_waits), one.ms)
+        else:
+            pane.censored_waits = change(cast(bytes, pane.censored_waits), one.ms)
 
     # -- gauges --------------------------------------------------------------------------------------------------------
 
@@ -527,6 +533,14 @@ def _undecided(conversation: Conversation) -> bool:
     return cohort is not None and cohort.outcome == "waiting" and cohort.within
 
 
-pane_from: Final = msgspec.msgpack.Decoder(PaneRow).decode
+def pane_from(kept: bytes) -> PaneRow:
+    """The pane that was kept so."""
+    pane: PaneRow = _pane_from(kept)
+    pane.frt_hist = packed_waits(pane.frt_hist)
+    pane.answered_waits, pane.censored_waits = packed_waits(pane.answered_waits), packed_waits(pane.censored_waits)
+    return pane
+
+
+_pane_from: Final = msgspec.msgpack.Decoder(PaneRow).decode
 _pack: Final = msgspec.msgpack.Encoder().encode
 _unpack: Final = msgspec.msgpack.Decoder(dict[str, Any]).decode

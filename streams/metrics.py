@@ -15,6 +15,8 @@ from enum import StrEnum
 from math import ceil, sqrt
 from typing import Final, Protocol, TypeVar
 
+from streams.waits import Waits, counted
+
 _K = TypeVar("_K", str, int)
 
 FORMULA = "tidewatch-1"
@@ -279,10 +281,19 @@ class Part(Protocol):
     """What a window is merged from: a `PaneRow`, or a `Window`."""
 
     counts: dict[str, int]
-    frt_hist: dict[int, int]
-    answered_waits: dict[int, int]
-    censored_waits: dict[int, int]
     topics: dict[str, int]
+
+    @property
+    def frt_hist(self) -> Waits:
+        """First responses by bucket."""
+
+    @property
+    def answered_waits(self) -> Waits:
+        """Waits that ended by an answer."""
+
+    @property
+    def censored_waits(self) -> Waits:
+        """Waits that ended otherwise."""
 
 
 @dataclass(slots=True)
@@ -298,9 +309,9 @@ class Window:
     def add(self, part: Part, sign: int = 1) -> None:
         """Merge a pane, one partition's part of it, or another window; or take it out again (sign −1)."""
         _sum(self.counts, part.counts, sign)
-        _sum(self.frt_hist, part.frt_hist, sign)
-        _sum(self.answered_waits, part.answered_waits, sign)
-        _sum(self.censored_waits, part.censored_waits, sign)
+        _sum(self.frt_hist, counted(part.frt_hist), sign)
+        _sum(self.answered_waits, counted(part.answered_waits), sign)
+        _sum(self.censored_waits, counted(part.censored_waits), sign)
         if part.topics:
             _sum(self.topics, part.topics, sign)
 

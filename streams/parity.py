@@ -19,6 +19,7 @@ import structlog
 from streams.ending import go_on
 from streams.metrics import COUNTS
 from streams.present import Present, View
+from streams.waits import counted
 from streams.windows import HOUR, MINUTE, pane_of, rfc3339
 
 log = structlog.get_logger()
@@ -231,7 +232,7 @@ def _live(parts: Any) -> Numbers:
     for part in parts:
         for name, n in part.counts.items():
             out[name] = out.get(name, 0) + n
-        for lower, n in part.frt_hist.items():
+        for lower, n in counted(part.frt_hist).items():
             out[f"frt_hist.{lower}"] = out.get(f"frt_hist.{lower}", 0) + n
     return {name: n for name, n in out.items() if n}
 

@@ -16,6 +16,7 @@ from streams.events import REAL, AgentRow, GaugeRow, PaneRow, Segment
 from streams.metrics import FORMULA, Window, derived, sentiment, service_level, shown
 from streams.policy import Policy
 from streams.track import Said
+from streams.waits import counted
 from streams.windows import HOUR, LIVE_WINDOWS, MINUTE, SECOND, first_pane, midnight, pane_of, rfc3339
 
 ALL = "*"
@@ -436,7 +437,7 @@ def _waits(gauges: list[GaugeRow], now: int, end: int, ended: Mapping[int, int])
     """The censored waits of all windows that end at `end`: of those waiting, and of those that `ended` since."""
     out = dict(ended)
     for row in gauges:
-        for since, n in row.waiting.items():
+        for since, n in counted(row.waiting).items():
             if since < end:
                 wait = max(0, now - since)
                 out[wait] = out.get(wait, 0) + n

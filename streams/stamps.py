@@ -25,4 +25,5 @@ def stamp(event: Event) -> None:
     if unread(event):
         from models.words import read
 
-        event.keywords, event.sentiment = read(event.text or "")
+        keywords, event.sentiment = read(event.text or "")
+        event.keywords = tuple(keywords)

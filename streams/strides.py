@@ -8,7 +8,7 @@ reckoned.
 from __future__ import annotations
 
 from heapq import heappush
-from typing import Final
+from typing import Final, cast
 
 from streams.conversation import Conversation
 from streams.episode import CUSTOMERS, MESSAGES, OPENED, Episode, Hints, Mark
@@ -17,6 +17,7 @@ from streams.gauges import bump
 from streams.line import Line
 from streams.metrics import bucket
 from streams.standing import Cohort, Stance, Standing
+from streams.waits import put
 from streams.windows import MINUTE
 
 NOBODY: Final = Cohort("", "", 0, None, 0, False, False, False, None)
@@ -160,8 +161,9 @@ def _stand_answered(line: Line, conversation: Conversation, episode: Episode) ->
     if ms:
         bump(counts, "reopen_frt_sum_ms" if was.reopen else "frt_sum_ms", ms)
     if not was.reopen:
-        bump(pane.frt_hist, bucket(ms), 1)
-        bump(line.pane((queue, channel, ended)).answered_waits, ms, 1)
+        pane.frt_hist = put(cast(bytes, pane.frt_hist), bucket(ms))
+        pane = line.pane((queue, channel, ended))
+        pane.answered_waits = put(cast(bytes, pane.answered_waits), ms)
 
 
 def close(line: Line, conversation: Conversation, stance: Stance, episode: Episode, event: Event) -> None:

@@ -81,7 +81,7 @@ def _event(tenant: str, row: Any) -> Event:
     fields = {name: value for name, value in given.items() if value is not None or name not in _ZEROES}
     return Event(
         **fields, tenant=tenant, at=counts, given_at=None if at == counts else at, received_at=received,
-        attrs=dict(attrs) or None, keywords=list(keywords), gains=dict(gains),
+        attrs=dict(attrs) or None, keywords=tuple(keywords), gains=dict(gains),
     )  # fmt: skip
 
 

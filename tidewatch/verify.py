@@ -17,6 +17,7 @@ from config.settings import Settings, load
 from streams.events import EpisodeRow
 from streams.metrics import COUNTS, shown
 from streams.policy import Policies
+from streams.waits import counted
 from tidewatch.refold import Refold, clocks, connect, events, plain, scratch
 
 if TYPE_CHECKING:
@@ -140,7 +141,7 @@ def _once(client: Client, settings: Settings, tenant: str) -> tuple[int, tuple[i
     stored = _stored_episodes(client, tenant), _stored_minutes(client, tenant)
     episodes = {key[1:]: row for key, row in refold.episodes.items() if not row.deleted}
     found = list(_episodes(episodes, stored[0]))
-    minutes = {key[1:]: shown(row.counts) | {"frt_hist": row.frt_hist} for key, row in refold.panes.items()}
+    minutes = {key[1:]: shown(row.counts) | {"frt_hist": counted(row.frt_hist)} for key, row in refold.panes.items()}
     found += _minutes(minutes, stored[1])
     return count, (len(stored[0]), len(stored[1])), found
 

@@ -54,7 +54,7 @@ def test_the_example_of_the_contract_is_taken() -> None:
     assert frame.seq is None
     assert frame.events[0][1] == Event(
         id="01JD", kind="message", at=NOW, conversation="c-81", channel="web", queue="returns", author="customer",
-        author_id="u-9", text="我的订单还没到", received_at=NOW, sentiment=-0.25, keywords=["没到", "订单"],
+        author_id="u-9", text="我的订单还没到", received_at=NOW, sentiment=-0.25, keywords=("没到", "订单"),
     )  # fmt: skip
 
 

@@ -30,7 +30,7 @@ ROUNDS = 200
 def written(conversation: str, id_: str, at: int, words: list[str]) -> Event:
     return Event(
         id=id_, kind="message", at=START + at, tenant=TENANT, conversation=conversation, author="customer", text="x",
-        sentiment=0.0, keywords=words, received_at=START + at,
+        sentiment=0.0, keywords=tuple(words), received_at=START + at,
     )  # fmt: skip
 
 

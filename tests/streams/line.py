@@ -13,6 +13,7 @@ from streams.metrics import COUNTS
 from streams.policy import Policy
 from streams.present import Present
 from streams.shard import Changed, Shard
+from streams.waits import counted
 from tests.conformance.cases import Row, at_of
 
 PARTITIONS = 4
@@ -153,7 +154,7 @@ class Line:
             for part in parts.values():
                 for name, n in part.counts.items():
                     row[name] = row[name] + n
-                for lower, n in part.frt_hist.items():
+                for lower, n in counted(part.frt_hist).items():
                     row["frt_hist"][lower] = row["frt_hist"].get(lower, 0) + n
                 for topic, n in part.topics.items():
                     row["topics"][topic] = row["topics"].get(topic, 0) + n

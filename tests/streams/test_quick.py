@@ -141,7 +141,7 @@ def turn(name: str, number: int, at: int, step: str) -> Event:
         more |= {"author": "agent", "private": True}
     if step == "customer":
         more["sentiment"], more["type"] = ((None, "image"), (0.0, None), (-0.5, None), (0.4, None))[number % 4]
-        more["keywords"] = [("parcel", "money", "hello")[number % 3]]
+        more["keywords"] = (("parcel", "money", "hello")[number % 3],)
     return Event(
         id=f"{name}-{number}", kind=kinds.get(step, "message"), at=at, tenant=TENANT, conversation=name, channel="web",
         replay=True, text="thanks" if number % 5 == 0 else "a text that is longer than a goodbye", **more,

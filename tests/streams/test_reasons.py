@@ -17,7 +17,14 @@ KEY = ("billing", "web")
 
 def message(at: int, words: list[str]) -> EventRow:
     event = Event(
-        f"m{at}", "message", at, "shop", conversation="c", author="customer", text=" ".join(words), keywords=words
+        f"m{at}",
+        "message",
+        at,
+        "shop",
+        conversation="c",
+        author="customer",
+        text=" ".join(words),
+        keywords=tuple(words),
     )
     return EventRow(event, 1, False, 1, None, queue="billing", channel="web")
 

@@ -67,7 +67,7 @@ class Shop(Stage):
         words = [*WORDS[topic], self.chance.choice(["today", "order", "please"])]
         event = Event(
             f"m{self.n}", "message", at, "shop", conversation=f"c{self.n}", author="customer",
-            text=" ".join(words), keywords=words, received_at=at,
+            text=" ".join(words), keywords=tuple(words), received_at=at,
         )  # fmt: skip
         return EventRow(event, 1, False, self.version, topic, queue="billing", channel=channel)
 

@@ -62,7 +62,7 @@ def stamped(wire: Row) -> Event:
     event = event_of(wire, TENANT)
     if event.author == "customer" and not event.private:
         feeling = says(wire).sentiment
-        event.keywords = [list(WORDS)[lot(wire) % len(WORDS)]]
+        event.keywords = (list(WORDS)[lot(wire) % len(WORDS)],)
         event.sentiment, event.type = (None, "image") if feeling is None else (feeling / 1_000, "text")
     return event
 
@@ -131,15 +131,15 @@ def test_an_event_that_nobody_has_read_is_read_by_the_worker() -> None:
     rows = {row.event.id: row for row in line.events.values()}
     assert rows["a"].sentiment is not None
     assert rows["a"].sentiment < -0.3
-    assert rows["a"].keywords == ["差劲"]
-    assert (rows["b"].sentiment, rows["b"].keywords, rows["c"].sentiment) == (None, [], None)
+    assert rows["a"].keywords == ("差劲",)
+    assert (rows["b"].sentiment, rows["b"].keywords, rows["c"].sentiment) == (None, (), None)
 
 
 def test_the_key_shows_topics_sentiment_and_their_n_over_half_an_hour() -> None:
     line = Line(reader=Table())
     for number, word in enumerate(("parcel", "parcel", "bill", "hello")):
-        line.send([customer(f"e{number}", number, sentiment=-0.5, keywords=[word])])
-    line.send([customer("later", 31 * 60_000, "", type="image", keywords=["bill"])])
+        line.send([customer(f"e{number}", number, sentiment=-0.5, keywords=(word,))])
+    line.send([customer("later", 31 * 60_000, "", type="image", keywords=("bill",))])
     line.tick(START + 29 * 60_000, TENANT)
     line.flush()
     view: View = line.present.view(TENANT)
@@ -187,7 +187,7 @@ def taught_by(*records: list[Event]) -> list[tuple[str, bytes, str, int]]:
     return told
 
 
-SAID = [customer("a", 0, keywords=["parcel"], sentiment=0.0), customer("b", 1, keywords=["money"], sentiment=0.0)]
+SAID = [customer("a", 0, keywords=("parcel",), sentiment=0.0), customer("b", 1, keywords=("money",), sentiment=0.0)]
 BOTH = hashed(["parcel", "money"])
 
 
@@ -198,7 +198,7 @@ def test_a_label_becomes_an_example_of_the_words_of_its_episode_and_says_no_text
 
 
 def test_a_label_takes_back_what_the_one_before_it_taught_and_no_more() -> None:
-    more = customer("d", 7, keywords=["bill"], sentiment=0.0)
+    more = customer("d", 7, keywords=("bill",), sentiment=0.0)
     told = taught_by(SAID, [label("x", 5, "invoice")], [more], [label("y", 8, "refund")], [label("z", 9, "invoice")])
     every = hashed(["parcel", "money", "bill"])
     assert told == [("invoice", BOTH, "", 0), ("refund", every, "invoice", 2), ("invoice", every, "refund", 3)]
@@ -228,7 +228,7 @@ def test_the_rows_of_events_are_enough_to_fold_words_again_without_the_model(see
 
 def test_what_a_foreign_producer_says_of_topics_counts_on_customers_messages_only() -> None:
     gains, line = {"parcel": 5, "refund": 9}, Line(partitions=1)
-    line.send([customer("a", 0, keywords=["x"], sentiment=0.0, gains=gains)])
+    line.send([customer("a", 0, keywords=("x",), sentiment=0.0, gains=gains)])
     line.send([Event(id="b", kind="opened", at=START + 1, tenant=TENANT, conversation="d", gains=gains, replay=True)])
     line.flush()
     assert {row.conversation: row.topic for row in line.episode_rows()} == {"c": "refund", "d": None}

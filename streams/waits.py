@@ -1,0 +1,49 @@
+"""Spans and instants by the hundred, as they are kept and said: eight bytes each (of the machine's order, which is
+little-endian wherever this runs), as they came.
+
+A dict of them took longer to write out, again with every tick, than the event that added one to it.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from collections.abc import Mapping
+from struct import Struct
+from typing import Final
+
+Waits = bytes | dict[int, int]
+"""What rows hold. Releases before said ms → how often: their rows are read as well."""
+
+_pack: Final = Struct("=q").pack
+
+
+def put(waits: bytes, ms: int) -> bytes:
+    """With one more."""
+    one: bytes = _pack(ms)
+    return waits + one
+
+
+def take(waits: bytes, ms: int) -> bytes:
+    """With one less.
+
+    Raises:
+        ValueError: there is none of it.
+    """
+    one: bytes = _pack(ms)
+    place = waits.index(one)
+    while place % 8:
+        place = waits.index(one, place + 1)
+    return waits[:place] + waits[place + 8 :]
+
+
+def packed_waits(waits: Waits) -> bytes:
+    """As this release keeps them."""
+    if isinstance(waits, bytes):
+        return waits
+    return b"".join([_pack(ms) * n for ms, n in waits.items()])
+
+
+def counted(waits: Waits) -> Mapping[int, int]:
+    """Value → how often."""
+    return Counter(array("q", waits)) if isinstance(waits, bytes) else waits
