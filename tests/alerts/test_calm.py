@@ -60,9 +60,9 @@ def calm(name: str, most: int | None = None, every_ms: int = EVERY_MS) -> Line:
     print(f"\n{name}: {line.events:,} events, {days:.1f} days, in {time.monotonic() - began:.0f} s")
     for rule in load(None).rules:
         print(f"  {rule.name:20} {counts[rule.name]:4}  {counts[rule.name] / max(days, 0.01):.2f} a day")
-    most = again(line.fires)
-    print(f"  at most {max(most.values(), default=0)} in one place within half an hour")
-    assert {place: times for place, times in most.items() if times > MOST_AGAIN} == {}
+    often = again(line.fires)
+    print(f"  at most {max(often.values(), default=0)} in one place within half an hour")
+    assert {place: times for place, times in often.items() if times > MOST_AGAIN} == {}
     return line
 
 

@@ -300,7 +300,7 @@ def test_a_line_of_people_is_one_incident_and_what_outlives_it_is_told_then() ->
     ruleset = load(None)
     told = policy_of(SHIPPED.read_text(encoding="utf-8"), "rules.yaml", [], [])
     story = Story(ruleset, told)
-    busy = {"backlog": 30, "oldest_ms": 20 * M, "w30m": {"service_level": 0.4, "offered": 90}}
+    busy: dict[str, Any] = {"backlog": 30, "oldest_ms": 20 * M, "w30m": {"service_level": 0.4, "offered": 90}}
     for minute in range(8):
         story.tick(T0 + minute * M, key(**busy))
     assert {slot.rule for slot in story.state.alerts} >= {"backlog-high", "oldest-wait", "service-level"}
