@@ -20,7 +20,7 @@ from alerts.policy import CONSOLE
 from alerts.reload import RulesFile
 from alerts.robots import PagerDuty, Robot
 from alerts.slack import Slack
-from alerts.tell import Tell, now_ms
+from alerts.tell import Tell, now_ms, steady_ms
 from alerts.watch import Watch
 from alerts.webhook import Webhook
 from config.settings import Channel, Settings
@@ -91,7 +91,7 @@ def set_up(
     told = policy.load(settings.rules, settings.channels, settings.routes)
     base = settings.board_base or board_base
     zone_of = zones(settings)
-    watch = Watch(store, rules.load(settings.rules), told, settings.labels, base, zone_of=zone_of)
+    watch = Watch(store, rules.load(settings.rules), told, settings.labels, base, zone_of=zone_of, steady=steady_ms)
     watch.forget_channels(told.channels)
     tell = Tell(store, notifiers, watch.trouble, pace, watch.dead_after)
     watch.on_written = tell.poke

@@ -276,6 +276,15 @@ class Store:
         ).fetchone()
         return None if found is None else int(found[0])
 
+    def sooner(self, by_ms: int) -> None:
+        """The clock was set back by so much: what waits for a time is to wait no longer than it was meant to.
+
+        Raises:
+            Unwritable: it does.
+        """
+        with self._transaction():
+            self._db.execute("UPDATE outbox SET next_at = next_at - ? WHERE settled_at IS NULL", (by_ms,))
+
     def settle(self, results: Mapping[int, str], now: int) -> None:
         """These rows (id → result) are done with: sent, or given up for the reason given.
 

@@ -27,6 +27,8 @@ GIVE_UP_MS = 86_400_000
 DOWN_MS = 25_000
 """Failing for so long, a channel is dead, and the others are told: with one more try, within a minute."""
 IDLE_S = 1.0
+STEP_MS = 1_000
+"""A clock that goes back by more was set."""
 GRACE_S = 5.0
 """How long a sending under way may go on after the end was asked for: to cut it short would be to repeat it."""
 
@@ -37,6 +39,11 @@ Trouble = Callable[[str, str | None], None]
 def now_ms() -> int:
     """The real clock."""
     return time.time_ns() // 1_000_000
+
+
+def steady_ms() -> int:
+    """A clock that nobody sets: for how long something lasts."""
+    return time.monotonic_ns() // 1_000_000
 
 
 def backoff_ms(attempts: int, chance: float) -> int:
@@ -61,6 +68,7 @@ class Tell:
         self._wake = {name: asyncio.Event() for name in notifiers}
         self._failing_since: dict[str, int] = {}
         self._down: set[str] = set()
+        self._latest = now_ms()
         self._owed: dict[int, str] = {}
         """Results by row that the disk did not take yet: such a row is not sent again."""
 
@@ -102,7 +110,11 @@ class Tell:
         """What to send now: after a failure of a steady door, the very rows that failed."""
         if self._owed:
             self._settle([], "")
-        rows = self._store.due(name, now_ms(), notifier.batch)
+        now, back = now_ms(), self._latest - now_ms()
+        if back > STEP_MS:
+            self._store.sooner(back)
+        self._latest = now
+        rows = self._store.due(name, now, notifier.batch)
         return [row for row in rows if row.attempts == rows[0].attempts] if notifier.steady else rows
 
     async def _rest(self, name: str) -> None:

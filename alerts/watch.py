@@ -46,11 +46,14 @@ class Watch:
         board_base: str = "",
         now: Callable[[], int] = now_ms,
         zone_of: Callable[[str], str] = lambda _: "UTC",
+        steady: Callable[[], int] | None = None,
     ) -> None:
+        """`steady`: by what silence is measured, a clock that nobody sets; None: by `now`."""
         self._store, self._rules, self._policy = store, rules, policy
         self._labels, self._board_base, self._now, self._zone_of = labels or Labels(), board_base, now, zone_of
         self._state = self._written = store.load()
-        self._written_at = self._heard_at = now()
+        self._steady = steady or now
+        self._written_at = self._heard_at = self._steady()
         self.judged: int | None = None
         """The last tick of the real clock since the start, in ms."""
         self.on_written: Callable[[], None] = lambda: None
@@ -97,7 +100,7 @@ class Watch:
         Where it cannot be written down (a full disk), it has not happened: the next tick is judged in its place.
         """
         if clock == REAL:
-            self._heard_at, self.judged = self._now(), as_of
+            self._heard_at, self.judged = self._steady(), as_of
             self._mend_clock(as_of)
         state, changes = judge(self._state, self._rules, clock, as_of, readings)
         if state is self._state:
@@ -112,7 +115,7 @@ class Watch:
     def known(self, clock: str, as_of: int) -> bool:
         """Whether a tick was judged before, by us or by whoever led: it is heard all the same, but not reckoned."""
         if clock == REAL:
-            self._heard_at, self.judged = self._now(), as_of
+            self._heard_at, self.judged = self._steady(), as_of
             self._mend_clock(as_of)
         return as_of <= self._state.judged.get(clock, 0)
 
@@ -137,7 +140,7 @@ class Watch:
     def beat(self) -> list[Change]:
         """Once a second: what time alone brings (a silence ends, no tick came). Returns what changed."""
         now = self._now()
-        state, changes = overdue(self._state, self._rules, now - self._heard_at, now)
+        state, changes = overdue(self._state, self._rules, self._steady() - self._heard_at, now)
         state, over = expired(state, self._policy.ack_expires_ms, now)
         return self._settle(state, [*changes, *over]) or []
 
@@ -219,18 +222,18 @@ class Watch:
 
     def _settle(self, state: State, changes: Sequence[Change], deeds: Sequence[Deed] = ()) -> list[Change] | None:
         """Settle who hears of it, write it all down in one go, and only then believe it. None: it cannot be written."""
-        now = self._now()
+        now, steady = self._now(), self._steady()
         state, notices = plan(state, self._policy, now)
         told = latest(changes, state)
         rows = [self._row(TOPIC, change, now) for change in told] + [self._notice(notice, now) for notice in notices]
         rows += [_deed_row(deed, *link) for deed, link in zip(deeds, self._store.links(deeds), strict=True)]
-        if rows or deeds or self._differs(state) or now - self._written_at >= WRITE_MS:
+        if rows or deeds or self._differs(state) or steady - self._written_at >= WRITE_MS:
             try:
                 self._store.commit(self._written, state, rows, deeds, now)
             except Unwritable as error:
                 log.error("alerts_not_kept", reason=str(error), mend="free space on the disk of the data directory")
                 return None
-            self._written, self._written_at = state, now
+            self._written, self._written_at = state, steady
         self._state = state
         if rows:
             self.on_written()
