@@ -22,14 +22,21 @@ SMALL = {"files": 64, "threads": 32, "bytes": 256 << 20}
 ENGINE = {"files": 300, "threads": 200, "bytes": 256 << 20}
 """A sink with ClickHouse's engine in its process has pools that grow with what is asked of it, and open parts."""
 SETTLED_S = 60.0
+MOST_TOLD = 3_000
 _TRACEBACK = re.compile(rb"Traceback \(most recent")
 
 Measures = dict[str, int]
 
 
 def tracebacks(logs: Path) -> list[str]:
-    """Logs that hold one."""
-    return [f"traceback in: {name}" for name, many in _tracebacks(logs).items() if many]
+    """Logs that hold one, and the last of it."""
+    found = [name for name, many in _tracebacks(logs).items() if many]
+    return [f"traceback in: {name}: {_last((logs / name).read_bytes())}" for name in found]
+
+
+def _last(said: bytes) -> str:
+    begin = [found.start() for found in _TRACEBACK.finditer(said)][-1]
+    return said[begin : begin + MOST_TOLD].decode(errors="replace")
 
 
 def _tracebacks(logs: Path, told: bytes = b"") -> dict[str, int]:

@@ -67,7 +67,8 @@ def test_the_oracle_finds_a_planted_secret_and_a_traceback_wherever_they_lie(tmp
     assert oracle.leaked([tmp_path], "canary-43") == []
     assert tracebacks(tmp_path) == []
     (tmp_path / "worker.log").write_text("Traceback (most recent call last):\n")
-    assert tracebacks(tmp_path) == ["traceback in: worker.log"]
+    (found,) = tracebacks(tmp_path)
+    assert found.startswith("traceback in: worker.log: Traceback (most recent call last)"), "and what it says"
 
 
 def test_a_process_that_keeps_files_threads_or_memory_is_seen(tmp_path: Path) -> None:
@@ -95,7 +96,8 @@ def test_a_process_that_keeps_files_threads_or_memory_is_seen(tmp_path: Path) ->
     (tmp_path / "role.log").write_text("fine\n")
     hygiene = Hygiene(dict, tmp_path)
     (tmp_path / "role.log").write_text("Traceback (most recent call last):\n")
-    assert hygiene.wrong() == ["1 tracebacks more: ['traceback in: role.log']"]
+    (found,) = hygiene.wrong()
+    assert found.startswith("1 tracebacks more: ['traceback in: role.log")
 
 
 @pytest.fixture
