@@ -19,7 +19,7 @@ SCHEMA = """
 CREATE TABLE IF NOT EXISTS rows (
     part INTEGER, kind TEXT, tenant TEXT, key TEXT, at INTEGER, live INTEGER, value BLOB,
     PRIMARY KEY (part, kind, tenant, key, at)
-) WITHOUT ROWID;
+);
 CREATE INDEX IF NOT EXISTS live_rows ON rows (part, kind) WHERE live AND kind != 'pane';
 CREATE INDEX IF NOT EXISTS panes ON rows (part, tenant, at) WHERE kind = 'pane';
 CREATE TABLE IF NOT EXISTS applied (partition INTEGER PRIMARY KEY, pos INTEGER NOT NULL);
