@@ -40,7 +40,7 @@ class Broker:
         """When the last was answered, or the first of those under way asked; by `time.monotonic`."""
         self._patience_s = math.inf if embedded else SILENT_S
         self._bootstrap = bootstrap
-        embedded_only = {"max_batch_size": 1, "compression_type": "gzip"}
+        embedded_only = {"max_batch_size": 1, "compression_type": "zstd"}
         # one record a batch: the embedded broker's "latest offset" is wrong for batches of several; and it keeps all
         self._more: dict[str, Any] = embedded_only if embedded else {"enable_idempotence": True}
         self._producer: AIOKafkaProducer | None = None

@@ -15,7 +15,7 @@ from enum import StrEnum
 from math import ceil, sqrt
 from typing import Final, Protocol, TypeVar
 
-from streams.waits import Waits, counted
+from streams.waits import Waits, apart, counted
 
 _K = TypeVar("_K", str, int)
 
@@ -314,6 +314,27 @@ class Window:
         _sum(self.censored_waits, counted(part.censored_waits), sign)
         if part.topics:
             _sum(self.topics, part.topics, sign)
+
+    @classmethod
+    def between(cls, before: Part | None, after: Part) -> Window:
+        """What to add where `before` counts (None: nothing does) for `after` to count there instead."""
+        out = cls()
+        if before is None:
+            out.add(after)
+            return out
+        for into, old, new in (
+            (out.frt_hist, before.frt_hist, after.frt_hist),
+            (out.answered_waits, before.answered_waits, after.answered_waits),
+            (out.censored_waits, before.censored_waits, after.censored_waits),
+        ):
+            gone, come = apart(old, new)
+            _sum(into, counted(come))
+            _sum(into, counted(gone), -1)
+        _sum(out.counts, after.counts)
+        _sum(out.counts, before.counts, -1)
+        _sum(out.topics, after.topics)
+        _sum(out.topics, before.topics, -1)
+        return out
 
 
 def _sum(into: dict[_K, int], more: Mapping[_K, int], sign: int = 1) -> None:

@@ -98,16 +98,16 @@ class _Key:
         """No pane begins after this."""
         self.restated: deque[dict[str, Any]] = deque(maxlen=RESTATED)
 
-    def change(self, minute: int, row: PaneRow, sign: int) -> None:
-        """Add or take out one partition's part of a pane."""
+    def change(self, minute: int, by: Window, version: int) -> None:
+        """Let a pane count so much more, and its version rise by so much."""
         pane = self.panes.get(minute)
         if pane is None:
             pane = self.panes[minute] = _Pane()
             self.latest = max(self.latest, minute)
-        pane.window.add(row, sign)
-        pane.version += sign * row.version
+        pane.window.add(by)
+        pane.version += version
         if self.since <= minute < self.until:
-            self.today.add(row, sign)
+            self.today.add(by)
 
     def roll(self, since: int, until: int) -> None:
         """Let `today` be the panes of `[since, until)`."""
@@ -164,6 +164,8 @@ class View:
         self.dirty: set[LeafKey] = set()
         self.changed_panes: dict[LeafKey, set[int]] = {}
         self.agents_changed = False
+        self._told_agents: dict[str, dict[str, Any]] = {}
+        self._agents_to_tell: set[str] = set()
 
     # -- rows in -----------------------------------------------------------------------------------------------------
 
@@ -177,12 +179,11 @@ class View:
         if self.heard_at is None and row.counts.get("messages"):
             self.heard_at = row.minute
         restated = not base and row.restated > (0 if old is None else old.restated)
+        by, rise = Window.between(old, row), row.version - (0 if old is None else old.version)
         for key in _above(row.queue, row.channel):
             one = self._key(key)
             before = _glance(one, row.minute) if restated else None
-            if old is not None:
-                one.change(row.minute, old, -1)
-            one.change(row.minute, row, 1)
+            one.change(row.minute, by, rise)
             if before is not None:
                 self._note(one, row.minute, before)
             self.changed_panes.setdefault(key, set()).add(row.minute)
@@ -214,6 +215,7 @@ class View:
         if old is None or old.version <= row.version:
             parts[partition] = row
             self.agents_changed = True
+            self._agents_to_tell.add(row.agent)
 
     def stir(self, keys: Iterable[LeafKey], since: int | None = None) -> None:
         """Have keys shown anew: what their models say has changed, of the minutes from `since` on (None: of now)."""
@@ -370,8 +372,14 @@ class View:
         }
 
     def agent_rows(self) -> list[dict[str, Any]]:
-        """The `agents` of CONTRACT §2; `since` in ms."""
-        return [self._agent(agent, list(parts.values())) for agent, parts in sorted(self.agents.items())]
+        """The `agents` of CONTRACT §2, by name; `since` in ms. Not to be changed."""
+        told, fresh = self._told_agents, self._agents_to_tell
+        unordered = not fresh <= told.keys()
+        told.update({agent: self._agent(agent, list(self.agents[agent].values())) for agent in fresh})
+        fresh.clear()
+        if unordered:
+            self._told_agents = told = dict(sorted(told.items()))
+        return list(told.values())
 
     def _agent(self, agent: str, parts: list[AgentRow]) -> dict[str, Any]:
         known = next((part for part in parts if part.status is not None), None)

@@ -44,6 +44,13 @@ def packed_waits(waits: Waits) -> bytes:
     return b"".join([_pack(ms) * n for ms, n in waits.items()])
 
 
+def apart(before: Waits, after: Waits) -> tuple[Waits, Waits]:
+    """What went and what came. Mostly more has come, at the end."""
+    if isinstance(before, bytes) and isinstance(after, bytes) and after.startswith(before):
+        return b"", after[len(before) :]
+    return before, after
+
+
 def counted(waits: Waits) -> Mapping[int, int]:
     """Value → how often."""
     return Counter(array("q", waits)) if isinstance(waits, bytes) else waits
