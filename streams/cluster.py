@@ -14,7 +14,7 @@ import structlog
 from config.settings import Settings
 from streams.ending import shut_out
 from streams.events import EVENTS, READINGS
-from streams.feed import make_app, raw_topic, records
+from streams.feed import end_of, make_app, raw_topic, records
 from streams.learner import Learner
 from streams.lessons import Lessons
 from streams.moving import Moving
@@ -99,7 +99,10 @@ def _wired(app: Any, settings: Settings, lessons: Lessons) -> Moving:
         await (await topics[READINGS].send(key=None, value=value, partition=partition))
 
     tables = Tables(settings.kafka.bootstrap)
-    moving = Moving(tables, Policies(settings), publish, lambda: app.consumer_generation_id, lessons)
+    moving = Moving(
+        tables, Policies(settings), publish, lambda: app.consumer_generation_id, lessons,
+        lambda partition: end_of(app, EVENTS, partition),
+    )  # fmt: skip
 
     @app.agent(topics[EVENTS], name="follow", concurrency=1)  # type: ignore[untyped-decorator]  # Faust has no types for it
     async def follow_agent(stream: Any) -> None:

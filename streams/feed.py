@@ -11,6 +11,7 @@ from typing import Any
 
 import faust
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
+from faust.types import TP
 
 FETCH_WAIT_MS = 50
 MAX_FETCH = 4 * 1024 * 1024
@@ -51,7 +52,7 @@ def make_app(name: str, bootstrap: str, embedded: bool) -> Any:
         consumer_max_fetch_size=MAX_FETCH,
         producer_max_request_size=MAX_REQUEST,
         producer_max_batch_size=1 if embedded else 16_384,
-        producer_compression_type="gzip" if embedded else None,  # the embedded broker keeps all of it in memory
+        producer_compression_type="zstd" if embedded else None,  # the embedded broker keeps all of it in memory
         broker_rebalance_timeout=3.0 if embedded else 60.0,
         broker_session_timeout=6.0 if embedded else 9.0,
         broker_heartbeat_interval=1.0,  # the next beat after a death is when the others hear of it
@@ -78,6 +79,12 @@ def raw_topic(app: Any, name: str, partitions: int) -> Any:
         partitions=partitions,
         internal=False,
     )
+
+
+def end_of(app: Any, topic: str, partition: int) -> int | None:
+    """The offset behind the last record that was there with the last fetch; None before the first."""
+    end: int | None = app.monitor.tp_end_offsets.get(TP(topic, partition))
+    return end
 
 
 async def records(stream: Any) -> AsyncIterator[Any]:

@@ -9,6 +9,7 @@ before it is closed.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
@@ -30,6 +31,10 @@ from streams.tables import Lost, Tables
 
 log = structlog.get_logger()
 
+TURN_S = 0.002
+"""So long records are folded without a turn for anything else."""
+TURNS = 5
+"""Turns for a commit that is under way: a parcel and its answer take so many, and each would wait for a record else."""
 HOLD_S = 30.0
 """So long a partition that another worker has opened may be ours by the group's word; then this one begins anew."""
 
@@ -44,8 +49,12 @@ class Moving:
         publish: Callable[[int, bytes], Awaitable[None]],
         generation: Callable[[], int],
         lessons: Lessons | None = None,
+        end_of: Callable[[int], int | None] = lambda _: None,
     ) -> None:
-        """`lessons`: where people's labels go, and what is learned from them; None: nothing is."""
+        """`lessons`: where people's labels go, and what is learned from them; None: nothing is.
+
+        `end_of`: where a partition's records end, as far as that is known.
+        """
         self._tables = tables
         self._policy_of = policy_of
         self._publish = publish
@@ -56,10 +65,12 @@ class Moving:
         self._settled = asyncio.Event()
         """It is said which partitions are ours."""
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.rounds = Rounds(self.commit, MOST_UNCOMMITTED)
+        self._end_of = end_of
+        self.rounds = Rounds(self.commit, MOST_UNCOMMITTED, self.waiting)
         """When it commits."""
         self._busy = asyncio.Lock()
         self._suspicion = Suspicion()
+        self._turned_at = 0.0
 
     def assigned(self, partitions: Iterable[int]) -> None:
         """A new generation: these are ours, and no others."""
@@ -92,13 +103,33 @@ class Moving:
         opening = self._homes.get(message.partition)
         if opening is None:
             return
-        await asyncio.wait([opening])
+        if not opening.done():
+            await asyncio.wait([opening])
+        await self._turn()
         if self._homes.get(message.partition) is not opening or message.generation_id != self._generation():
             return
         try:
             await self._apply(opening.result(), event)
         except Exception as error:  # noqa: BLE001 - Faust would swallow it and go on with the next record
             self._fail(error)
+
+    async def _turn(self) -> None:
+        """Let others have their turn, if they had none for a while."""
+        if time.monotonic() - self._turned_at < TURN_S:
+            return
+        for _ in range(TURNS if self._busy.locked() else 1):
+            await asyncio.sleep(0)
+        self._turned_at = time.monotonic()
+
+    def waiting(self) -> int | None:
+        """How many records of our partitions are there to be taken; None where it is not known of each."""
+        waiting = 0
+        for number, opening in self._homes.items():
+            end = self._end_of(number)
+            if end is None or not _is_open(opening):
+                return None
+            waiting += max(0, end - opening.result().next)
+        return waiting
 
     async def _apply(self, home: Home, event: Any) -> None:
         message, shard = event.message, home.shard

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
+from collections.abc import Callable
 
 from streams.events import Record
 
@@ -20,14 +21,22 @@ BEHIND_S = 5.0
 """What came so long ago says that the worker is behind."""
 MOST_EVENTS = 100_000
 """It gathers no more than so many: they are in memory until they are committed, and a worker that ends commits them."""
+FEW_EVENTS = 10_000
+"""Nor fewer, while it is behind: smaller commits say the same rows again and again."""
+YOUNG = 1_000_000
+"""Objects that come before Python looks for cycles among them. There are none to speak of, and a look takes 0.1 s."""
 
 
 class Pace:
     """Counts what was taken since the last commit."""
 
-    def __init__(self) -> None:
+    def __init__(self, waiting: Callable[[], int | None] = lambda: None) -> None:
+        """`waiting`: how many records are there to be taken; None: that is not known."""
+        self._waiting = waiting
         self.taken = 0
         """Events."""
+        self._records = 0
+        """With those events in them, and others."""
         self.came_at = 0.0
         """When the last of them was received, seconds since the epoch."""
         self.hurried = False
@@ -35,6 +44,7 @@ class Pace:
 
     def take(self, record: Record, stored_at: float | None) -> None:
         """A record was applied. `stored_at`: when the broker stored it; what our gateways write knows it better."""
+        self._records += 1
         if record.events:
             self.taken += len(record.events)
             self.came_at = record.events[-1].received_at / 1_000 or stored_at or 0.0
@@ -42,13 +52,26 @@ class Pace:
     async def gather(self) -> None:
         """Return when it is time to commit."""
         waited = 0.0
-        while not self.hurried and waited < (CATCHING_UP_S if time.time() - self.came_at > BEHIND_S else BUSY_S):
+        while not self.hurried and waited < (CATCHING_UP_S if self._behind() else BUSY_S):
             before = self.taken
             await asyncio.sleep(COMMIT_EVERY_S)
             waited += COMMIT_EVERY_S
-            if self.taken - before < BUSY or self.taken >= MOST_EVENTS:
+            if self.taken - before < BUSY or self.enough():
                 break
-        self.taken = 0
+        self.taken = self._records = 0
+
+    def enough(self) -> bool:
+        """Whether a commit waits no longer for more: towards the end of a backlog once it is half of what was left.
+
+        So the last commit, which nothing is folded beside, is a small one, and the board is current sooner.
+        """
+        if self.taken < FEW_EVENTS or self.taken >= MOST_EVENTS:
+            return self.taken >= MOST_EVENTS
+        waiting = self._waiting() if self._behind() else None
+        return waiting is not None and waiting <= self._records
+
+    def _behind(self) -> bool:
+        return time.time() - self.came_at > BEHIND_S
 
 
 def calm_collector() -> None:
@@ -58,4 +81,4 @@ def calm_collector() -> None:
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(200_000, 20, 1_000)
+    gc.set_threshold(YOUNG, 20, 1_000)

@@ -15,11 +15,13 @@ SWEEP_EVERY_S = 10.0
 class Rounds:
     """Commits what was taken, again and again (`streams.pace`). `commit` calls `begun` and `done`."""
 
-    def __init__(self, commit: Callable[[], Awaitable[None]], most: int) -> None:
-        """`most`: records that may wait for a commit; then reading waits."""
+    def __init__(
+        self, commit: Callable[[], Awaitable[None]], most: int, waiting: Callable[[], int | None] = lambda: None
+    ) -> None:
+        """`most`: records that may wait for a commit; then reading waits. `waiting`: `Pace`'s."""
         self._commit = commit
         self._most = most
-        self._pace = Pace()
+        self._pace = Pace(waiting)
         self._uncommitted = 0
         self._work, self._room = asyncio.Event(), asyncio.Event()
         self._room.set()

@@ -34,7 +34,11 @@ class One:
         self.generation = 1
         self.acked: list[int] = []
         self.said: list[bytes] = []
-        self.moving = Moving(self.tables, lambda _: Policy(TenantSettings()), self.publish, lambda: self.generation)
+        self.ends: dict[int, int] = {}
+        self.moving = Moving(
+            self.tables, lambda _: Policy(TenantSettings()), self.publish, lambda: self.generation,
+            end_of=self.ends.get,
+        )  # fmt: skip
 
     async def publish(self, _: int, value: bytes) -> None:
         """Keep it."""
@@ -83,6 +87,48 @@ def test_records_before_their_turn_are_let_pass_and_taken_when_it_comes(broker: 
             await one.take(0, 1, 2, 3)
             assert one.acked == [0, 1, 2, 3]
             assert one.events() == ["e0", "e1", "e2", "e3"]
+
+    asyncio.run(story())
+
+
+def test_others_have_their_turn_however_many_records_come_at_once(
+    broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams_moving, "TURN_S", 0.0)
+
+    async def story() -> None:
+        async with worker(broker, tmp_path, 0, 4) as one:
+            one.moving.assigned([0])
+            await one.moving.take(one.event(0))
+            turns: list[int] = []
+            asyncio.get_running_loop().call_soon(turns.append, 1)
+            await one.moving.take(one.event(1))
+            assert turns == [1]
+            async with one.moving._busy:  # as while a commit is under way
+                then = asyncio.ensure_future(_hops(streams_moving.TURNS - 1))
+                await one.moving.take(one.event(2))
+                assert then.done(), "a parcel and its answer had to wait for more than one record"
+
+    asyncio.run(story())
+
+
+async def _hops(n: int) -> None:
+    for _ in range(n):
+        await asyncio.sleep(0)
+
+
+def test_how_much_is_still_to_be_taken_is_known_once_every_partition_is_open(broker: Broker, tmp_path: Path) -> None:
+    async def story() -> None:
+        async with worker(broker, tmp_path, 0, 4) as one:
+            one.moving.assigned([0])
+            one.ends[0] = 100
+            assert one.moving.waiting() is None
+            await one.take(0, 1, 2, 3)
+            assert one.moving.waiting() == 96
+            one.ends[0] = 2  # of a fetch before
+            assert one.moving.waiting() == 0
+            one.ends.clear()
+            assert one.moving.waiting() is None
 
     asyncio.run(story())
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 from streams.events import Event, Record, Tick
-from streams.pace import BUSY, Pace
+from streams.pace import BUSY, FEW_EVENTS, MOST_EVENTS, Pace
 
 
 def some(n: int, received_at: int = 0) -> Record:
@@ -33,3 +34,24 @@ def test_it_knows_when_the_last_event_came_by_its_gateway_or_else_by_the_broker(
     assert (pace.taken, pace.came_at) == (3, 1_772_445_700.0)
     pace.take(Record(tick=Tick(1)), 1_772_445_900.0)
     assert (pace.taken, pace.came_at) == (3, 1_772_445_700.0), "a tick says nothing of how far behind it is"
+
+
+def gathered(waiting: int | None, events: int, received_at: int = 1) -> bool:
+    """Whether so many events in ten records are enough for a commit, with so many records still to be taken."""
+    pace = Pace(lambda: waiting)
+    for _ in range(10):
+        pace.take(some(events // 10, received_at), 1.0)
+    return pace.enough()
+
+
+def test_far_behind_it_gathers_much_and_towards_the_end_half_of_what_was_left() -> None:
+    assert not gathered(11, 2 * FEW_EVENTS)
+    assert gathered(10, 2 * FEW_EVENTS)
+    assert gathered(1_000, MOST_EVENTS), "what is gathered is in memory"
+    assert not gathered(0, FEW_EVENTS - 10), "small commits say the same rows again and again"
+
+
+def test_one_that_keeps_up_or_does_not_know_what_is_left_gathers_as_it_did() -> None:
+    assert not gathered(0, 2 * FEW_EVENTS, received_at=time.time_ns() // 1_000_000)
+    assert not gathered(None, 2 * FEW_EVENTS)
+    assert gathered(None, MOST_EVENTS)
