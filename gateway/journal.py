@@ -22,6 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
+from typing import NamedTuple
 
 import structlog
 
@@ -65,6 +66,15 @@ class Stored:
     payload: bytes
 
 
+class Place(NamedTuple):
+    """Where the last reading ended: who reads on from there need not look for it from the segment's beginning."""
+
+    segment: int
+    position: int
+    """What comes next."""
+    byte: int
+
+
 class Journal:
     """One writer (this), any number of readers. Use it in one event loop.
 
@@ -87,6 +97,7 @@ class Journal:
         self._waiting: list[tuple[Load, asyncio.Future[int]]] = []
         self._wake = asyncio.Event()
         self._grown = asyncio.Event()
+        self._place = Place(0, 0, 0)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="journal")
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._segments = sorted(int(path.stem) for path in directory.glob("*.log"))
@@ -227,8 +238,10 @@ class Journal:
         for name in segments[max(0, bisect_right(segments, position) - 1) :]:
             if name > last:
                 break
-            for record in _records(self._path(name), position, last, whole=True):
+            begin = self._place.byte if (self._place.segment, self._place.position) == (name, position) else 0
+            for record, end in _records(self._path(name), position, last, whole=True, begin=begin):
                 found.append(record)
+                self._place = Place(name, record.position + 1, end)
                 size += len(record.payload)
                 if size >= most_bytes:
                     return found
@@ -267,10 +280,10 @@ class Journal:
             return 0
         path = self._path(self._segments[-1])
         end, last = 0, self._segments[-1] - 1
-        for record in _records(path, 0, None, whole=False):
+        for record, beyond in _records(path, 0, None, whole=False):
             if record.position != last + 1:
                 raise Damaged(f"{path}: position {record.position} follows {last}; restore it from a backup")
-            end, last = end + _HEAD.size + len(record.payload), record.position
+            end, last = beyond, record.position
         torn = path.stat().st_size - end
         if torn:
             log.warning("journal_tail_cut", bytes=torn, last=last)
@@ -284,18 +297,24 @@ def _framed(position: int, record: Record) -> bytes:
     return _HEAD.pack(len(payload), crc, position, partition) + payload
 
 
-def _records(path: Path, position: int, last: int | None, *, whole: bool) -> Iterator[Stored]:
-    """The records of a segment from `position` to `last`; where they are not `whole`, up to the first that is not.
+def _records(
+    path: Path, position: int, last: int | None, *, whole: bool, begin: int = 0
+) -> Iterator[tuple[Stored, int]]:
+    """The records of a segment from `position` to `last`, each with the byte behind it; looked for from byte `begin` on.
+
+    Where they are not `whole`, up to the first that is not.
 
     Raises:
         Damaged: they should be whole, and are not.
     """
-    at = -1
+    at, end = -1, begin
     with path.open("rb") as file:
+        file.seek(begin)
         while at != last and (head := file.read(_HEAD.size)):
             length, crc, at, partition = _HEAD.unpack(head) if len(head) == _HEAD.size else (0, -1, -1, 0)
             if at != -1 and last is not None and at > last:
                 return
+            end += _HEAD.size + length
             if -1 < at < position and length <= _MAX_RECORD:
                 file.seek(length, os.SEEK_CUR)
                 continue
@@ -304,7 +323,7 @@ def _records(path: Path, position: int, last: int | None, *, whole: bool) -> Ite
                 if whole:
                     raise Damaged(f"{path}: cannot be read beyond byte {file.tell()}; restore it from a backup")
                 return
-            yield Stored(at, partition, payload)
+            yield Stored(at, partition, payload), end
 
 
 def _sync(directory: Path) -> None:

@@ -262,3 +262,31 @@ def test_a_killed_writer_loses_nothing_that_it_acknowledged(tmp_path: Path) -> N
 
     run(story())
     assert len(acknowledged) > 50
+
+
+def test_reading_on_looks_at_what_is_new_and_not_at_the_segment_from_its_beginning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Counting:
+        """The head of a record, and how often one was looked at."""
+
+        def __init__(self) -> None:
+            self.seen, self.size, self.pack = 0, HEAD.size, HEAD.pack
+
+        def unpack(self, head: bytes) -> tuple[int, ...]:
+            self.seen += 1
+            return HEAD.unpack(head)
+
+    HEAD = module._HEAD  # noqa: N806 - as it is called there
+
+    async def story() -> None:
+        async with opened(tmp_path) as journal:
+            heads = Counting()
+            monkeypatch.setattr(module, "_HEAD", heads)
+            for n in range(200):
+                await journal.append(load(str(n)))
+                assert [one.position for one in journal.read(n + 1, 1 << 20)] == [n + 1]
+            assert heads.seen <= 2 * 200
+            assert [position for position, _ in everything(journal)] == list(range(1, 201))
+
+    run(story())
