@@ -72,9 +72,11 @@ async def run(settings: Settings) -> None:
         positions = Positions(settings.data / "sink.db") if settings.data else None
         desk = Desk(history, positions, lambda tenant: settings.tenant(tenant).zone, _now)
         app = make_app(settings, desk, Path(scratch))
-        joining = asyncio.create_task(_join(app, settings))  # as slow as the engine's start: side by side with it
+        prepared = asyncio.Event()
+        joining = asyncio.create_task(_join(app, settings, prepared))
         try:
             await _unless(ended, history.prepare())
+            prepared.set()
             doorway = await _open_door(settings)
             await _unless(ended, _start_desk(desk, history))
             await _unless(ended, joining)
@@ -88,8 +90,13 @@ async def run(settings: Settings) -> None:
             history.close()
 
 
-async def _join(app: faust.App, settings: Settings) -> None:
+async def _join(app: faust.App, settings: Settings, prepared: asyncio.Event) -> None:
+    """Embedded, side by side with the engine's start, which is as slow. Else another sink may be at work, and goes on
+    with all of it while the schema is made what this one needs.
+    """
     await ensure_topics(settings)
+    if settings.data is None:
+        await prepared.wait()
     await app.start()
 
 

@@ -22,6 +22,10 @@ from tests.sinks.test_store import Broker, reading
 pytestmark = [pytest.mark.slow, pytest.mark.faults, pytest.mark.timeout(900)]
 MOST = 9_900
 """Numbers that `there` looks at."""
+SECOND = 20_000
+"""The numbers of the other test begin here."""
+JOIN_S = 12
+"""Far longer than it takes to join a group."""
 OLD = (
     "INSERT INTO events_base (tenant, subject, id, kind, at, event_time, conversation, version, position) "
     "VALUES ('t', 'c:old', 'old', 'message', 1000, 1000, 'old', -1, 99999)"
@@ -79,6 +83,34 @@ class Stream:
             self.sent = number + 50
             if self._ended.wait(1):
                 return
+
+
+def test_v02_while_a_sink_takes_the_steps_the_one_before_goes_on_with_all_partitions(
+    broker: Broker, tmp_path: Path
+) -> None:
+    first, last = SECOND, SECOND
+    with running(tmp_path / "server") as server, Proxy("127.0.0.1", server.port) as proxy:
+
+        def goes_on() -> None:
+            nonlocal last
+            broker.send(reading(last), reading(last + 1))  # one on each partition
+            last += 2
+            wait("both rows", lambda: there(server, first) == (last - first, last - first))
+
+        old = Sink(broker, tmp_path / "old", server.port)
+        goes_on()
+        proxy.fault = Fault(black_hole=True)
+        new = Sink(broker, tmp_path / "new", proxy.port)
+        wait("it has asked", lambda: proxy.connections > 0)
+        until = time.monotonic() + JOIN_S
+        while time.monotonic() < until:
+            goes_on()
+        proxy.fault = Fault()
+        wait("the steps are taken", lambda: "sink_started" in new.log.read_text())
+        goes_on()
+        assert old.end() == 0
+        goes_on()
+        assert new.end() == 0
 
 
 def test_v02_every_step_of_the_schema_is_taken_again_after_a_kill_and_nothing_is_lost_or_double(
