@@ -300,7 +300,7 @@ def _framed(position: int, record: Record) -> bytes:
 def _records(
     path: Path, position: int, last: int | None, *, whole: bool, begin: int = 0
 ) -> Iterator[tuple[Stored, int]]:
-    """The records of a segment from `position` to `last`, looked for from byte `begin` on, each with the byte behind it.
+    """The records of a segment from `position` to `last`, sought from byte `begin` on, each with the byte behind it.
 
     Where they are not `whole`, up to the first that is not.
 
