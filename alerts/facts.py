@@ -50,7 +50,7 @@ class Siblings:
         self._keys = list(keys)
         self._agents = list(agents)
         self._parts: dict[tuple[str, str, str], list[Key]] | None = None
-        self._staff: dict[tuple[str, str], tuple[int, int]] = {}
+        self._staff: dict[tuple[str, str], tuple[int, int]] | None = None
         self._telling: set[str] | None = None
 
     def parts(self, key: Key, dimension: str) -> list[Key]:
@@ -78,17 +78,19 @@ class Siblings:
 
     def at_work(self, key: Key) -> tuple[int, int]:
         """The same, and how many open episodes they hold. Who holds one while nobody tells a status is at work."""
-        where = (key["tenant"], key["queue"])
-        if where not in self._staff:
-            here = [agent for agent in self._agents if _works(agent, *where)]
-            self._staff[where] = len(here), sum(int(agent.get("open") or 0) for agent in here)
-        return self._staff[where]
+        if self._staff is None:
+            self._staff = {}
+            for agent in filter(_works, self._agents):
+                for queue in {SUM, *(agent.get("queues") or ())}:
+                    where = str(agent.get("tenant")), queue
+                    people, held = self._staff.get(where, (0, 0))
+                    self._staff[where] = people + 1, held + int(agent.get("open") or 0)
+        return self._staff.get((key["tenant"], key["queue"]), (0, 0))
 
 
-def _works(agent: Mapping[str, Any], tenant: str, queue: str) -> bool:
+def _works(agent: Mapping[str, Any]) -> bool:
     status = agent.get("status")
-    works = status in ("online", "busy") or (status is None and bool(agent.get("open")))
-    return works and agent.get("tenant") == tenant and (queue == SUM or queue in (agent.get("queues") or ()))
+    return status in ("online", "busy") or (status is None and bool(agent.get("open")))
 
 
 def facts_of(rule: Rule, key: Key | None, value: float | None, siblings: Siblings) -> Facts:

@@ -95,6 +95,7 @@ class Show:
         self._seq = 0
         self._whole = True
         self._said: dict[str, bytes] = {}
+        self._agents: dict[tuple[str, str], tuple[dict[str, Any], dict[str, Any]]] = {}
         self._as_of: dict[str, int] = {}
         self._lag: tuple[int, int] = (-1, 0)
         self._forgot_at = 0.0
@@ -203,11 +204,20 @@ class Show:
         return view.dirty | view.active(now)
 
     def _add_lists(self, write: Write, tenant: str, agents: list[dict[str, Any]]) -> None:
-        lists = {"agents": [_since(row) for row in agents], **self._lists(tenant)}
+        lists = {"agents": [self._rendered(row) for row in agents], **self._lists(tenant)}
         said = _json(lists)
         if self._said.get(tenant) != said:
             self._said[tenant] = said
             write.lists[tenant] = lists
+
+    def _rendered(self, agent: dict[str, Any]) -> dict[str, Any]:
+        """An agent as it is told. Most are the very ones of the last write."""
+        name = agent["tenant"], agent["agent"]
+        of, told = self._agents.get(name, (None, None))
+        if told is None or of is not agent:
+            told = {**agent, "since": rfc3339(agent["since"])}
+            self._agents[name] = agent, told
+        return told
 
     def _meta(self) -> dict[str, Any]:
         present = self._present
@@ -256,7 +266,3 @@ def _field(tenant: str, queue: str, channel: str) -> bytes:
 
 def _instants(series: dict[str, Any]) -> dict[str, Any]:
     return {**series, "from": rfc3339(series["from"])}
-
-
-def _since(agent: dict[str, Any]) -> dict[str, Any]:
-    return {**agent, "since": rfc3339(agent["since"])}
