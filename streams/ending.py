@@ -13,8 +13,8 @@ from aiokafka.errors import InvalidProducerEpoch, ProducerFenced
 
 
 def shut_out(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """An exception handler of the loop: that another has the partition was said once (`partition_lost`), where it was
-    seen; the Kafka client leaves the same error in further futures that nobody asks.
+    """An exception handler of the loop: that another has the partition, or leads, was said once (`partition_lost`,
+    `notifier_leads_no_more`), where it was seen; the Kafka client leaves the same error in futures that nobody asks.
     """
     if not isinstance(context.get("exception"), ProducerFenced | InvalidProducerEpoch):
         loop.default_exception_handler(context)

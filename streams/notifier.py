@@ -31,7 +31,7 @@ from config.settings import Settings, load
 from gateway.questions import Questions
 from sinks.redis import Show
 from streams.align import Aligner, Cut
-from streams.ending import go_on
+from streams.ending import go_on, shut_out
 from streams.events import REAL, Reading
 from streams.insight import Insight
 from streams.leading import Home, Lost, home_of, shelf_of
@@ -248,6 +248,7 @@ async def run(settings: Settings) -> None:
     check(settings)  # first: a broker may be long in coming, and a mistake in a file is there at once
     stop, again = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
+    loop.set_exception_handler(shut_out)
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
     loop.add_signal_handler(signal.SIGHUP, again.set)

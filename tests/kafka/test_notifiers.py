@@ -24,6 +24,7 @@ from streams.shard import Shard
 from tests.alerts.receiver import Receiver, receiver
 from tests.board.stage import running_redis
 from tests.kafka.broker import Broker
+from tests.rig.hygiene import tracebacks
 from tests.streams.line import Shelf
 from tidewatch.servers import create_topics
 
@@ -241,6 +242,7 @@ async def asleep(broker: Broker, directory: Path) -> Counter[tuple[str, str, str
         await ticking(stream, time.monotonic() + 3)
         assert notifiers.leader() == "two", "who was asleep stands by; nobody takes the lead back"
         assert notifiers.running["one"].poll() is None
+        assert tracebacks(directory) == []
         return told(there)
 
 
