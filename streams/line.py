@@ -43,8 +43,10 @@ from streams.standing import (
 from streams.waits import packed_waits, put, take
 from streams.windows import HOUR, MINUTE, pane_of
 
-FORM: Final = 2
-"""How conversations are kept. It rises when a release cannot read what the one before kept."""
+FORM: Final = 3
+"""How state is kept. It rises when the release before cannot read what this one keeps."""
+READ: Final = (2, 3)
+"""The forms that this release takes up; it goes on in its own."""
 KEPT_PANES: Final = 26 * HOUR
 """Panes so young are kept in memory and said again at a start: `today` in any zone, and a little more."""
 KEPT_CLOSED: Final = 2_000

@@ -25,7 +25,7 @@ from streams.episode_row import row
 from streams.events import REAL, DeadLetter, EpisodeRow, Event, EventRow, Reading, Record, StatusRow, Tick, encode
 from streams.heads import head_of
 from streams.labels import WORD, Example, Reader, bounded
-from streams.line import FORM, KEPT_PANES, Line, Tenant, pane_from, tenant_from
+from streams.line import FORM, KEPT_PANES, READ, Line, Tenant, pane_from, tenant_from
 from streams.packing import packed, stance_of, unpacked
 from streams.policy import Policy
 from streams.quick import quick
@@ -442,9 +442,10 @@ class Shard:
             self.real = msgspec.msgpack.decode(blob, type=int)
         for blob in self._kept.live("tenant"):
             tenant = tenant_from(blob)
-            if tenant.form != FORM:
+            if tenant.form not in READ:
                 raise RuntimeError(f"the state is of form {tenant.form}, this release reads {FORM}: rebuild it")
-            self._take_up(tenant).changed_tenant = False
+            older, tenant.form = tenant.form != FORM, FORM
+            self._take_up(tenant).changed_tenant = older
         for blob in self._kept.live("agent"):
             log = msgspec.msgpack.decode(blob, type=AgentLog)
             self._line(log.tenant).logs[log.agent] = log

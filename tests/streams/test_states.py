@@ -213,5 +213,5 @@ def test_a_kill_at_any_moment_leaves_whole_commits_and_none_that_was_told_is_los
 def test_state_of_another_form_is_refused_with_a_word_on_what_to_do(files: Files) -> None:
     row = Changed("tenant", "t", "", 0, True, msgspec.msgpack.encode({"name": "t", "form": 1}))
     files.commit([Batch(0, 7, [row], [])])
-    with pytest.raises(RuntimeError, match="form 1, this release reads 2: rebuild it"):
+    with pytest.raises(RuntimeError, match="form 1, this release reads 3: rebuild it"):
         Shard(0, lambda _: Policy(TenantSettings()), files.shelf(0), 7).load()
