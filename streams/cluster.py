@@ -65,11 +65,10 @@ async def _work(settings: Settings, stop: asyncio.Event, scratch: Path) -> None:
     moving = _wired(app, settings, lessons)
     app.finalize()
     listening = asyncio.create_task(lessons.listen(settings.kafka.bootstrap))
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(LEARN_S):
-            await lessons.caught_up.wait()
-    await app.start()
-    log.info("worker_ready", partitions=settings.kafka.partitions)
+    starting = asyncio.create_task(_start(app, lessons, settings.kafka.partitions))
+    await _first(starting, asyncio.create_task(stop.wait()))  # a broker that is silent may hold up a start, but no end
+    if starting.done():
+        starting.result()
     committing = asyncio.create_task(moving.rounds.for_ever())
     failing = asyncio.create_task(moving.until_failed())
     try:
@@ -78,8 +77,8 @@ async def _work(settings: Settings, stop: asyncio.Event, scratch: Path) -> None:
             failing.result()
     finally:
         moving.rounds.end()
-        failing.cancel()
-        listening.cancel()
+        for task in (starting, failing, listening):
+            task.cancel()
         try:
             async with asyncio.timeout(STOP_S):
                 await committing
@@ -87,9 +86,19 @@ async def _work(settings: Settings, stop: asyncio.Event, scratch: Path) -> None:
             with contextlib.suppress(asyncio.TimeoutError):
                 async with asyncio.timeout(STOP_S):
                     await app.stop()
-            await moving.close()
+            with contextlib.suppress(asyncio.TimeoutError):
+                async with asyncio.timeout(STOP_S):
+                    await moving.close()
     if not stop.is_set():
         raise RuntimeError("the worker's consumer has stopped")
+
+
+async def _start(app: Any, lessons: Lessons, partitions: int) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(LEARN_S):
+            await lessons.caught_up.wait()
+    await app.start()
+    log.info("worker_ready", partitions=partitions)
 
 
 def _wired(app: Any, settings: Settings, lessons: Lessons) -> Moving:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -14,16 +15,17 @@ from typing import Any
 import pytest
 
 from alerts.pace import Shared as Pace
-from config.settings import Settings
+from config.settings import Kafka, Settings
 from gateway.doors import Mode
 from gateway.shared import Shared, Unknown
 from sinks import store
 from streams import cluster, notifier
 from streams.reader import readings
 from streams.tables import ensure_topics
-from tests.gateway.rig import PARTITIONS, SECRET, run
+from tests.gateway.rig import PARTITIONS, SECRET, broker, run
 from tests.gateway.test_direct import redis
-from tests.rig.turns import cancelled_at, told_at, who_hangs_up
+from tests.rig.proxy import Fault, Proxy
+from tests.rig.turns import WITHIN_S, cancelled_at, told_at, who_hangs_up
 from tidewatch import servers
 
 pytestmark = pytest.mark.usefixtures("_quiet")
@@ -103,6 +105,30 @@ def test_a_role_ends_at_whatever_moment_it_is_told_to(name: str, refused: bool) 
             there = settings(servers.free_port() if refused else port)
             for turns in range(MOMENTS):
                 await told_at(turns, lambda: ROLES[name](there))
+
+    run(story())
+
+
+@pytest.mark.slow
+def test_a_worker_whose_broker_falls_silent_while_it_starts_ends_when_told_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story() -> None:
+        silent = asyncio.Event()
+        async with broker() as bootstrap:
+            with Proxy(*bootstrap.split(":")) as proxy:  # type: ignore[arg-type]  # a port is a name, too
+
+                async def then_silence(kafka: Kafka) -> None:
+                    await ensure_topics(kafka)
+                    proxy.fault = Fault(black_hole=True)
+                    silent.set()
+
+                monkeypatch.setattr(cluster, "ensure_topics", then_silence)
+                working = asyncio.create_task(cluster.run(settings(proxy.port)))
+                await silent.wait()
+                await asyncio.sleep(1)
+                signal.raise_signal(signal.SIGTERM)
+                await asyncio.wait({working}, timeout=WITHIN_S)
+                assert working.done(), "told to end, it goes on"
+                working.result()
 
     run(story())
 
