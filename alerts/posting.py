@@ -17,6 +17,7 @@ from aiohttp.abc import AbstractResolver
 from alerts.addresses import Forbidden, GuardedResolver, check_url
 from alerts.notifiers import Rejected, Unavailable
 from alerts.troubles import fault_of
+from config.bodies import at_most
 from config.settings import Channel, SettingsError
 
 MOST_TIMEOUT_S = 15.0
@@ -58,7 +59,7 @@ class Http:
             check_url(url, self._allow_private)
             session = self._open()
             async with session.post(url, data=body, headers=headers, allow_redirects=False) as response:
-                said = await response.content.read(MOST_ANSWER) if read else b""
+                said = await at_most(response.content, MOST_ANSWER) if read else b""
                 if not read:
                     response.close()
                 return Answer(response.status, {k.lower(): v for k, v in response.headers.items()}, said)

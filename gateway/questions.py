@@ -16,6 +16,7 @@ import aiohttp
 import msgspec
 import structlog
 
+from config.bodies import at_most
 from config.settings import ClickHouse, Settings
 
 log = structlog.get_logger()
@@ -92,7 +93,7 @@ class Questions:
                 allow_redirects=False,
             )
             async with asked as answer:
-                body = await answer.content.read(MOST_BYTES + 1)
+                body = await at_most(answer.content, MOST_BYTES + 1)
                 if answer.status != 200:
                     raise self._failed(answer, body)
         except TimeoutError:

@@ -134,6 +134,35 @@ def test_a_clickhouse_that_hangs_lies_or_refuses_is_away_and_too_much_is_too_muc
     assert "secret words" not in str(asked(denied, Away, monkeypatch))
 
 
+def test_an_answer_that_comes_in_many_pieces_is_read_whole() -> None:
+    many = 50_000
+
+    async def pieces(request: web.Request) -> web.StreamResponse:
+        answer = web.StreamResponse()
+        await answer.prepare(request)
+        body = b'{"meta":[{"name":"n"}],"data":[' + b",".join(b"[%d]" % n for n in range(many)) + b"]}"
+        for begin in range(0, len(body), 10_000):
+            await answer.write(body[begin : begin + 10_000])
+            await asyncio.sleep(0)
+        await answer.write_eof()
+        return answer
+
+    async def story() -> None:
+        app = web.Application()
+        app.router.add_post("/", pieces)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        asking = Questions(Settings(clickhouse={"url": f"http://127.0.0.1:{runner.addresses[0][1]}"}))
+        try:
+            assert await asking.rows("SELECT n") == [{"n": n} for n in range(many)]
+        finally:
+            await asking.close()
+            await runner.cleanup()
+
+    asyncio.run(asyncio.wait_for(story(), 60))
+
+
 def test_nobody_there_and_nobody_yet_are_away(tmp_path: Path) -> None:
     async def story() -> None:
         for settings in (Settings(clickhouse={"url": "http://127.0.0.1:9"}), Settings(data=tmp_path)):
