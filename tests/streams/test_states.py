@@ -45,6 +45,26 @@ def test_what_is_committed_is_there_after_a_start(tmp_path: Path) -> None:
     again.close()
 
 
+def test_a_file_whose_rows_lie_in_their_index_as_an_earlier_release_made_it_is_used_on(tmp_path: Path) -> None:
+    path = tmp_path / "worker.db"
+    with sqlite3.connect(path) as db:
+        db.execute(
+            "CREATE TABLE rows (part INTEGER, kind TEXT, tenant TEXT, key TEXT, at INTEGER, live INTEGER, value BLOB, "
+            "PRIMARY KEY (part, kind, tenant, key, at)) WITHOUT ROWID"
+        )
+        db.execute(
+            "INSERT INTO rows VALUES (0, 'conversation', 't', 'a', 0, 1, x'31'), (0, 'agent', 't', 'x', 0, 1, '')"
+        )
+    files = Files(path)
+    shelf = files.shelf(0)
+    assert (shelf.find("conversation", "t", "a"), list(shelf.live("conversation"))) == (b"1", [b"1"])
+    files.commit([Batch(0, 1, [changed("a", b"2", live=False), changed("b", b"3")], [])])
+    assert shelf.find_all("conversation", "t", ["a", "b", "c"]) == {"a": b"2", "b": b"3"}
+    assert list(shelf.live("conversation")) == [b"3"]
+    assert shelf.conversations(("", ""), 9) == [("t", "a", b"2"), ("t", "b", b"3")]
+    files.close()
+
+
 def test_a_commit_that_fails_half_way_keeps_nothing_of_it(files: Files) -> None:
     files.commit([Batch(0, 1, [changed("a", b"old")], [b"first"])])
     broken = Batch(1, 2, [changed("b", [])], [])  # type: ignore[arg-type]  # no value that the file can hold
