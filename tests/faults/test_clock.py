@@ -26,6 +26,7 @@ from tests.rig.processes import Rig, rig
 
 pytestmark = [pytest.mark.slow, pytest.mark.nightly, pytest.mark.timeout(1_800)]
 HOUR_S, DAY_S = 3_600, 86_400
+STANDS = '  - {name: stands, metric: stream_age, fire: "> 20s", severity: critical}\n'
 DURATIONS = (
     "frt_ms",
     "frt_customer_ms",
@@ -75,7 +76,7 @@ def clocked(folder: Path) -> Iterator[tuple[Rig, Clock]]:
         "LD_PRELOAD": str(found[0]), "FAKETIME_TIMESTAMP_FILE": str(file), "FAKETIME_NO_CACHE": "1",
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
     }  # fmt: skip
-    (folder / "rules.yaml").write_text(RULES)
+    (folder / "rules.yaml").write_text(RULES + STANDS)
     with rig(folder, config='rules = "rules.yaml"\n', environ=environ) as rigged:
         yield rigged, clock
 
@@ -89,6 +90,10 @@ def test_t05_a_clock_that_steps_loses_nothing_and_makes_no_time_negative(tmp_pat
     with clocked(tmp_path) as (rigged, clock), Load(rigged.access, ledger, 651) as load:
         history = History(rigged.access)
 
+        def told() -> list[Row]:
+            """Of a stream that stands."""
+            return history.rows("SELECT count() AS n FROM alerts WHERE rule = 'stands' AND state = 'firing'")
+
         def flow(prefix: str) -> None:
             load.flow(clock.chat(651, "t05", prefix), 50, 3)
             load.flow(clock.chat(652, "t05-few", prefix, conversations=1), 1, 3)
@@ -101,14 +106,17 @@ def test_t05_a_clock_that_steps_loses_nothing_and_makes_no_time_negative(tmp_pat
         clock.step(HOUR_S)
         flow("hour")
         wait("the board's clock an hour on", lambda: as_of_s(rigged) > time.time() + HOUR_S - 60)
+        assert told() == [{"n": 0}], "an hour that was leapt over is no silence"
         clock.step(0)
         flow("back")
         wait("a clock that stands is told", lambda: snapshot(rigged.access)["stale"] is True)
+        wait("people are told that nothing is judged now", lambda: told() == [{"n": 1}], 120)
         assert as_of_s(rigged) > time.time() + HOUR_S - 600, "it never goes back"
         clock.step(DAY_S)
         flow("day")
         wait("the board's clock a day on", lambda: as_of_s(rigged) > time.time() + DAY_S - 60)
         wait("fresh", lambda: snapshot(rigged.access)["stale"] is False)
+        assert told() == [{"n": 1}]
         for tenant in ("t05", "t05-few"):
             assert oracle.invented(ledger, oracle.stored(history, tenant), tenant) == []
             assert oracle.double(history, tenant) == []
