@@ -39,8 +39,8 @@ MAX_LAG_SEGMENTS = 64
 """Segments (1 GiB) that the broker does not have yet; beyond them frames are answered `retry`."""
 MIN_FREE = 8 << 20
 """Bytes of the disk that stay free, so that the worker's and the sink's stores can still be written."""
-GATHER_S = 0.002
-"""How long the first of a group waits for others."""
+GATHER_S = 0.02
+"""How long the first of a group waits for others: what comes together is one record, one sync of the disk, one fold."""
 _HEAD = struct.Struct("<IIQI")
 _MAX_RECORD = 16 << 20
 

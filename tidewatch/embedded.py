@@ -3,7 +3,7 @@
 The supervisor decides little: who has died is started again, after a pause that grows while it keeps dying. The broker
 is special: it forgets everything, so when it dies, everyone who talks to it is stopped, the topics are made anew, and
 everyone is started again, the worker first; positions in the journal make that harmless. It has no bound on its memory
-either, so past `BROKER_MEMORY` it is ended on purpose now and then.
+either, and grows slower with it, so it is ended on purpose now and then (`tidewatch.wear`).
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from config.settings import Settings, load
 from tidewatch import flow, servers
 from tidewatch.directory import CannotStart, Directory, mend, write_private
 from tidewatch.processes import Child, Log, Nursery
+from tidewatch.wear import Wear
 
 if TYPE_CHECKING:
     from tidewatch.access import Access
@@ -47,12 +48,6 @@ ADDRESS_S = 20.0
 """How long the notifier's start waits for the gateway's address, with which the links in its alerts begin."""
 SETTLED = 1.0
 """Seconds that a role must live to count as up: what cannot start dies sooner, or shows in /readyz."""
-BROKER_MEMORY = 64 << 20
-"""Bytes the broker may hold, so that the whole stack stays under 1 GiB; the journal is the truth, so it may forget."""
-BROKER_LIFE = 1_800.0
-"""Seconds before it is ended for that: the board stands still for some seconds meanwhile."""
-BROKER_MOST = 1 << 30
-"""Bytes at which it is ended however young it is: some minutes of 2,000 messages a second."""
 NEW_TOKENS = 86_400
 """Seconds after which `access.json` is written anew, so that its tokens never run out while the stack runs."""
 
@@ -221,7 +216,7 @@ class Stack:
         self._chores.append(self._task(self._watch()))
         await self._until_ready()
         self._write_access()
-        self._chores.append(self._task(self._mind_memory()))
+        self._chores.append(self._task(self._mind_the_broker()))
         self._chores.append(self._task(self._renew_tokens()))
 
     def _role_env(self) -> dict[str, str]:
@@ -369,12 +364,12 @@ class Stack:
         for role in ROLES:
             await self._come_back(role, 0)
 
-    async def _mind_memory(self) -> None:
+    async def _mind_the_broker(self) -> None:
+        wear = Wear()
         while True:
             await asyncio.sleep(10)
             broker = self._children.get("broker")
-            held = _resident(broker.pid) if broker and broker.alive else 0
-            if held > BROKER_MOST or (broker and held > BROKER_MEMORY and broker.age > BROKER_LIFE):
+            if broker and broker.alive and wear.worn(broker.age, _resident(broker.pid), _spent(broker.pid)):
                 self._say("the broker holds much that is long done; it begins anew")
                 self.kill("broker")
 
@@ -459,3 +454,12 @@ def _resident(pid: int) -> int:
         return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, IndexError):
         return 0
+
+
+def _spent(pid: int) -> float:
+    """Seconds of processor time that a process has taken; 0 where the system does not say."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    except (OSError, IndexError):
+        return 0.0

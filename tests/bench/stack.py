@@ -15,9 +15,10 @@ from tests.integration.outside import wait
 
 ROLES = ("gateway", "worker", "sink", "notifier", "broker", "leash")
 _SERVE = """
-import sys, tidewatch.embedded as embedded
+import sys, tidewatch.wear as wear
 from tidewatch.cli import main
-embedded.BROKER_LIFE /= float(sys.argv.pop(1))
+speed = float(sys.argv.pop(1))
+wear.LIFE_S, wear.YOUNG_S, wear.LATELY_S = wear.LIFE_S / speed, wear.YOUNG_S / speed, max(20.0, wear.LATELY_S / speed)
 main()
 """
 

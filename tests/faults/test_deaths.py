@@ -23,7 +23,7 @@ from tests.rig import oracle
 from tests.rig.ledger import Ledger
 from tests.rig.load import Load, chat
 from tests.rig.processes import Rig, finish, until_stored
-from tidewatch import embedded
+from tidewatch import wear
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults, pytest.mark.timeout(1_200)]
 SINK = ("sink.taken", "sink.begun", "sink.inserting", "sink.inserted", "sink.clocked", "sink.positioned", "sink.acked")
@@ -214,7 +214,7 @@ def test_a_broker_that_holds_too_much_is_begun_anew_without_a_wrong_number(
     with Load(rigged.access, ledger, 411) as load:
         load.flow(chat(411, tenant), 100, 2)
         with monkeypatch.context() as patch:
-            patch.setattr(embedded, "BROKER_MOST", 1)
+            patch.setattr(wear, "MOST", 1)
             wait("another broker", lambda: rigged.is_another("broker", old))
         load.flow(chat(412, tenant, prefix="g"), 100, 2)
         load.drained(240)
