@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
 import psutil
 import pytest
 
+from tests.conformance.cases import Row
 from tests.faults.sinking import Sink, lose_answers, there
 from tests.faults.test_deaths import (
     SINK,
@@ -103,6 +105,17 @@ def test_k04_a_sink_that_slept_through_its_successor_doubles_nothing(
     assert heir.end() == 0
 
 
+def many_people(number: int, tenant: str) -> Callable[[int], Row]:
+    """Live chat whose customers are others each time: a few who come thousands of times are no load that there is."""
+    event = chat(number, tenant, 500, f"{number}-")
+
+    def of_another(n: int) -> Row:
+        row = event(n)
+        return row | ({"author_id": f"{number}-{n % 500}"} if row.get("author") == "customer" else {})
+
+    return of_another
+
+
 @pytest.mark.skipif(not SOAK_MIN, reason="make soak runs it: TIDEWATCH_SOAK_MIN is not set")
 def test_s01_hours_under_load_with_a_fault_every_two_minutes(rigged: Rig, ledger: Ledger) -> None:
     chance, tenant = Random(11), "soak"
@@ -112,7 +125,7 @@ def test_s01_hours_under_load_with_a_fault_every_two_minutes(rigged: Rig, ledger
     with Load(rigged.access, ledger, 11) as load:
         while time.monotonic() < end:
             calm_s = min(120.0, max(10.0, SOAK_MIN * 60 / 20))
-            load.flow(chat(number, tenant, 500, f"{number}-"), 200, calm_s)
+            load.flow(many_people(number, tenant), 200, calm_s)
             for name, pid in rigged.pids().items():
                 measured.setdefault(f"{name} {pid}", []).append((time.time(), psutil.Process(pid).memory_info().rss))
             victim = chance.choice(("worker", "sink", "notifier", "gateway", "broker", "redis"))
@@ -129,7 +142,8 @@ def test_s01_hours_under_load_with_a_fault_every_two_minutes(rigged: Rig, ledger
     assert oracle.invented(ledger, oracle.stored(history, tenant), tenant) == []
     assert oracle.double(history, tenant) == []
     events = ledger.events(tenant)
-    wait("the reference's numbers", lambda: live_equals_reference(rigged, history, tenant, events), 600)
+    with rigged.stopped("gateway"):  # the clock stands while so much is read: a second is too short for it
+        wait("the reference's numbers", lambda: live_equals_reference(rigged, history, tenant, events), 600)
     assert tracebacks(rigged.logs) == []
     for name, points in measured.items():
         later = points[len(points) // 4 :]
