@@ -6,7 +6,7 @@ number is as of its tenant's clock: the oldest tick that all partitions have app
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -16,7 +16,7 @@ from streams.events import REAL, AgentRow, GaugeRow, PaneRow, Segment
 from streams.metrics import FORMULA, Window, derived, sentiment, service_level, shown
 from streams.policy import Policy
 from streams.track import Said
-from streams.waits import counted
+from streams.waits import each
 from streams.windows import HOUR, LIVE_WINDOWS, MINUTE, SECOND, first_pane, midnight, pane_of, rfc3339
 
 ALL = "*"
@@ -443,12 +443,9 @@ def _total(rows: list[GaugeRow], name: str) -> int:
 
 def _waits(gauges: list[GaugeRow], now: int, end: int, ended: Mapping[int, int]) -> dict[int, int]:
     """The censored waits of all windows that end at `end`: of those waiting, and of those that `ended` since."""
-    out = dict(ended)
-    for row in gauges:
-        for since, n in counted(row.waiting).items():
-            if since < end:
-                wait = max(0, now - since)
-                out[wait] = out.get(wait, 0) + n
+    out = Counter([max(0, now - since) for row in gauges for since in each(row.waiting) if since < end])
+    for wait, n in ended.items():
+        out[wait] += n
     return out
 
 

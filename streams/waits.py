@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from struct import Struct
 from typing import Final
 
@@ -54,3 +54,8 @@ def apart(before: Waits, after: Waits) -> tuple[Waits, Waits]:
 def counted(waits: Waits) -> Mapping[int, int]:
     """Value → how often."""
     return Counter(array("q", waits)) if isinstance(waits, bytes) else waits
+
+
+def each(waits: Waits) -> Iterable[int]:
+    """Every value, as often as it occurs."""
+    return array("q", waits) if isinstance(waits, bytes) else Counter(waits).elements()
