@@ -692,11 +692,16 @@ AS WITH
     contacts AS
     (
         SELECT
-            tenant, coalesce(concat('u:', customer), concat('c:', conversation)) AS who,
-            groupArray((toUnixTimestamp64Milli(opened_at), ifNull(topic, ''))) AS openings
+            tenant, coalesce(concat('u:', customer), concat('c:', conversation)) AS who, ifNull(topic, '') AS about,
+            toUnixTimestamp64Milli(opened_at) AS opened_ms
         FROM episodes
         WHERE NOT outbound
-        GROUP BY tenant, who
+    ),
+    closed_ones AS
+    (
+        SELECT *, assumeNotNull(closed_ms) + hour_ms AS after_ms, ifNull(topic, '') AS about
+        FROM seen
+        WHERE closed_at IS NOT NULL
     ),
     closings AS
     (
@@ -709,13 +714,14 @@ AS WITH
             is_resolved AND ifNull(s.closed_ms + 24 * hour_ms <= s.now_ms, false) AS passed_24h,
             is_resolved AND ifNull(s.closed_ms + 72 * hour_ms <= s.now_ms, false) AS passed_72h,
             is_resolved AND ifNull(s.closed_ms + 168 * hour_ms <= s.now_ms, false) AS passed_7d,
-            arrayFilter(o -> o.1 >= s.closed_ms + hour_ms AND o.1 < s.closed_ms + 168 * hour_ms, k.openings) AS later,
-            arrayExists(o -> o.1 < s.closed_ms + 24 * hour_ms, later) AS again_24h,
-            arrayExists(o -> o.1 < s.closed_ms + 72 * hour_ms, later) AS again_72h,
-            notEmpty(later) AS again_7d,
-            arrayExists(o -> o.2 = s.topic AND o.2 != '', later) AS again_same
-        FROM (SELECT * FROM seen WHERE closed_at IS NOT NULL) AS s
-        LEFT JOIN contacts AS k ON k.tenant = s.tenant AND k.who = s.who
+            ifNull(k.opened_ms, 0) >= s.after_ms AS came_again,
+            came_again AND k.opened_ms < s.closed_ms + 24 * hour_ms AS again_24h,
+            came_again AND k.opened_ms < s.closed_ms + 72 * hour_ms AS again_72h,
+            came_again AND k.opened_ms < s.closed_ms + 168 * hour_ms AS again_7d,
+            s.about != '' AND ifNull(t.opened_ms, 0) >= s.after_ms AND t.opened_ms < s.closed_ms + 168 * hour_ms AS again_same
+        FROM closed_ones AS s
+        ASOF LEFT JOIN contacts AS k ON k.tenant = s.tenant AND k.who = s.who AND k.opened_ms >= s.after_ms
+        ASOF LEFT JOIN contacts AS t ON t.tenant = s.tenant AND t.who = s.who AND t.about = s.about AND t.opened_ms >= s.after_ms
     ),
     parts AS
     (

@@ -190,3 +190,23 @@ def test_an_agents_hours_are_what_counting_minute_by_minute_gives(
     assert got.keys() == want.keys()
     for hour, figures in want.items():
         assert got[hour] == pytest.approx(figures)
+
+
+def test_one_customer_who_comes_thousands_of_times_costs_a_reader_no_more_than_thousands_who_come_once(
+    shared: Base,
+) -> None:
+    many, start = 8_000, 1_772_445_600_000 // HOUR * HOUR
+    rows = [
+        EpisodeRow(
+            "guests", f"c{number}", 1, 1, opened_at=start + number * 2_000, customer="guest", queue="q", channel="web",
+            closed_at=start + number * 2_000 + 1_000, resolved=True,
+        )
+        for number in range(many)
+    ]  # fmt: skip
+    shared.write({EPISODES: [episode_row(row) for row in rows]})
+    shared.now_is("guests", start + 200 * HOUR)
+    query = "SELECT sum(closed), avg(repeat_contact_24h) FROM outcomes_by_day WHERE tenant = 'guests'"
+    answer = shared.client.query(query, settings={"max_memory_usage": 256 << 20})
+    ((closed, again),) = answer.result_rows
+    assert closed == many
+    assert again == pytest.approx(sum(2 * n + 1 + 3_600 <= 2 * (many - 1) for n in range(many)) / many)
