@@ -199,7 +199,7 @@ def engine_directory(data: Path) -> Path:
     """Make the place of the embedded engine's files. Rows on their way into it lie beside them until the next start."""
     passing = data / "clickhouse-passing"
     shutil.rmtree(passing, ignore_errors=True)
-    passing.mkdir(mode=0o700, parents=True)
+    passing.mkdir(mode=0o700, parents=True, exist_ok=True)  # somebody in this process may be at it just now
     tempfile.tempdir = str(passing)
     engine_path(data).mkdir(mode=0o700, exist_ok=True)
     return engine_path(data)

@@ -210,7 +210,7 @@ _ROWS = "SELECT toUnixTimestamp64Milli(event_time), {} FROM events WHERE "
 
 def _event(at: int, row: dict[str, Any]) -> Event:
     given = {name: value for name, value in row.items() if value not in (None, [], {})}
-    return Event(at=at, received_at=at, **given)
+    return Event(at=at, received_at=at, **given | {"keywords": tuple(row["keywords"])})
 
 
 def _graded(client: Client, where: dict[str, Any]) -> list[Graded]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import os
 import statistics
 import subprocess
@@ -198,6 +199,8 @@ async def _run(
     await make_topic(bootstrap, SINGLES)
     await fill(bootstrap, SINGLES, bare(load, PARTITIONS))
     await fill(bootstrap, EVENTS, singles(load, PARTITIONS) if one_by_one else packed(load, PARTITIONS))
+    gc.collect()
+    gc.freeze()  # else the ceilings would pay for Python's walks through the load that this process holds
     before = await ceiling(bootstrap, SINGLES, packed=False)
     pace = await catch_up(bootstrap, load, directory)
     after = await ceiling(bootstrap, SINGLES, packed=False)
