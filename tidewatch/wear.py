@@ -16,7 +16,7 @@ LIFE_S = 1_800.0
 MOST = 1 << 30
 """Bytes at which it is ended however young it is."""
 BUSY = 0.3
-"""Of a core, over `LATELY_S`, that it may take: a fresh one takes half of it at 2,000 messages a second (`python -m tests.bench.latency`)."""
+"""Of a core, over `LATELY_S`, that it may take: a fresh one takes half of it at 2,000 messages a second."""
 YOUNG_S = 300.0
 """It is not ended for that before."""
 LATELY_S = 60.0
