@@ -313,9 +313,13 @@ class Stack:
         self._ended.put_nowait((child, code))
 
     async def _end(self, names: Sequence[str], grace: Mapping[str, float]) -> None:
-        """Stop these together."""
+        """Stop these together. If this is called off, who has not ended counts as a child again, for `stop` to end."""
         children = [self._children.pop(name) for name in names if name in self._children]
-        await asyncio.gather(*(child.stop(grace[child.name]) for child in children))
+        try:
+            await asyncio.gather(*(child.stop(grace[child.name]) for child in children))
+        except asyncio.CancelledError:
+            self._children |= {child.name: child for child in children if child.alive}
+            raise
 
     # Who died
 

@@ -171,6 +171,28 @@ def test_a_role_that_does_not_listen_is_killed_in_time(tmp_path: Path) -> None:
     run(story())
 
 
+def test_told_to_end_while_everyone_begins_anew_nobody_is_left_behind(tmp_path: Path) -> None:
+    async def story() -> None:
+        data, said = tmp_path / "data", list[str]()
+        data.mkdir()
+        (data / "worker.does").write_text("ignore")
+        async with new(data, said) as stack:
+            roles = [stack.pid(role) or 0 for role in ROLES]
+            stack.kill("broker")
+            await until(lambda: _are_gone(roles[1:]))  # all but the worker, which is given time
+        assert all(gone(pid) for pid in roles)
+
+    async def within(seconds: float) -> None:
+        async with asyncio.timeout(seconds):
+            await story()
+
+    run(within(60))
+
+
+async def _are_gone(pids: list[int]) -> bool:
+    return all(gone(pid) for pid in pids)
+
+
 PARENT = f"""
 import asyncio, sys
 from pathlib import Path
