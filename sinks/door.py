@@ -24,14 +24,13 @@ import zlib
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import structlog
 from aiohttp import web
 
 from config.settings import Settings
-from sinks.clickhouse import engine_path
+from sinks.clickhouse import engine_name
 from sinks.guard import Refused, check
 
 log = structlog.get_logger()
@@ -44,7 +43,7 @@ QUERY_S = 30
 """A query that takes longer is ended."""
 RESULT_BYTES = 256 * 2**20
 RESULT_ROWS = 5_000_000
-MEMORY_BYTES = 768 * 2**20
+MEMORY_BYTES = 512 * 2**20
 """Of one query, its answer included."""
 STATEMENT_BYTES = 2 * 2**20
 THREADS = 2
@@ -174,10 +173,11 @@ def set_statement(wanted: Mapping[str, str]) -> str:
 class Engine:
     """Runs statements of readers. Blocking: for threads."""
 
-    def __init__(self, path: Path, database: str) -> None:
+    def __init__(self, name: str, database: str) -> None:
+        """`name`: what to connect to (`sinks.clickhouse.engine_name`)."""
         if not re.fullmatch(r"\w{1,64}", database):
             raise ValueError("a database's name is letters, digits and _")
-        self._path = str(path)
+        self._name = name
         self._database = database
         self._use = {name: "USE " + name for name in (database, "information_schema")}
 
@@ -189,7 +189,7 @@ class Engine:
         """
         import chdb
 
-        with contextlib.closing(chdb.connect(self._path)) as session:
+        with contextlib.closing(chdb.connect(self._name)) as session:
             try:
                 return self._run(session, query)
             except Refused as error:
@@ -274,7 +274,7 @@ class Door:
         if settings.data is None:
             raise ValueError("only the embedded stack has a door")
         clickhouse = settings.clickhouse
-        door = cls(Engine(engine_path(settings.data), clickhouse.database), clickhouse.password.get_secret_value())
+        door = cls(Engine(engine_name(settings.data), clickhouse.database), clickhouse.password.get_secret_value())
         await door._listen(clickhouse.port)
         ports = settings.data / "ports"
         ports.mkdir(exist_ok=True)

@@ -505,5 +505,5 @@ def test_settings_are_bounded_both_ways() -> None:
 
 def test_an_engine_takes_no_odd_database(tmp_path: Path) -> None:
     with pytest.raises(ValueError):
-        doors.Engine(tmp_path, "x; DROP")
+        doors.Engine(str(tmp_path), "x; DROP")
     assert Query("SELECT 1", "CSV", "").settings == {}
