@@ -66,7 +66,7 @@ def watched(stack: psutil.Process, access: dict[str, str], replay: subprocess.Po
         time.sleep(SAMPLE_S)
         samples.append(held(stack))
         if len(samples) % 6 == 0:
-            clock = ms(snapshot(access)["clocks"].get(TENANT))
+            clock = ms(wait("the board", lambda: snapshot(access))["clocks"].get(TENANT))  # away as roles begin anew
             hours = 0 if clock is None else (clock - START) / 3_600_000
             minutes = (time.monotonic() - begun) / 60
             print(f"{minutes:.0f} min: {hours:.1f} h of the day; {told(samples[-1])}", flush=True)
