@@ -12,6 +12,7 @@ import os
 import re
 import signal
 import sys
+import threading
 from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from pathlib import Path
@@ -42,6 +43,8 @@ app.add_typer(screens.tv, name="tv")
 auditing.add(app)
 
 DATA = Path("tidewatch-data")
+LEAVE_S = 1.5
+"""How long a role that is done waits for threads that are not."""
 _THERE: dict[str, Any] = {"exists": True, "dir_okay": False, "readable": True}
 KNOWN_ROLES = ("ingest", "replay", "viewer", "supervisor", "analyst", "admin")
 
@@ -190,14 +193,27 @@ def _role(name: str, config: Path | None, module: str) -> None:
     async def run() -> None:
         await alive.beating(importlib.import_module(module).run(settings))
 
+    code = 1
     try:
         _call(run)
+        code = 0
     except Exception as error:
         alone = _alone(error)
         if _is_ours(alone):
             raise alone from None
         structlog.get_logger().exception("role_failed")
         raise
+    finally:
+        _leave(code)
+
+
+def _leave(code: int) -> None:
+    """End the process within `LEAVE_S`, whoever stays. A consumer's thread goes on for ever where its broker is away, a
+    reader's query for half a minute; what was to be kept is kept by now.
+    """
+    end = threading.Timer(LEAVE_S, os._exit, (code,))
+    end.daemon = True
+    end.start()
 
 
 def _alone(error: Exception) -> Exception:

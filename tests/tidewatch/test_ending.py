@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -142,3 +145,24 @@ def test_a_notifier_that_would_lead_but_has_no_broker_ends_at_whatever_moment(tm
                 await told_at(turns, lambda: notifier.run(there))
 
     run(story())
+
+
+LEFT = """
+import sys, threading, types
+async def run(settings):
+    threading.Thread(target=threading.Event().wait).start()
+    if {raises}:
+        raise RuntimeError
+sys.modules["role"] = types.ModuleType("role")
+sys.modules["role"].run = run
+from tidewatch import cli
+cli._role("sink", None, "role")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("raises", [False, True])
+def test_a_role_that_is_done_ends_whoever_stays_in_its_process(raises: bool) -> None:
+    environ = os.environ | {"TIDEWATCH_SECRET": SECRET}
+    done = subprocess.run([sys.executable, "-c", LEFT.format(raises=raises)], env=environ, timeout=60, check=False)
+    assert done.returncode == raises
