@@ -25,6 +25,8 @@ log = structlog.get_logger()
 
 STOP_S = 6
 """How long the last commit, and then Faust, may take when the worker ends."""
+CANCEL_S = 1
+"""How long is waited for what is called off: a consumer whose broker is away takes its time."""
 
 
 async def run(settings: Settings) -> None:
@@ -90,7 +92,8 @@ async def _until_first(*waits: Any) -> None:
     _, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     for task in pending:
         task.cancel()
-    await asyncio.gather(*pending, return_exceptions=True)
+    if pending:
+        await asyncio.wait(pending, timeout=CANCEL_S)
 
 
 def main(settings: Settings) -> None:

@@ -43,8 +43,8 @@ app.add_typer(screens.tv, name="tv")
 auditing.add(app)
 
 DATA = Path("tidewatch-data")
-LEAVE_S = 1.5
-"""How long a role that is done waits for threads that are not."""
+LEAVE_S = 2.0
+"""How long a role that is done waits for what in its process is not."""
 _THERE: dict[str, Any] = {"exists": True, "dir_okay": False, "readable": True}
 KNOWN_ROLES = ("ingest", "replay", "viewer", "supervisor", "analyst", "admin")
 
@@ -191,25 +191,26 @@ def _role(name: str, config: Path | None, module: str) -> None:
     os.umask(0o077)
 
     async def run() -> None:
-        await alive.beating(importlib.import_module(module).run(settings))
+        code = 1
+        try:
+            await alive.beating(importlib.import_module(module).run(settings))
+            code = 0
+        finally:
+            _leave(code)
 
-    code = 1
     try:
         _call(run)
-        code = 0
     except Exception as error:
         alone = _alone(error)
         if _is_ours(alone):
             raise alone from None
         structlog.get_logger().exception("role_failed")
         raise
-    finally:
-        _leave(code)
 
 
 def _leave(code: int) -> None:
-    """End the process within `LEAVE_S`, whoever stays. A consumer's thread goes on for ever where its broker is away, a
-    reader's query for half a minute; what was to be kept is kept by now.
+    """End the process within `LEAVE_S`, whoever stays. A consumer's threads and tasks go on for ever where its broker is
+    away, a reader's query for half a minute; what was to be kept is kept by now.
     """
     end = threading.Timer(LEAVE_S, os._exit, (code,))
     end.daemon = True

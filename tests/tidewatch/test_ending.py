@@ -148,9 +148,17 @@ def test_a_notifier_that_would_lead_but_has_no_broker_ends_at_whatever_moment(tm
 
 
 LEFT = """
-import sys, threading, types
+import asyncio, sys, threading, types
+async def never():
+    while True:
+        try:
+            await asyncio.sleep(1)
+        except asyncio.CancelledError:
+            pass
 async def run(settings):
     threading.Thread(target=threading.Event().wait).start()
+    run.task = asyncio.create_task(never())
+    await asyncio.sleep(0)
     if {raises}:
         raise RuntimeError
 sys.modules["role"] = types.ModuleType("role")
