@@ -209,7 +209,7 @@ def _role(name: str, config: Path | None, module: str) -> None:
 
 
 def _leave(code: int) -> None:
-    """End the process within `LEAVE_S`, whoever stays. A consumer's threads and tasks go on for ever where its broker is
+    """End the process within `LEAVE_S`, whoever stays. A consumer's threads and tasks go on for ever if its broker is
     away, a reader's query for half a minute; what was to be kept is kept by now.
     """
     end = threading.Timer(LEAVE_S, os._exit, (code,))
