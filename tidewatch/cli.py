@@ -22,7 +22,7 @@ import structlog
 import typer
 from typer.exceptions import TyperException
 
-from config import alive, crash
+from config import alive, crash, spare
 from config.logs import configure, printable
 from config.settings import load
 from tidewatch import alerting, auditing, deeds, planning, screens
@@ -193,7 +193,7 @@ def _role(name: str, config: Path | None, module: str) -> None:
     async def run() -> None:
         code = 1
         try:
-            await alive.beating(importlib.import_module(module).run(settings))
+            await alive.beating(spare.sparing(importlib.import_module(module).run(settings)))
             code = 0
         finally:
             _leave(code)
