@@ -5,13 +5,15 @@ The last parcel carries the position, so none counts before all are there.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator
+from itertools import accumulate
 
 from streams.events import Reading
 from streams.said import LISTS, Part, Told, encoded, pack, segment
 
 LIMIT = 500_000
-"""Bytes of rows in a parcel at most, unless one row alone has more; brokers take 1 MiB."""
+"""Bytes of rows in a parcel at most, without the commas between them, unless one row has more; brokers take 1 MiB."""
 
 
 def parcels(reading: Told | Reading, before: int) -> Iterator[bytes]:
@@ -23,25 +25,21 @@ def parcels(reading: Told | Reading, before: int) -> Iterator[bytes]:
         rows: dict[str, list[bytes]] = {}
         for name in LISTS:
             left = part.rows.get(name, [])
-            while left:
-                n, weight = _fitting(left, LIMIT - size, bool(size))
-                if n:
-                    rows[name], left, size = left[:n], left[n:], size + weight
-                if left:
+            ends = list(accumulate(map(len, left), initial=0))
+            start = 0
+            while start < len(left):
+                stop = _fitting(ends, start, LIMIT - size, bool(size))
+                if stop > start:
+                    rows[name] = left[start:stop]
+                    start, size = stop, size + ends[stop] - ends[start]
+                if start < len(left):
                     yield pack(told, before, [*done, segment(rows, Part(part.clock, base=part.base))])
                     done, rows, size = [], {}, 0
         done.append(segment(rows, part))
     yield pack(told, told.pos, done)
 
 
-def _fitting(rows: list[bytes], room: int, full: bool) -> tuple[int, int]:
-    """How many rows go in, and their bytes; at least one where nothing is in yet."""
-    weight = sum(map(len, rows)) + len(rows)
-    if weight <= room:
-        return len(rows), weight
-    weight = 0
-    for n, row in enumerate(rows):
-        if weight + len(row) + 1 > room and (full or n):
-            return n, weight
-        weight += len(row) + 1
-    return len(rows), weight
+def _fitting(ends: list[int], start: int, room: int, full: bool) -> int:
+    """Up to which row they go in; at least one where nothing is in yet. `ends`: of each row, in bytes."""
+    stop = bisect_right(ends, ends[start] + room) - 1
+    return max(stop, start) if full else max(stop, start + 1)
