@@ -10,6 +10,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -40,6 +41,15 @@ SELECT 1 + max(ifnull((SELECT max(n) FROM examples), 0), ifnull((SELECT n FROM l
 """
 """Above all that are there and all that were learned, also in a file to which only these tables were carried over."""
 
+ROWS_AT_ONCE = 250
+"""Rows of one statement. Each statement lets go of the interpreter's lock and has to win it back from the fold."""
+_COLUMNS = 7
+_KEEP = "INSERT OR REPLACE INTO rows VALUES "
+_KEEP_ONE = _KEEP + f"({', '.join('?' * _COLUMNS)})"
+_KEEP_MANY = _KEEP + ", ".join([f"({', '.join('?' * _COLUMNS)})"] * ROWS_AT_ONCE)
+
+TALK = "conversation"
+"""The kind of the rows of conversations."""
 AT_ONCE = 32
 """Keys of one question."""
 _MANY = ", ".join("?" * AT_ONCE)
@@ -71,6 +81,30 @@ class Batch(NamedTuple):
     """What people said conversations were about (`streams.labels.Example`)."""
 
 
+class Names:
+    """Which conversations may be in a file that was empty when it was opened. That one is not is certain.
+
+    Nine of ten that are asked for are new, and the file need not be asked. A bit for each, by its hash: at 200,000
+    names one of ten that are not there seems to be, and is asked for as before.
+    """
+
+    BITS = 1 << 21
+
+    def __init__(self) -> None:
+        self._bits = bytearray(self.BITS >> 3)
+
+    def add(self, part: int, tenant: str, key: str) -> None:
+        """One is there from now on."""
+        place = hash((part, tenant, key)) % self.BITS
+        self._bits[place >> 3] |= 1 << (place & 7)
+
+    def among(self, part: int, tenant: str, keys: Sequence[str]) -> list[str]:
+        """Those that may be there."""
+        bits, size = self._bits, self.BITS
+        places = [(key, hash((part, tenant, key)) % size) for key in keys]
+        return [key for key, place in places if bits[place >> 3] >> (place & 7) & 1]
+
+
 class Files:
     """The file. One writer: `commit` may run in another thread, one at a time; what is staged is found meanwhile."""
 
@@ -80,6 +114,8 @@ class Files:
         level = "FULL" if durable else "OFF"
         self._db.executescript(f"PRAGMA journal_mode=WAL; PRAGMA synchronous={level};" + SCHEMA)
         self._reader = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        empty = self._db.execute("SELECT 1 FROM rows LIMIT 1").fetchone() is None
+        self._names = Names() if empty else None
         self._quarantine: dict[tuple[int, int], str] | None = None
         self._staged: dict[int, dict[tuple[str, str, str, int], bytes]] = {}
 
@@ -113,10 +149,15 @@ class Files:
 
     def _keep(self, batch: Batch) -> None:
         part = batch.partition
-        self._db.executemany(
-            "INSERT OR REPLACE INTO rows VALUES (?, ?, ?, ?, ?, ?, ?)",
-            [(part, row.kind, row.tenant, row.key, row.at, row.live, row.value) for row in batch.changes],
-        )
+        rows = [(part, row.kind, row.tenant, row.key, row.at, row.live, row.value) for row in batch.changes]
+        if self._names is not None:
+            for row in batch.changes:
+                if row.kind == TALK:
+                    self._names.add(part, row.tenant, row.key)
+        many = len(rows) - len(rows) % ROWS_AT_ONCE
+        for start in range(0, many, ROWS_AT_ONCE):
+            self._db.execute(_KEEP_MANY, list(chain.from_iterable(rows[start : start + ROWS_AT_ONCE])))
+        self._db.executemany(_KEEP_ONE, rows[many:])
         self._db.executemany(
             "INSERT INTO outbox (partition, pos, value) VALUES (?, ?, ?)",
             [(part, batch.position, value) for value in batch.readings],
@@ -183,7 +224,7 @@ class Files:
 
     def shelf(self, partition: int) -> Shelf:
         """One partition's rows."""
-        return Shelf(self._reader, partition, self._staged.setdefault(partition, {}))
+        return Shelf(self._reader, partition, self._staged.setdefault(partition, {}), self._names)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -195,11 +236,17 @@ class Shelf:
     """The rows of one partition, as a shard finds them again (`streams.shard.Kept`)."""
 
     def __init__(
-        self, db: sqlite3.Connection, partition: int, staged: Mapping[tuple[str, str, str, int], bytes]
+        self,
+        db: sqlite3.Connection,
+        partition: int,
+        staged: Mapping[tuple[str, str, str, int], bytes],
+        names: Names | None,
     ) -> None:
+        """`names`: which conversations may be there; None: that is not known."""
         self._db = db
         self._part = partition
         self._staged = staged
+        self._names = names
 
     def find(self, kind: str, tenant: str, key: str, at: int = 0) -> bytes | None:
         """One row, or None."""
@@ -212,8 +259,10 @@ class Shelf:
     def find_all(self, kind: str, tenant: str, keys: Sequence[str]) -> dict[str, bytes]:
         """Key → row, of those that there are (at 0). One question for many costs a twentieth of one each."""
         found: dict[str, bytes] = {}
-        for start in range(0, len(keys), AT_ONCE):
-            some = keys[start : start + AT_ONCE]
+        names = self._names if kind == TALK else None
+        asked = keys if names is None else names.among(self._part, tenant, keys)
+        for start in range(0, len(asked), AT_ONCE):
+            some = asked[start : start + AT_ONCE]
             padded = [*some, *[some[0]] * (AT_ONCE - len(some))]  # always the same question: it is prepared once
             found.update(self._db.execute(_asking(kind)[1], (self._part, tenant, *padded)))
         for key in keys:

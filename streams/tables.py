@@ -35,7 +35,7 @@ from config.settings import Kafka
 from streams.ending import go_on
 from streams.events import EVENTS, READINGS
 from streams.shard import Changed
-from streams.states import Batch, Files, Shelf
+from streams.states import TALK, Batch, Files, Shelf
 from streams.topics import LABELS, need_partitions
 
 log = structlog.get_logger()
@@ -49,8 +49,6 @@ TRANSACTION_MS = 60_000
 LAYOUT = 1
 """Of what is in the changelog. One that a newer release wrote is refused; older ones would be brought up here."""
 _APPLIED, _LAYOUT = "applied", "layout"
-TALK = "conversation"
-"""The kind of the rows of conversations."""
 _FETCH_MS = 200
 
 
@@ -212,7 +210,7 @@ class _Shelf(Shelf):
     """What a shard finds again (`streams.shard.Kept`): open conversations in memory, all else in the scratch file."""
 
     def __init__(self, rows: Shelf, talks: dict[tuple[str, str], bytes]) -> None:
-        super().__init__(rows._db, rows._part, rows._staged)  # noqa: SLF001 - the same rows
+        super().__init__(rows._db, rows._part, rows._staged, rows._names)  # noqa: SLF001 - the same rows
         self._open = talks
 
     def find(self, kind: str, tenant: str, key: str, at: int = 0) -> bytes | None:
