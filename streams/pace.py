@@ -19,8 +19,10 @@ CATCHING_UP_S = 4.0
 """How long it gathers while it is behind anyway. What is touched often is kept and said once for all of it."""
 BEHIND_S = 5.0
 """What came so long ago says that the worker is behind."""
-MOST_EVENTS = 100_000
-"""It gathers no more than so many: they are in memory until they are committed, and a worker that ends commits them."""
+MOST_EVENTS = 200_000
+"""It gathers no more than so many: they are in memory until they are committed."""
+LEFT_EVENTS = 20_000
+"""A worker that ends commits no more than so many, for it is given seconds; the next reads what is beyond again."""
 FEW_EVENTS = 10_000
 """Nor fewer, while it is behind: smaller commits say the same rows again and again."""
 YOUNG = 1_000_000
@@ -49,8 +51,8 @@ class Pace:
             self.taken += len(record.events)
             self.came_at = record.events[-1].received_at / 1_000 or stored_at or 0.0
 
-    async def gather(self) -> None:
-        """Return when it is time to commit."""
+    async def gather(self) -> bool:
+        """Return when it is time to commit. False: it is time to end, and too much to be committed still."""
         waited = 0.0
         while not self.hurried and waited < (CATCHING_UP_S if self._behind() else BUSY_S):
             before = self.taken
@@ -58,7 +60,9 @@ class Pace:
             waited += COMMIT_EVERY_S
             if self.taken - before < BUSY or self.enough():
                 break
+        few = not self.hurried or self.taken <= LEFT_EVENTS
         self.taken = self._records = 0
+        return few
 
     def enough(self) -> bool:
         """Whether a commit waits no longer for more: towards the end of a backlog once it is half of what was left.

@@ -59,14 +59,14 @@ class Rounds:
         self._room.set()
 
     async def for_ever(self) -> None:
-        """Commit what has come, until told to end.
+        """Commit what has come, until told to end. What is too much to be committed then is left as a kill leaves it.
 
         Never cancel it: what a commit has taken from the shards must be kept and published before anything after it is.
         """
         while not self._ending:
             await self._work.wait()
-            await self._pace.gather()
-            await self._commit()
+            if await self._pace.gather():
+                await self._commit()
 
     def end(self) -> None:
         """Let `for_ever` commit once more, and return."""

@@ -6,7 +6,7 @@ import asyncio
 import time
 
 from streams.events import Event, Record, Tick
-from streams.pace import BUSY, FEW_EVENTS, MOST_EVENTS, Pace
+from streams.pace import BUSY, FEW_EVENTS, LEFT_EVENTS, MOST_EVENTS, Pace
 
 
 def some(n: int, received_at: int = 0) -> Record:
@@ -24,6 +24,19 @@ def test_a_worker_that_is_about_to_end_gathers_no_more() -> None:
         return pace.taken, gathering.done()
 
     assert asyncio.run(gather()) == (0, True)
+
+
+def commits_at_its_end(events: int) -> bool:
+    """Whether a worker that is told to end commits so many events."""
+    pace = Pace()
+    pace.take(some(events), 1.0)
+    pace.hurried = True
+    return asyncio.run(pace.gather())
+
+
+def test_a_worker_that_ends_commits_little_and_leaves_much_to_the_next() -> None:
+    assert commits_at_its_end(LEFT_EVENTS)
+    assert not commits_at_its_end(LEFT_EVENTS + 1), "it is given seconds: as much as a kill would leave is left"
 
 
 def test_it_knows_when_the_last_event_came_by_its_gateway_or_else_by_the_broker() -> None:
