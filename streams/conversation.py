@@ -36,6 +36,7 @@ from streams.episode import (
     MOVED_IN,
     MOVED_OUT,
     NEGATIVES,
+    NO_HINTS,
     OPENED,
     SENTIMENT_N,
     SENTIMENT_SUM,
@@ -49,7 +50,7 @@ from streams.events import Hold
 from streams.metrics import NEGATIVE
 from streams.policy import Policy
 from streams.standing import Key, Stance, Standing
-from streams.windows import DAY, MINUTE, pane_of
+from streams.windows import DAY, MINUTE, NEVER, pane_of
 
 GOODBYE: Final = 10 * MINUTE
 REOPEN: Final = 7 * DAY
@@ -62,6 +63,9 @@ SPOKEN = frozenset({"customer", "agent", "bot", "system", "opened"})
 COUNTED = {"customer": (MESSAGES, CUSTOMERS), "agent": (MESSAGES, AGENTS), "bot": (MESSAGES, BOTS)}
 """What a message of an author counts as; of any other, as a message alone."""
 
+FIRST: Final = Memory()
+"""What is remembered before anything is known."""
+
 Place = tuple[str, str, int, int]
 """Queue, channel, minute, number of a mark's field."""
 
@@ -71,8 +75,8 @@ class Conversation:
     """One conversation: its events in order, and what they come to."""
 
     __slots__ = (
-        "base", "clock", "episodes", "forgotten", "greatest_at", "id", "late", "log", "memory", "number", "outside",
-        "round", "stance", "standings", "tenant", "version", "wake",
+        "base", "clock", "episodes", "forgotten", "greatest_at", "id", "last", "late", "log", "memory", "number",
+        "outside", "round", "stance", "standings", "tenant", "version", "wake",
     )  # fmt: skip
 
     def __init__(
@@ -87,14 +91,16 @@ class Conversation:
         self.number = 0
         """Episodes begun, the forgotten ones included."""
         self.memory = Memory() if memory is None else memory
-        self.base = Memory() if base is None else base
-        """The memory before the first event that is still known."""
+        self.base = FIRST if base is None else base
+        """The memory before the first event that is still known. It is replaced, never changed."""
         self.log = Log() if log is None else log
-        self.late: list[str] = []
+        self.late: tuple[str, ...] = ()
         """Ids of events that came too late to count."""
         self.episodes: list[Episode] = []
-        self.outside: dict[Place, int] = {}
-        """Messages that belong to no episode."""
+        self.last: Episode | None = None
+        """The open, else the last of them."""
+        self.outside: dict[Place, int] | None = None
+        """Messages that belong to no episode; None where there are none."""
         self.greatest_at = 0
         self.clock = -1
         """The latest tick it has seen."""
@@ -106,16 +112,22 @@ class Conversation:
         self.round = 0
         """In which round of its line it was last said to have changed."""
 
-    @property
-    def last(self) -> Episode | None:
-        """The open, else the last episode."""
-        return self.episodes[-1] if self.episodes else None
+    def begin(self, episode: Episode) -> None:
+        """A further episode."""
+        self.episodes.append(episode)
+        self.last = episode
+
+    def undo(self) -> Episode:
+        """Take the last episode away."""
+        episode = self.episodes.pop()
+        self.last = self.episodes[-1] if self.episodes else None
+        return episode
 
     @property
     def open(self) -> Episode | None:
         """The open episode."""
         last = self.last
-        return last if last is not None and last.closed_at is None else None
+        return last if last is not None and last.closed_at == NEVER else None
 
     def knows(self, name: str) -> bool:
         """Whether an event of this id has come before."""
@@ -138,7 +150,7 @@ class Fold:
         """Events that belong to another episode than was said of them."""
         self.refolded = False
         self._hints: Hints | None = None
-        self._targets: dict[int, tuple[str, int | None, int | None]] = {}
+        self._targets: dict[int, tuple[str, int, int]] = {}
 
     # -- from outside ------------------------------------------------------------------------------------------------
 
@@ -152,7 +164,7 @@ class Fold:
             entries = log.entries()
             entries.insert(bisect_left(entries, new.place(), key=Entry.place), new)
             self._refold(entries, new)
-        elif last is not None and last.by_clock and last.closed_at is not None and new.at < last.closed_at:
+        elif last is not None and last.by_clock and last.closed_at != NEVER and new.at < last.closed_at:
             self._refold([*log.entries(), new], new)
         else:
             again = self._step(log.n, new)
@@ -170,10 +182,10 @@ class Fold:
         """Fold all events anew."""
         conversation = self.conversation
         self.refolded = True
-        for (queue, channel, minute, number), n in conversation.outside.items():
+        for (queue, channel, minute, number), n in (conversation.outside or {}).items():
             totals = self._totals(queue, channel, minute)
             totals[number] = totals.get(number, 0) - n
-        conversation.outside = {}
+        conversation.outside = None
         before = [one.episode for one in entries]
         while conversation.episodes:
             self._pop()
@@ -196,8 +208,8 @@ class Fold:
         conversation = self.conversation
         conversation.forgotten = conversation.number
         conversation.base = conversation.memory.copy()
-        conversation.log, conversation.late, conversation.outside = Log(), [], {}
-        conversation.episodes, conversation.standings = [], []
+        conversation.log, conversation.late, conversation.outside = Log(), (), None
+        conversation.episodes, conversation.last, conversation.standings = [], None, []
 
     # -- the loop ----------------------------------------------------------------------------------------------------
 
@@ -215,20 +227,20 @@ class Fold:
 
     def _pop(self) -> Episode:
         conversation = self.conversation
-        episode = conversation.episodes.pop()
+        episode = conversation.undo()
         for mark in episode.marks:
             totals = self._totals(mark.queue, episode.channel, mark.minute)
-            for number, n in mark.counts.items():
+            for number, n in mark.counts().items():
                 totals[number] = totals.get(number, 0) - n
         conversation.number = episode.number - 1
         conversation.memory = episode.before
-        if episode.demand_at is not None:
+        if episode.demand_at != NEVER:
             self._targets[episode.number] = (episode.demand_queue, episode.target_ms, episode.short_ms)
         return episode
 
     def _expire(self, now: int) -> None:
         episode = self.conversation.open
-        if episode is not None and (now - episode.last_at >= self.policy.silence or episode.gone_at is not None):
+        if episode is not None and (now - episode.last_at >= self.policy.silence or episode.gone_at != NEVER):
             due = episode.due(self.policy)
             if due <= now:
                 self._close(episode, due, resolved=False)
@@ -280,8 +292,7 @@ class Fold:
         return None
 
     def _is_goodbye(self, last: Episode, event: Entry) -> bool:
-        closed_at = last.closed_at or 0
-        return event.at - closed_at < GOODBYE and (event.what == "agent" or event.goodbye)
+        return event.at - last.closed_at < GOODBYE and (event.what == "agent" or event.goodbye)
 
     def _open(self, index: int, event: Entry) -> Episode:
         conversation, memory, last = self.conversation, self.conversation.memory, self.conversation.last
@@ -294,15 +305,15 @@ class Fold:
             number=conversation.number,
             start=index,
             before=before,
-            hints=self._hints or Hints(),
+            hints=self._hints or NO_HINTS,
             channel=memory.channel,
             queue=memory.queue,
             opened_at=event.at,
-            reopen=not outbound and last is not None and event.at - (last.closed_at or 0) < REOPEN,
+            reopen=not outbound and last is not None and event.at - last.closed_at < REOPEN,
             outbound=outbound,
         )
         self._hints = None
-        conversation.episodes.append(episode)
+        conversation.begin(episode)
         self._mark(episode, episode.queue, event.at, OPENED)
         return episode
 
@@ -310,6 +321,8 @@ class Fold:
         memory = self.conversation.memory
         memory.queue = event.queue or memory.queue
         outside, minute = self.conversation.outside, pane_of(event.at)
+        if outside is None:
+            outside = self.conversation.outside = {}
         totals = self._totals(memory.queue, memory.channel, minute)
         for number in COUNTED.get(event.what, (MESSAGES,)):
             key = (memory.queue, memory.channel, minute, number)
@@ -347,11 +360,11 @@ class Fold:
         if again is not None:
             return again
         self._count_message(episode, event)
-        if episode.first_customer_at is None:
+        if episode.first_customer_at == NEVER:
             episode.first_customer_at = event.at
-        if episode.unanswered_since is None:
+        if episode.unanswered_since == NEVER:
             episode.unanswered_since = event.at
-        if episode.demand_at is None and (episode.outbound or not self._has_a_bot(episode)):
+        if episode.demand_at == NEVER and (episode.outbound or not self._has_a_bot(episode)):
             self._demand(episode, event.at)
         return None
 
@@ -360,18 +373,18 @@ class Fold:
         return (episode.engaged or episode.hints.engages) and not episode.hints.unasked
 
     def _agent(self, episode: Episode, event: Entry) -> Hints | None:
-        if episode.engaged and episode.demand_at is None and not episode.hints.unasked and not episode.gone:
-            if episode.first_customer_at is not None:
+        if episode.engaged and episode.demand_at == NEVER and not episode.hints.unasked and not episode.gone:
+            if episode.first_customer_at != NEVER:
                 return Hints(episode.hints.stayed, engages=True, unasked=True)
             episode.hints = Hints(episode.hints.stayed, episode.hints.engages, unasked=True)
         self._count_message(episode, event)
         if episode.held is None or episode.stay is not None:
             self._take(episode, event.at, event.who)  # without a name nobody holds it, and whoever comes next takes it
-        if episode.handled_from is None:
+        if episode.handled_from == NEVER:
             episode.handled_from = event.at
         if not episode.spoken:
             episode.spoken = True
-            if episode.assigned_at is not None:
+            if episode.assigned_at != NEVER:
                 episode.greeting_ms = event.at - episode.assigned_at
         if not episode.gone:
             self._reply(episode, event)
@@ -379,28 +392,28 @@ class Fold:
 
     def _reply(self, episode: Episode, event: Entry) -> None:
         self._first_of_any(episode, event.at)
-        if episode.demand_at is None:
+        if episode.demand_at == NEVER:
             return
-        if episode.reply_at is None:
+        if episode.reply_at == NEVER:
             episode.reply_at = event.at
             episode.reply_agent = event.who
             episode.credit_queue = episode.queue
-            if episode.first_customer_at is not None:
+            if episode.first_customer_at != NEVER:
                 episode.frt_customer_ms = event.at - episode.first_customer_at
-        elif episode.unanswered_since is None:
+        elif episode.unanswered_since == NEVER:
             return
         episode.replies.append(event.at - episode.turn_start())
-        episode.unanswered_since = None
+        episode.unanswered_since = NEVER
 
     def _first_of_any(self, episode: Episode, at: int) -> None:
-        if episode.frt_any_ms is None and episode.first_customer_at is not None:
+        if episode.frt_any_ms == NEVER and episode.first_customer_at != NEVER:
             episode.frt_any_ms = at - episode.first_customer_at
 
     def _bot(self, episode: Episode, event: Entry) -> Hints | None:
         if not (episode.engaged or episode.asked or episode.spoken or episode.gone):
             first = episode.first_customer_at
-            if first is None or event.at - first < self.policy.bot_window:
-                if episode.demand_at is not None and not episode.hints.engages:
+            if first == NEVER or event.at - first < self.policy.bot_window:
+                if episode.demand_at != NEVER and not episode.hints.engages:
                     return Hints(episode.hints.stayed, engages=True)
                 episode.engaged = True
         self._count_message(episode, event)
@@ -413,7 +426,7 @@ class Fold:
         if what == "assigned":
             self._take(episode, event.at, event.who or "")
             episode.assigned_at = event.at
-            if episode.handled_from is None:
+            if episode.handled_from == NEVER:
                 episode.handled_from = event.at
             self._move(episode, event)
         elif what != "handoff":
@@ -422,7 +435,7 @@ class Fold:
             self._move(episode, event)
             self._enter(episode, event.at)
             self._hold(episode, event.at, event.who if what == "transferred" else None)
-        if episode.demand_at is None and not episode.gone and self._asks(episode, what):
+        if episode.demand_at == NEVER and not episode.gone and self._asks(episode, what):
             self._demand(episode, event.at)
         if what != "assigned":
             episode.asked = True
@@ -431,12 +444,12 @@ class Fold:
         """Whether a routing event is the moment from which a person is needed. METRICS §2."""
         if episode.engaged:
             return not episode.spoken
-        return not episode.outbound and what != "assigned" and episode.first_customer_at is None
+        return not episode.outbound and what != "assigned" and episode.first_customer_at == NEVER
 
     def _demand(self, episode: Episode, at: int) -> None:
         episode.demand_at = at
         episode.demand_queue = episode.queue
-        queue, target, short = self._targets.get(episode.number, ("", None, None))
+        queue, target, short = self._targets.get(episode.number, ("", 0, 0))
         known = queue == episode.queue  # in force when `d` was first known, whatever the settings say today
         episode.target_ms = target if known else self.policy.target(episode.queue)
         episode.short_ms = short if known else self.policy.short(episode.queue)
@@ -470,7 +483,7 @@ class Fold:
         queue, since = episode.stay
         episode.stays.append((queue, at - since))
         episode.stay = None
-        if episode.demand_at is not None and episode.left_ms is None:
+        if episode.demand_at != NEVER and episode.left_ms == NEVER:
             episode.left_ms = at - episode.demand_at
 
     def _take(self, episode: Episode, at: int, agent: str | None) -> None:
@@ -495,19 +508,19 @@ class Fold:
         if episode.channel in self.policy.asynchronous or event.id in episode.hints.stayed:
             return
         if episode.gone:
-            episode.leavings.append(event.id)
-        elif episode.reply_at is not None or (episode.demand_at is None and episode.spoken):
+            episode.leavings += (event.id,)
+        elif episode.reply_at != NEVER or (episode.demand_at == NEVER and episode.spoken):
             self._drop(episode, event.at)
         else:
             episode.gone_at = event.at
-            episode.leavings = [event.id]
+            episode.leavings = (event.id,)
             episode.stay = None
             episode.credit_queue = episode.queue
-            if episode.demand_at is not None and episode.left_ms is None:
+            if episode.demand_at != NEVER and episode.left_ms == NEVER:
                 episode.left_ms = event.at - episode.demand_at
 
     def _drop(self, episode: Episode, at: int) -> None:
-        if episode.away_at is None:
+        if episode.away_at == NEVER:
             episode.away_at = at
             episode.away_mark = (episode.queue, pane_of(at))
             self._mark(episode, *episode.away_mark, DROPPED)
@@ -516,17 +529,17 @@ class Fold:
         if episode.gone:
             hints = episode.hints
             return Hints((*hints.stayed, *episode.leavings), hints.engages, hints.unasked)
-        if episode.away_at is not None and episode.away_mark is not None:
+        if episode.away_at != NEVER and episode.away_mark is not None:
             if event.at - episode.away_at < GONE:
                 self._mark(episode, *episode.away_mark, DROPPED, n=-1)
-            episode.away_at = episode.away_mark = None
+            episode.away_at, episode.away_mark = NEVER, None
         return None
 
     def _close_by_event(self, episode: Episode, event: Entry) -> None:
         by = event.by or ("agent" if event.who else "system")
         resolved = event.resolved
         if resolved is None:
-            resolved = episode.reply_at is not None and by in ("agent", "customer")
+            resolved = episode.reply_at != NEVER and by in ("agent", "customer")
         if event.topic is not None:
             episode.agent_topic = event.topic
         self._close(episode, event.at, resolved)
@@ -582,15 +595,15 @@ class Fold:
             gains = list(iter_unpack(GAIN, event.topics))
             self._mark(episode, queue, at, TOPIC + gains[0][0])
             for topic, gain in gains:
-                episode.gains[topic] = episode.gains.get(topic, 0) + gain
+                episode.gain(topic, gain)
 
     def _mark(self, episode: Episode, queue: str, at: int, *numbers: int, n: int = 1) -> None:
         """Note what happened, in the episode and for the totals."""
         minute = pane_of(at)
-        marks = marked(episode, queue, minute)
+        mark = marked(episode, queue, minute)
         totals = self._totals(queue, episode.channel, minute)
         for number in numbers:
-            marks[number] = marks.get(number, 0) + n
+            mark.add(number, n)
             totals[number] = totals.get(number, 0) + n
 
     def _totals(self, queue: str, channel: str, minute: int) -> dict[int, int]:
@@ -604,18 +617,26 @@ class Fold:
 def outlived(conversation: Conversation, now: int) -> bool:
     """Whether all that is closed of it is so long ago that it is known no more. METRICS §2."""
     last = conversation.last
-    return last is not None and last.closed_at is not None and now - last.closed_at >= FORGET
+    return last is not None and last.closed_at != NEVER and now - last.closed_at >= FORGET
 
 
-def marked(episode: Episode, queue: str, minute: int) -> dict[int, int]:
-    """The marks of an episode in a queue and minute."""
+def marked(episode: Episode, queue: str, minute: int) -> Mark:
+    """What has happened of an episode in a queue and minute."""
+    mark = episode.mark
+    if mark is not None and mark.minute == minute and mark.queue == queue:
+        return mark
+    mark = episode.mark = _marked(episode, queue, minute)
+    return mark
+
+
+def _marked(episode: Episode, queue: str, minute: int) -> Mark:
     marks = episode.marks
     for index in range(len(marks) - 1, -1, -1):
         mark = marks[index]
         if mark.minute < minute:
             break  # they stand in the order of their minutes
         if mark.minute == minute and mark.queue == queue:
-            return mark.counts
-    mark = Mark(queue, minute, {})
+            return mark
+    mark = Mark(queue, minute)
     marks.append(mark)
-    return mark.counts
+    return mark

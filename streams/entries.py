@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 import msgspec
-from mypy_extensions import mypyc_attr
+from mypy_extensions import i64, mypyc_attr
 
 from streams.events import Event
 from streams.labels import hashed
@@ -82,7 +82,7 @@ def entry(event: Event, policy: Policy) -> Entry:
 class Log:
     """The entries of a conversation, in order."""
 
-    __slots__ = ("at", "n", "packed", "tail")
+    __slots__ = ("at", "n", "packed", "seen", "tail")
 
     def __init__(self, n: int = 0, at: int = -1, tail: int = 0, packed: bytearray | None = None) -> None:
         self.n = n
@@ -92,11 +92,14 @@ class Log:
         """Where the last one begins."""
         self.packed = bytearray() if packed is None else packed
         """Each entry as msgpack has it, one behind the other."""
+        self.seen: i64 = -1 if n else 0
+        """A bit for each id: one whose bit is not set is not here. Not kept: all are set once it is read back."""
 
     def append(self, last: Entry) -> None:
         """Add what comes after all others."""
         self.add(
             last.at,
+            last.id,
             (
                 last.at, last.seq, last.id, last.what, last.who, last.queue, last.channel, last.customer, last.by,
                 last.resolved, last.topic, last.score, last.goodbye, last.episode, last.sentiment, last.words,
@@ -104,8 +107,9 @@ class Log:
             ),
         )  # fmt: skip
 
-    def add(self, at: int, fields: tuple[object, ...]) -> None:
+    def add(self, at: int, name: str, fields: tuple[object, ...]) -> None:
         """The same, where no `Entry` was made of its fields."""
+        self.seen |= _bit(name)
         self.tail = len(self.packed)
         self.packed += _pack(fields)
         self.n += 1
@@ -118,7 +122,7 @@ class Log:
 
     def replace(self, entries: list[Entry]) -> None:
         """These instead."""
-        self.n, self.at, self.packed = 0, -1, bytearray()
+        self.n, self.at, self.packed, self.seen = 0, -1, bytearray(), 0
         for one in entries:
             self.append(one)
 
@@ -129,9 +133,19 @@ class Log:
         last = _unpack(self.packed[self.tail :])
         return (at, seq, name) >= (last[0], last[1], last[2])
 
+    def may_have(self, name: str) -> bool:
+        """Whether an event of this id may be here: False is certain, and costs no look at all that is kept."""
+        return self.seen & _bit(name) != 0
+
     def has(self, name: str) -> bool:
         """Whether an event of this id is here."""
-        return _pack(name) in self.packed and any(one.id == name for one in self.entries())
+        return self.may_have(name) and _pack(name) in self.packed and any(one.id == name for one in self.entries())
+
+
+def _bit(name: str) -> i64:
+    one: i64 = 1
+    place: i64 = hash(name) & 63
+    return one << place
 
 
 _pack: Final = msgspec.msgpack.Encoder().encode

@@ -10,9 +10,10 @@ from streams.episode import BACKLOG, Episode
 from streams.events import FORMULA, EpisodeRow
 from streams.policy import Policy
 from streams.standing import credit
+from streams.windows import NEVER, known
 
 
-def likeliest(gains: Mapping[int, int], names: Sequence[str]) -> str | None:
+def likeliest(gains: Mapping[int, int] | None, names: Sequence[str]) -> str | None:
     """The topic with the greatest summed log-probability, of equals the first by name; None where none has any."""
     if not gains:
         return None
@@ -26,23 +27,24 @@ def row(conversation: Conversation, episode: Episode, policy: Policy, names: Seq
     """
     demand, reply, gone, closed = episode.demand_at, episode.reply_at, episode.gone_at, episode.closed_at
     outcome = episode.outcome
-    frt = None if reply is None or demand is None else reply - demand
+    frt = None if NEVER in (reply, demand) else reply - demand
     credited, state = credit(episode), episode.state
     calendar = policy.calendar(credited)
-    waited = None if outcome != "abandoned" or gone is None or demand is None else gone - demand
-    unanswered = None if outcome != "closed_unanswered" or closed is None or demand is None else closed - demand
+    waited = None if outcome != "abandoned" or NEVER in (gone, demand) else gone - demand
+    unanswered = None if outcome != "closed_unanswered" or NEVER in (closed, demand) else closed - demand
     business = None
-    if calendar and reply is not None and demand is not None:
+    if calendar and frt is not None:
         business = business_ms(calendar, demand, reply)
     return EpisodeRow(  # by place: names cost as much as all the rest, and there is a row for every third event
         conversation.tenant, conversation.id, episode.number, conversation.version, False, episode.channel,
-        episode.queue, credited, episode.customer, episode.held or None, episode.opened_at, demand, reply,
-        episode.reply_agent, closed, state, outcome, episode.reopen, episode.outbound, frt, business,
-        episode.frt_customer_ms, episode.frt_any_ms, episode.greeting_ms,
-        None if closed is None or episode.handled_from is None else closed - episode.handled_from, waited, unanswered,
-        episode.replies, episode.stays, episode.left_ms, episode.turn_start() if state in BACKLOG else None,
-        episode.target_ms, episode.short_ms, episode.customer_messages, episode.agent_messages, episode.bot_messages,
-        episode.transfers, episode.resolved, episode.score, likeliest(episode.gains, names), episode.agent_topic,
+        episode.queue, credited, episode.customer, episode.held or None, episode.opened_at, known(demand), known(reply),
+        episode.reply_agent, known(closed), state, outcome, episode.reopen, episode.outbound, frt, business,
+        known(episode.frt_customer_ms), known(episode.frt_any_ms), known(episode.greeting_ms),
+        None if NEVER in (closed, episode.handled_from) else closed - episode.handled_from, waited, unanswered,
+        episode.replies, episode.stays, known(episode.left_ms), episode.turn_start() if state in BACKLOG else None,
+        known(episode.target_ms), known(episode.short_ms), episode.customer_messages, episode.agent_messages,
+        episode.bot_messages, episode.transfers, episode.resolved, episode.score,
+        likeliest(episode.gains, names), episode.agent_topic,
         episode.sentiment_sum / (1_000 * episode.sentiment_n) if episode.sentiment_n else None, FORMULA,
         [hold for hold in episode.holds if hold.agent],
     )  # fmt: skip

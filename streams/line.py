@@ -18,7 +18,7 @@ from mypy_extensions import mypyc_attr
 from streams.agents_log import AgentLog
 from streams.conversation import Conversation, Fold
 from streams.entries import GAIN
-from streams.episode import MARKS, TOPIC, Episode
+from streams.episode import MARKS, TOPIC, Episode, Mark
 from streams.events import AgentRow, Amendment, Event, PaneRow, Run, encode
 from streams.gauges import Gauge, bump
 from streams.labels import Reader
@@ -41,7 +41,7 @@ from streams.standing import (
     standing,
 )
 from streams.waits import packed_waits, put, take
-from streams.windows import HOUR, MINUTE, pane_of
+from streams.windows import HOUR, MINUTE, NEVER, pane_of
 
 FORM: Final = 3
 """How state is kept. It rises when the release before cannot read what this one keeps."""
@@ -291,7 +291,7 @@ class Line:
         old, new = standings[-1], standing(last, now)
         if not old.same(new):
             standings[-1] = new
-            self._apply(old, new, restating)
+            self.apply(old, new, restating)
         if conversation.round != self.round:
             self.touch(conversation, last.number)
 
@@ -302,14 +302,14 @@ class Line:
         else:
             bump(pane.topics, self.tenant.topics[number - TOPIC], n)
 
-    def count_topics(self, pane: PaneRow, marks: dict[int, int], episode: Episode, topics: bytes) -> None:
+    def count_topics(self, pane: PaneRow, mark: Mark, episode: Episode, topics: bytes) -> None:
         """What a model says of a message, in its pane and its episode."""
         gains = list(iter_unpack(GAIN, topics))
         number = TOPIC + gains[0][0]
-        marks[number] = marks.get(number, 0) + 1
+        mark.add(number, 1)
         self.mark(pane, number, 1)
         for topic, gain in gains:
-            episode.gains[topic] = episode.gains.get(topic, 0) + gain
+            episode.gain(topic, gain)
 
     def _restand(self, fold: Fold, now: int, restating: bool) -> None:
         conversation = fold.conversation
@@ -321,7 +321,7 @@ class Line:
             old = standings[index] if index < known else NOTHING
             differs = not old.same(new)
             if differs:
-                self._apply(old, new, restating)
+                self.apply(old, new, restating)
                 if index < known:
                     standings[index] = new
                 else:
@@ -332,14 +332,15 @@ class Line:
                 self.touch(conversation, conversation.forgotten + index + 1)
         del standings[there:]
 
-    def _apply(self, old: Standing, new: Standing, restating: bool) -> None:
+    def apply(self, old: Standing, new: Standing, restating: bool = False) -> None:
+        """Let the numbers hold the new of an episode instead of the old."""
         moved = old.channel != new.channel
         if moved or not (new.cohort is None if old.cohort is None else old.cohort.same(new.cohort)):
             was = [] if old.cohort is None else counts(old.cohort)
             now = [] if new.cohort is None else counts(new.cohort)
             self._recount(was, old.channel, now, new.channel, restating)
             for one, channel, n in ((old.cohort, old.channel, -1), (new.cohort, new.channel, 1)):
-                if one is not None and one.ended is not None and not one.reopen:
+                if one is not None and one.ended != NEVER and not one.reopen:
                     self._count_wait(one, channel, n, restating)
         if moved or old.closing != new.closing:
             was = [] if old.closing is None else closing_counts(*old.closing)
@@ -366,7 +367,7 @@ class Line:
         if answered:
             pane = self.pane((one.credit, channel, one.minute), restating)
             pane.frt_hist = change(cast(bytes, pane.frt_hist), bucket(one.ms))
-        pane = self.pane((one.credit, channel, one.ended or 0), restating)
+        pane = self.pane((one.credit, channel, one.ended), restating)
         if answered:
             pane.answered_waits = change(cast(bytes, pane.answered_waits), one.ms)
         else:
@@ -432,10 +433,10 @@ class Line:
 
     def _come(self, conversation: Conversation, old: Stance | None, new: Stance) -> None:
         """Let the gauge remember what was elsewhere until now, for the panes that are not closed yet."""
-        if old is None or old.queue == new.queue or old.episode != new.episode or None in (old.since, new.since):
+        if old is None or old.queue == new.queue or old.episode != new.episode or NEVER in (old.since, new.since):
             return
         at = conversation.log.at
-        if at > self.tenant.closed_until and new.since is not None and new.since < at:
+        if at > self.tenant.closed_until and new.since != NEVER and new.since < at:
             self.gauges[new.queue, new.channel].come(at, new.since)
 
     def _leave(self, conversation: Conversation, old: Stance, new: Stance | None) -> None:
@@ -444,12 +445,12 @@ class Line:
         if not 0 <= index < len(conversation.episodes):
             return
         closed_at = conversation.episodes[index].closed_at
-        at = conversation.log.at if closed_at is None else closed_at
+        at = conversation.log.at if closed_at == NEVER else closed_at
         key = (old.queue, old.channel)
         if new is not None and new.episode == old.episode and key == (new.queue, new.channel):
-            if old.since is None or (new.since is not None and new.since <= old.since):
+            if old.since == NEVER or (new.since != NEVER and new.since <= old.since):
                 return
-            at = at if new.since is None else min(at, new.since)
+            at = at if new.since == NEVER else min(at, new.since)
         if at > self.tenant.closed_until:
             self.gauges[key].leave(at, old.since)
 
@@ -509,7 +510,7 @@ class Line:
             return
         first = max(since, until - MOST_MINUTES * MINUTE)
         for (queue, channel), gauge in self.gauges.items():
-            if gauge.counts or gauge.past:
+            if gauge.open or gauge.past or gauge.turned:
                 self.said.runs += [
                     encode(Run(self.name, queue, channel, start, end, self.position, backlog, oldest))
                     for start, end, backlog, oldest in gauge.spans(first, until)

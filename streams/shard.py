@@ -130,32 +130,35 @@ class Shard:
             line.hot.clear()
         if record.tick is not None:
             self._tick(record.tick)
-        if len(record.events) > FEW:
-            self._look_up(record.events)
-        for event in record.events:
+        known = self._look_up(record.events) if len(record.events) > FEW else [None] * len(record.events)
+        for index, event in enumerate(record.events):
+            there = known[index]
             line = self._lines.get(event.tenant) or self._line(event.tenant, replaying=event.replay)
             kind = event.kind
             if kind == "agent_status":
                 self._status(line, event)
             else:
-                name = event.conversation or ""
-                conversation = line.conversations.get(name)
-                if conversation is None:
-                    conversation = line.conversation(name)
+                conversation = line.conversation(event.conversation or "") if there is None else there
                 if not self._short or not quick(line, conversation, event, kind):
                     self._fold(line, conversation, event)
         if self._labelled:
             self._teach()
         return True
 
-    def _look_up(self, events: Sequence[Event]) -> None:
+    def _look_up(self, events: Sequence[Event]) -> list[Conversation | None]:
+        """Of each event its conversation, where that is in memory as it is. The others are asked for at once."""
         absent: dict[str, dict[str, None]] = {}
+        known: list[Conversation | None] = []
         for event in events:
-            name, line = event.conversation, self._lines.get(event.tenant)
-            if name is not None and line is not None and name not in line.conversations and name not in line.resting:
-                absent.setdefault(event.tenant, {})[name] = None
+            name, line, conversation = event.conversation, self._lines.get(event.tenant), None
+            if name is not None and line is not None:
+                conversation = line.conversations.get(name)
+                if conversation is None and name not in line.resting:
+                    absent.setdefault(event.tenant, {})[name] = None
+            known.append(conversation)
         for tenant, names in absent.items():
             self._lines[tenant].look_up(list(names))
+        return known
 
     def examples(self) -> list[Example]:
         """What people said conversations were about, since the last call."""
@@ -197,7 +200,7 @@ class Shard:
             stamp(event)
         if _late(conversation, event):
             line.changed.add(conversation.id)
-            conversation.late.append(event.id)
+            conversation.late += (event.id,)
             self._count_late(line)
             line.said.events.append(encode(EventRow(event, None, True, self.position)))
             return

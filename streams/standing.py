@@ -12,7 +12,7 @@ from mypy_extensions import mypyc_attr
 
 from streams.episode import BACKLOG, Episode
 from streams.policy import Policy
-from streams.windows import pane_of
+from streams.windows import NEVER, pane_of
 
 Key = tuple[str, str, int]
 """(queue, channel, minute)."""
@@ -27,15 +27,15 @@ class Stance:
     __slots__ = ("agent", "channel", "due", "episode", "opened", "queue", "since", "state", "waits_from")
 
     def __init__(
-        self, queue: str, channel: str, state: str, agent: str | None, since: int | None, due: int | None,
-        waits_from: int | None, opened: int, episode: int,
+        self, queue: str, channel: str, state: str, agent: str | None, since: int, due: int, waits_from: int,
+        opened: int, episode: int,
     ) -> None:  # fmt: skip
         self.queue = queue
         self.channel = channel
         self.state = state
         self.agent = agent
         self.since = since
-        """`waiting_since`, in backlog."""
+        """Since when the turn that waits now has waited, in the backlog; else `NEVER`."""
         self.due = due
         """When that is over target."""
         self.waits_from = waits_from
@@ -66,7 +66,7 @@ class Cohort:
 
     def __init__(
         self, demand_queue: str, credit: str, minute: int, outcome: str | None, ms: int, within: bool,
-        connected: bool, reopen: bool, ended: int | None,
+        connected: bool, reopen: bool, ended: int,
     ) -> None:  # fmt: skip
         self.demand_queue = demand_queue
         self.credit = credit
@@ -79,7 +79,7 @@ class Cohort:
         self.connected = connected
         self.reopen = reopen
         self.ended = ended
-        """The pane in which the wait for the first response ended."""
+        """The pane in which the wait for the first response ended; `NEVER` while it lasts."""
 
     def same(self, other: Cohort | None) -> bool:
         """Whether nothing differs."""
@@ -139,30 +139,30 @@ def standing(episode: Episode, tick: int) -> Standing:
     closed, score = episode.closed_at, episode.score
     return Standing(
         episode.channel,
-        None if episode.demand_at is None else cohort(episode, tick),
-        None if closed is None else (episode.queue, pane_of(closed), bool(episode.resolved)),
+        None if episode.demand_at == NEVER else cohort(episode, tick),
+        None if closed == NEVER else (episode.queue, pane_of(closed), bool(episode.resolved)),
         None if score is None else (episode.rated_queue, pane_of(episode.rated_at), score),
     )
 
 
 def cohort(episode: Episode, tick: int) -> Cohort:
     """What an episode with a `d` counts as."""
-    demand, target = episode.demand_at or 0, episode.target_ms or 0
+    demand, target = episode.demand_at, episode.target_ms
     outcome = episode.outcome
     end = episode.reply_at
-    if end is None:
-        end = episode.closed_at if episode.gone_at is None else episode.gone_at
-    ms = 0 if end is None else end - demand
+    if end == NEVER:
+        end = episode.closed_at if episode.gone_at == NEVER else episode.gone_at
+    ms = 0 if end == NEVER else end - demand
     if outcome == "answered":
         within = ms <= target
     elif outcome == "abandoned":
-        within = ms <= (episode.short_ms or 0)
+        within = ms <= episode.short_ms
     else:
         within = outcome == "waiting" and max(0, tick - demand) < target
     left = episode.left_ms
     return Cohort(
         episode.demand_queue, credit(episode), pane_of(demand), outcome, ms, within,
-        left is not None and left <= target, episode.reopen, None if end is None else pane_of(end),
+        left != NEVER and left <= target, episode.reopen, NEVER if end == NEVER else pane_of(end),
     )  # fmt: skip
 
 
@@ -210,18 +210,18 @@ def rating_counts(queue: str, minute: int, score: int) -> list[Count]:
 
 def stance(episode: Episode) -> Stance | None:
     """What an open episode is in the gauges; None where it is closed."""
-    if episode.closed_at is not None:
+    if episode.closed_at != NEVER:
         return None
     state = episode.state
-    since = episode.turn_start() if state in BACKLOG else None
+    since = episode.turn_start() if state in BACKLOG else NEVER
     return Stance(
         episode.queue,
         episode.channel,
         state,
         episode.held,
         since,
-        None if since is None else since + (episode.target_ms or 0),
-        episode.demand_at if state == "awaiting_first" and not episode.reopen else None,
+        NEVER if since == NEVER else since + episode.target_ms,
+        episode.demand_at if state == "awaiting_first" and not episode.reopen else NEVER,
         episode.opened_at,
         episode.number,
     )
@@ -231,7 +231,7 @@ def next_change(episode: Episode, tick: int, policy: Policy) -> int:
     """The first instant after the tick at which the clock alone changes what an open episode counts as."""
     state = episode.state
     due = episode.due(policy, state)
-    if state != "awaiting_first" or episode.demand_at is None:
+    if state != "awaiting_first" or episode.demand_at == NEVER:
         return due
-    decided = episode.demand_at + (episode.target_ms or 0)
+    decided = episode.demand_at + episode.target_ms
     return min(due, decided) if decided > tick else due

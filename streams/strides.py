@@ -11,16 +11,17 @@ from heapq import heappush
 from typing import Final, cast
 
 from streams.conversation import Conversation
-from streams.episode import CUSTOMERS, MESSAGES, OPENED, Episode, Hints, Mark
+from streams.episode import NO_HINTS, OPENED, Episode, Hints, Mark
 from streams.events import Event, Hold, PaneRow
 from streams.gauges import bump
 from streams.line import Line
 from streams.metrics import bucket
 from streams.standing import Cohort, Stance, Standing
 from streams.waits import put
-from streams.windows import MINUTE
+from streams.windows import MINUTE, NEVER
 
-NOBODY: Final = Cohort("", "", 0, None, 0, False, False, False, None)
+ENGAGES: Final = Hints(engages=True)
+NOBODY: Final = Cohort("", "", 0, None, 0, False, False, False, NEVER)
 
 
 def begin(line: Line, conversation: Conversation, event: Event) -> tuple[Episode, PaneRow]:
@@ -31,15 +32,17 @@ def begin(line: Line, conversation: Conversation, event: Event) -> tuple[Episode
     queue = memory.queue = event.queue or memory.queue
     channel = memory.channel = event.channel or memory.channel
     minute = at - at % MINUTE
-    episode = Episode(1, 0, before, Hints(), channel, queue, at, reopen=False, outbound=False)
+    episode = Episode(1, 0, before, NO_HINTS, channel, queue, at, reopen=False, outbound=False)
     episode.customer = memory.customer
     episode.first_customer_at = episode.demand_at = episode.unanswered_since = episode.last_at = at
     episode.demand_queue, episode.stay = queue, (queue, at)
     episode.target_ms, episode.short_ms = policy.target(queue), policy.short(queue)
     episode.customer_messages = 1
-    episode.marks.append(Mark(queue, minute, {OPENED: 1, MESSAGES: 1, CUSTOMERS: 1}))
+    mark = episode.mark = Mark(queue, minute)
+    mark.messages, mark.customers, mark.more = 1, 1, {OPENED: 1}
+    episode.marks.append(mark)
     conversation.number = 1
-    conversation.episodes.append(episode)
+    conversation.begin(episode)
     conversation.greatest_at = at
     conversation.clock = max(conversation.clock, line.now)
     conversation.version = line.position
@@ -53,9 +56,9 @@ def begin(line: Line, conversation: Conversation, event: Event) -> tuple[Episode
 
 def stand_first(line: Line, conversation: Conversation, episode: Episode, pane: PaneRow) -> None:
     """Let the numbers know of an episode that begins with the customer waiting."""
-    at, queue, channel, target = episode.opened_at, episode.queue, episode.channel, episode.target_ms or 0
+    at, queue, channel, target = episode.opened_at, episode.queue, episode.channel, episode.target_ms
     within = max(0, line.now - at) < target
-    cohort = Cohort(queue, queue, pane.minute, "waiting", 0, within, False, False, None)
+    cohort = Cohort(queue, queue, pane.minute, "waiting", 0, within, False, False, NEVER)
     conversation.standings.append(Standing(channel, cohort))
     counts = pane.counts
     bump(counts, "arrivals", 1)
@@ -72,9 +75,45 @@ def stand_first(line: Line, conversation: Conversation, episode: Episode, pane: 
     line.closed.pop(conversation.id, None)
 
 
+def engage(line: Line, conversation: Conversation, stance: Stance, episode: Episode, at: int) -> None:
+    """A bot answers soon enough: it had the episode from the start, and nobody was asked for."""
+    episode.demand_at, episode.demand_queue, episode.stay = NEVER, "", None
+    episode.target_ms = episode.short_ms = NEVER
+    episode.engaged, episode.hints = True, ENGAGES
+    _restand(line, conversation, episode, None)
+    new = Stance(stance.queue, stance.channel, "with_bot", None, NEVER, NEVER, NEVER, stance.opened, stance.episode)
+    gauge = line.gauge(stance)
+    gauge.shift(stance, new)
+    if at > line.tenant.closed_until:
+        gauge.leave(at, stance.since)
+    conversation.stance = new
+
+
+def ask(line: Line, conversation: Conversation, stance: Stance, episode: Episode, at: int) -> None:
+    """The bot hands over: from here on a person is needed."""
+    queue, policy = episode.queue, line.policy
+    target = policy.target(queue)
+    episode.demand_at, episode.demand_queue, episode.stay, episode.asked = at, queue, (queue, at), True
+    episode.target_ms, episode.short_ms = target, policy.short(queue)
+    within = max(0, line.now - at) < target
+    _restand(
+        line, conversation, episode, Cohort(queue, queue, at - at % MINUTE, "waiting", 0, within, False, False, NEVER)
+    )
+    new = Stance(queue, stance.channel, "awaiting_first", None, at, at + target, at, stance.opened, stance.episode)
+    line.gauge(stance).shift(stance, new)
+    conversation.stance = new
+
+
+def _restand(line: Line, conversation: Conversation, episode: Episode, cohort: Cohort | None) -> None:
+    old = conversation.standings[-1]
+    new = Standing(episode.channel, cohort, old.closing, old.rating)
+    conversation.standings[-1] = new
+    line.apply(old, new)
+
+
 def take(line: Line, conversation: Conversation, stance: Stance, episode: Episode, at: int, agent: str) -> None:
     """A person takes an episode whose wait is not over."""
-    if _out_of_queue(episode, at) and episode.left_ms <= (episode.target_ms or 0):  # type: ignore[operator]  # just set
+    if _out_of_queue(episode, at) and episode.left_ms <= episode.target_ms:
         _connect(line, conversation, episode)
     _hand_over(line, stance, episode, at, agent)
 
@@ -86,7 +125,7 @@ def _out_of_queue(episode: Episode, at: int) -> bool:
     queue, since = episode.stay
     episode.stays.append((queue, at - since))
     episode.stay = None
-    if episode.demand_at is None or episode.left_ms is not None:
+    if episode.demand_at == NEVER or episode.left_ms != NEVER:
         return False
     episode.left_ms = at - episode.demand_at
     return True
@@ -125,26 +164,26 @@ def answer(line: Line, conversation: Conversation, stance: Stance, episode: Epis
     if episode.held is None or episode.stay is not None:
         _out_of_queue(episode, at)
         _hand_over(line, stance, episode, at, event.author_id)
-    if episode.handled_from is None:
+    if episode.handled_from == NEVER:
         episode.handled_from = at
     if not episode.spoken:
         episode.spoken = True
-        if episode.assigned_at is not None:
+        if episode.assigned_at != NEVER:
             episode.greeting_ms = at - episode.assigned_at
     episode.reply_at, episode.reply_agent, episode.credit_queue = at, event.author_id, episode.queue
-    if episode.first_customer_at is not None:
+    if episode.first_customer_at != NEVER:
         episode.frt_customer_ms = at - episode.first_customer_at
     episode.replies.append(at - episode.turn_start())
-    episode.unanswered_since = None
+    episode.unanswered_since = NEVER
     _stand_answered(line, conversation, episode)
-    line.gauge(stance).rest(stance, at if at > line.tenant.closed_until else None)
+    line.gauge(stance).rest(stance, at if at > line.tenant.closed_until else NEVER)
 
 
 def _stand_answered(line: Line, conversation: Conversation, episode: Episode) -> None:
     old, queue, channel, at = conversation.standings[-1], episode.queue, episode.channel, episode.last_at
     was = old.cohort or NOBODY
-    ms, target, left, ended = at - (episode.demand_at or 0), episode.target_ms or 0, episode.left_ms, at - at % MINUTE
-    within, connected = ms <= target, left is not None and left <= target
+    ms, target, left, ended = at - episode.demand_at, episode.target_ms, episode.left_ms, at - at % MINUTE
+    within, connected = ms <= target, left != NEVER and left <= target
     new = Cohort(was.demand_queue, queue, was.minute, "answered", ms, within, connected, was.reopen, ended)
     conversation.standings[-1] = Standing(channel, new, old.closing, old.rating)
     pane = line.pane((queue, channel, was.minute))
@@ -171,7 +210,7 @@ def close(line: Line, conversation: Conversation, stance: Stance, episode: Episo
     at, queue = event.at, episode.queue
     by, resolved = event.by or ("agent" if event.agent else "system"), event.resolved
     if resolved is None:
-        resolved = episode.reply_at is not None and by in ("agent", "customer")
+        resolved = episode.reply_at != NEVER and by in ("agent", "customer")
     episode.closed_at, episode.resolved, episode.stay = at, resolved, None
     if episode.holds and episode.holds[-1].until is None:
         episode.holds[-1].until = at

@@ -23,8 +23,20 @@ LIVE_WINDOWS = {"1m": 1, "5m": 5, "30m": 30}
 """Name → panes: the one in progress and those before it."""
 LATE = DAY
 """What is further behind changes no number. Source: METRICS §1."""
+NEVER: Final = -1_152_921_504_606_846_976
+"""An instant that has not come, a span that is not known: kept as None. An integer, so that the fold boxes none."""
 IDLE: Final = 5_000
 """A partition that hears nothing of a tenant for so long follows the tick."""
+
+
+def known(value: int) -> int | None:
+    """As it is kept and said: None where it is `NEVER`."""
+    return None if value == NEVER else value
+
+
+def never(value: int | None) -> int:
+    """The way back."""
+    return NEVER if value is None else value
 
 
 def pane_of(at: int) -> int:

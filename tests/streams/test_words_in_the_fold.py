@@ -168,7 +168,7 @@ def test_state_of_the_form_before_still_loads() -> None:
     kept[9][0][3] = []
     again = unpacked(msgspec.msgpack.encode(kept))
     assert packed(again)[:40] == packed(one)[:40]
-    assert (again.episodes[0].sentiment_n, again.episodes[0].gains) == (0, {})
+    assert (again.episodes[0].sentiment_n, again.episodes[0].gains) == (0, None)
     assert [(old.id, old.sentiment, old.words) for old in again.log.entries()] == [("e", None, b"")]
     assert tenant_from(msgspec.msgpack.encode({"name": "t"})).topics == []
 
