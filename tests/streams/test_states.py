@@ -235,3 +235,20 @@ def test_state_of_another_form_is_refused_with_a_word_on_what_to_do(files: Files
     files.commit([Batch(0, 7, [row], [])])
     with pytest.raises(RuntimeError, match="form 1, this release reads 3: rebuild it"):
         Shard(0, lambda _: Policy(TenantSettings()), files.shelf(0), 7).load()
+
+
+def test_of_a_file_that_was_empty_it_is_known_what_is_not_there_and_of_another_it_is_asked(tmp_path: Path) -> None:
+    path, names = tmp_path / "worker.db", [f"c-{n}" for n in range(300)]
+    files = Files(path)
+    shelf = files.shelf(0)
+    for start, n in ((0, 260), (260, 40)):  # in whole statements and with a rest
+        files.commit(
+            [Batch(0, start, [changed(name, name.encode(), live=False) for name in names[start : start + n]], [])]
+        )
+    everybody = {name: name.encode() for name in names}
+    assert shelf.find_all("conversation", "t", ["new", *names, "newer"]) == everybody
+    assert shelf.find_all("conversation", "u", names) == {} == files.shelf(1).find_all("conversation", "t", names)
+    files.close()
+    again = Files(path)
+    assert again.shelf(0).find_all("conversation", "t", ["new", *names]) == everybody
+    again.close()
