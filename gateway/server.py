@@ -48,6 +48,7 @@ from gateway.sockets import Connection
 from gateway.squeeze import LARGE, squeezed
 from gateway.store import JournalStore
 from models import words
+from streams.pace import spare_collector
 
 log = structlog.get_logger()
 
@@ -328,13 +329,23 @@ async def run(settings: Settings) -> None:
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
-    await serve_until(settings, stop)
+    await serve_until(settings, stop, warm=_warm)
 
 
-async def serve_until(settings: Settings, stop: asyncio.Event, ready: asyncio.Future[int] | None = None) -> None:
-    """Serve until `stop`; `ready` is told the port."""
+def _warm() -> None:
+    words.warm()
+    spare_collector()  # behind it: words and their trees are most of what a gateway holds
+
+
+async def serve_until(
+    settings: Settings,
+    stop: asyncio.Event,
+    ready: asyncio.Future[int] | None = None,
+    warm: Callable[[], None] = words.warm,
+) -> None:
+    """Serve until `stop`; `ready` is told the port, and `warm` called beside it."""
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # an outage is said once, by `Broker`
-    warming = asyncio.create_task(asyncio.to_thread(words.warm))
+    warming = asyncio.create_task(asyncio.to_thread(warm))
     broker = Broker(settings.kafka.bootstrap, embedded=settings.data is not None)
     backing = _embedded(settings.data, settings, broker) if settings.data else _production(settings, broker)
     gateway = Gateway(settings, backing, broker)

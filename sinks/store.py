@@ -45,6 +45,7 @@ from sinks.rows import (
 from sinks.rows import USUAL as USUAL_ROWS
 from streams.ending import go_on
 from streams.events import ALERTS, COMMANDS, READINGS
+from streams.pace import spare_collector
 from streams.topics import USUAL, need_partitions, topics
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ async def run(settings: Settings) -> None:
             doorway = await _open_door(settings)
             await _unless(ended, _start_desk(desk, history))
             await _unless(ended, joining)
+            spare_collector()
             await _store_until(ended, desk, app)
         except _EndedEarly:
             log.info("sink_ended_early")

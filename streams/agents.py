@@ -135,9 +135,7 @@ class Follow:
             crash.here("worker.taken")
             await self._keep(batches)
             crash.here("worker.kept")
-            for batch in batches:
-                for value in batch.readings:
-                    await self._publish(batch.partition, value)
+            await asyncio.gather(*(self._say(batch) for batch in batches))
             if self._lessons is not None and any(batch.examples for batch in batches):
                 await self._lessons.say_kept(self._files)
             crash.here("worker.published")
@@ -149,6 +147,11 @@ class Follow:
                 for shard in self._shards:
                     shard.sweep()
             await self._trim()
+
+    async def _say(self, batch: Batch) -> None:
+        """One partition's readings, in order."""
+        for value in batch.readings:
+            await self._publish(batch.partition, value)
 
     def _batch(self, shard: Shard) -> Batch:
         before, self._said[shard.partition] = self._said[shard.partition], shard.position
@@ -172,10 +175,14 @@ class Follow:
         if now - self._trimmed_at < TRIM_EVERY_S:
             return
         self._trimmed_at = now
-        for partition, position in inserted(self._sink).items():
-            self._files.trim(partition, position)
+        await asyncio.to_thread(self._trim_to_sink)
         if self._lessons is not None:
             self._lessons.keep(self._files)
+
+    def _trim_to_sink(self) -> None:
+        """Each trim waits for the disk."""
+        for partition, position in inserted(self._sink).items():
+            self._files.trim(partition, position)
 
 
 def read_record(value: bytes | None) -> Record | str:

@@ -8,6 +8,7 @@ alike. The models of what is usual (`streams.insight`) learn from the second, an
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import time
 from collections.abc import Callable, Mapping
@@ -36,6 +37,7 @@ from streams.events import REAL, Reading
 from streams.insight import Insight
 from streams.leading import Home, Lost, home_of, shelf_of
 from streams.lines import Lines
+from streams.pace import spare_collector
 from streams.parity import Parity
 from streams.planned import Plan
 from streams.policy import Policies
@@ -246,6 +248,7 @@ async def run(settings: Settings) -> None:
         SettingsError, RulesError, StoreError: it cannot start.
     """
     check(settings)  # first: a broker may be long in coming, and a mistake in a file is there at once
+    spare_collector()
     stop, again = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(shut_out)
@@ -375,6 +378,7 @@ async def _compared(parity: Parity, questions: Questions, reader: Reader) -> Non
 
 async def _shown(show: Show, reader: Reader) -> None:
     await reader.restored.wait()
+    gc.freeze()  # what stands has no cycles
     await show.run()
 
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import math
 import time
 from collections.abc import Callable
 
 from streams.events import Record
 
 COMMIT_EVERY_S = 0.1
-"""How long changes wait for company before they are committed: it bounds what the board lags behind."""
+"""From one commit to the next at least, from begin to begin: it bounds what the board lags behind."""
+COMPANY_S = 0.02
+"""How long a change waits for company at least: what a gateway wrote at once comes in several records."""
 BUSY = 400
-"""Events within that time from which on there is so much to do that it is worth gathering."""
+"""Events in `COMMIT_EVERY_S` from which on there is so much to do that it is worth gathering."""
 BUSY_S = 1.0
 """How long it gathers then, while it keeps up: the board waits for it."""
 CATCHING_UP_S = 4.0
@@ -25,6 +28,8 @@ LEFT_EVENTS = 20_000
 """A worker that ends commits no more than so many, for it is given seconds; the next reads what is beyond again."""
 FEW_EVENTS = 10_000
 """Nor fewer, while it is behind: smaller commits say the same rows again and again."""
+SERVING_YOUNG = 100_000
+"""The same for a role that serves people, and holds connections, which are cycles: a look takes some milliseconds."""
 YOUNG = 1_000_000
 """Objects that come before Python looks for cycles among them. There are none to speak of, and a look takes 0.1 s."""
 
@@ -41,6 +46,8 @@ class Pace:
         """With those events in them, and others."""
         self.came_at = 0.0
         """When the last of them was received, seconds since the epoch."""
+        self._begun_at = -math.inf
+        """When the last commit began, on the monotonic clock."""
         self.hurried = False
         """The worker is about to end: what is there is committed, and nothing waited for."""
 
@@ -54,15 +61,23 @@ class Pace:
     async def gather(self) -> bool:
         """Return when it is time to commit. False: it is time to end, and too much to be committed still."""
         waited = 0.0
-        while not self.hurried and waited < (CATCHING_UP_S if self._behind() else BUSY_S):
-            before = self.taken
-            await asyncio.sleep(COMMIT_EVERY_S)
-            waited += COMMIT_EVERY_S
-            if self.taken - before < BUSY or self.enough():
-                break
+        if self._behind() or await self._much_comes():
+            while not self.hurried and waited < (CATCHING_UP_S if self._behind() else BUSY_S):
+                before = self.taken
+                await asyncio.sleep(COMMIT_EVERY_S)
+                waited += COMMIT_EVERY_S
+                if self.taken - before < BUSY or self.enough():
+                    break
         few = not self.hurried or self.taken <= LEFT_EVENTS
         self.taken = self._records = 0
+        self._begun_at = time.monotonic()
         return few
+
+    async def _much_comes(self) -> bool:
+        """Wait for what is left of a turn; whether so much came in it that it is worth gathering more."""
+        if not self.hurried:
+            await asyncio.sleep(max(COMPANY_S, self._begun_at + COMMIT_EVERY_S - time.monotonic()))
+        return self.taken >= BUSY * (time.monotonic() - self._begun_at) / COMMIT_EVERY_S
 
     def enough(self) -> bool:
         """Whether a commit waits no longer for more: towards the end of a backlog once it is half of what was left.
@@ -86,3 +101,14 @@ def calm_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(YOUNG, 20, 1_000)
+
+
+def spare_collector() -> None:
+    """Let Python look for garbage in cycles less often, and never through what a role begins with.
+
+    That is hundreds of thousands of objects of libraries: to walk through them took the sink a tenth of its time, and
+    each role stood still for a tenth of a second meanwhile.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(SERVING_YOUNG, 10, 10)

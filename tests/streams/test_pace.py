@@ -6,7 +6,7 @@ import asyncio
 import time
 
 from streams.events import Event, Record, Tick
-from streams.pace import BUSY, FEW_EVENTS, LEFT_EVENTS, MOST_EVENTS, Pace
+from streams.pace import BUSY, COMMIT_EVERY_S, COMPANY_S, FEW_EVENTS, LEFT_EVENTS, MOST_EVENTS, Pace
 
 
 def some(n: int, received_at: int = 0) -> Record:
@@ -68,3 +68,31 @@ def test_one_that_keeps_up_or_does_not_know_what_is_left_gathers_as_it_did() -> 
     assert not gathered(0, 2 * FEW_EVENTS, received_at=time.time_ns() // 1_000_000)
     assert not gathered(None, 2 * FEW_EVENTS)
     assert gathered(None, MOST_EVENTS)
+
+
+def waited(pace: Pace) -> float:
+    """How long it gathers now, s."""
+    began = time.monotonic()
+    asyncio.run(pace.gather())
+    return time.monotonic() - began
+
+
+def test_what_comes_after_a_quiet_time_waits_for_company_only_and_what_follows_it_for_the_rest_of_a_turn() -> None:
+    found, record = [], some(40, time.time_ns() // 1_000_000)
+    for _ in range(20):
+        pace = Pace()
+        pace.take(record, 1.0)
+        begun, first = time.monotonic(), waited(pace)
+        pace.take(record, 1.0)
+        waited(pace)
+        found.append((first, time.monotonic() - begun))
+    assert min(first for first, _ in found) < COMMIT_EVERY_S, "it waits a whole turn for nobody"
+    assert all(first >= COMPANY_S and both >= COMPANY_S + COMMIT_EVERY_S for first, both in found)
+
+
+def test_one_that_keeps_up_with_much_gathers_more_of_it() -> None:
+    pace, record = Pace(), some(50 * BUSY, time.time_ns() // 1_000_000)
+    waited(pace)
+    pace.take(record, 1.0)
+    assert waited(pace) >= COMPANY_S + COMMIT_EVERY_S
+    assert pace.taken == 0
