@@ -9,7 +9,7 @@ Source: METRICS.md.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from math import ceil, sqrt
@@ -463,11 +463,17 @@ def derived(window: Window, waiting: Mapping[int, int], ahead: Mapping[int, int]
     `waiting`: the waits so far of those still waiting, ms → how many; `ahead`: those of the window that were answered
     after its end.
     """
-    counts = window.counts
     answered, censored = dict(window.answered_waits), dict(window.censored_waits)
     _sum(answered, ahead or {})
     _sum(censored, waiting)
-    (p50, p50_censored), (p90, p90_censored) = kaplan_meier(answered, censored, (0.5, 0.9))
+    n = sum(answered.values()) + sum(censored.values())
+    return described(window, kaplan_meier(answered, censored, (0.5, 0.9)), n)
+
+
+def described(window: Window, curve: Sequence[tuple[int | None, bool]], n: int) -> dict[str, object]:
+    """The same, where it is known what `kaplan_meier` says of its `n` waits for 0.5 and 0.9."""
+    counts = window.counts
+    (p50, p50_censored), (p90, p90_censored) = curve
     low, high = wilson(counts.get("csat_good", 0), counts.get("ratings", 0))
     return {
         "frt_avg_ms": frt_avg_ms(counts),
@@ -477,7 +483,7 @@ def derived(window: Window, waiting: Mapping[int, int], ahead: Mapping[int, int]
         "frt_p50_km_censored": p50_censored,
         "frt_p90_km_ms": p90,
         "frt_p90_km_censored": p90_censored,
-        "frt_km_n": sum(answered.values()) + sum(censored.values()),
+        "frt_km_n": n,
         "service_level": service_level(counts),
         "connect": connect(counts),
         "answered_only": answered_only(counts),

@@ -6,20 +6,22 @@ number is as of its tenant's clock: the oldest tick that all partitions have app
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+from zoneinfo import ZoneInfo
 
 from streams.ahead import ahead
 from streams.events import REAL, AgentRow, GaugeRow, PaneRow, Segment
-from streams.metrics import FORMULA, Window, derived, sentiment, service_level, shown
+from streams.metrics import FORMULA, Window, described, sentiment, service_level, shown
 from streams.policy import Policy
+from streams.spans import Span
+from streams.survival import Shared, waiting
 from streams.track import Said
-from streams.waits import each
 from streams.windows import HOUR, LIVE_WINDOWS, MINUTE, SECOND, first_pane, midnight, pane_of, rfc3339
 
-ALL = "*"
+ALL, TODAY = "*", "today"
 PANES = 180
 """Panes of a `series`."""
 KEPT = 27 * HOUR
@@ -85,15 +87,14 @@ class _Pane:
 class _Key:
     """One key of one tenant."""
 
-    __slots__ = ("gauge", "latest", "panes", "restated", "since", "today", "until", "waiting")
+    __slots__ = ("_changes", "latest", "panes", "restated", "spans")
 
     def __init__(self) -> None:
         self.panes: dict[int, _Pane] = {}
-        self.gauge: dict[str, int] = {}
-        self.waiting: dict[int, int] = {}
-        self.today = Window()
-        self.since = self.until = 0
-        """`today` holds the panes of `[since, until)`."""
+        self.spans = {name: Span() for name in (*LIVE_WINDOWS, TODAY)}
+        """The live windows, as of the last `roll`."""
+        self._changes: dict[int, _Pane] = {}
+        """What came since."""
         self.latest = 0
         """No pane begins after this."""
         self.restated: deque[dict[str, Any]] = deque(maxlen=RESTATED)
@@ -106,23 +107,20 @@ class _Key:
             self.latest = max(self.latest, minute)
         pane.window.add(by)
         pane.version += version
-        if self.since <= minute < self.until:
-            self.today.add(by)
+        change = self._changes.get(minute)
+        if change is None:
+            change = self._changes[minute] = _Pane()
+        change.window.add(by)
+        change.version += version
 
-    def roll(self, since: int, until: int) -> None:
-        """Let `today` be the panes of `[since, until)`."""
-        if since != self.since or until < self.until:
-            self.today, self.since, self.until = Window(), since, since
-        for minute in range(self.until, until, MINUTE):
-            if minute in self.panes:
-                self.today.add(self.panes[minute].window)
-        self.until = until
-
-    def version(self, first: int, end: int) -> int:
-        """The sum of the versions of the panes of `[first, end)`."""
-        if len(self.panes) < (end - first) // MINUTE:
-            return sum(pane.version for minute, pane in self.panes.items() if first <= minute < end)
-        return sum(self.panes[minute].version for minute in range(first, end, MINUTE) if minute in self.panes)
+    def roll(self, now: int, zone: ZoneInfo) -> None:
+        """Let the live windows be those of `now`."""
+        changes, self._changes = self._changes, {}
+        end = pane_of(now) + MINUTE
+        for name, span in self.spans.items():
+            for minute, change in changes.items():
+                span.change(minute, change.window, change.version)
+            span.roll(first_pane(name, now, zone), end, self.panes)
 
     def touches(self, end: int) -> bool:
         """Whether there is a pane in what ends here: the longest window but `today`, and a little more."""
@@ -241,15 +239,13 @@ class View:
         oldest = min((row.oldest_since for row in gauges if row.oldest_since is not None), default=None)
         end = pane_of(now) + MINUTE
         answered, ended = one.ahead(end)
-        waiting = _waits(gauges, now, end, ended)
-        one.roll(first_pane("today", now, policy.zone), end)
-        windows = {name: self._window(one.last(panes, end), waiting, answered) for name, panes in LIVE_WINDOWS.items()}
-        lately = one.last(LIVE_WINDOWS["30m"], end)
+        shared = Shared(waiting((row.waiting for row in gauges), now, end), answered, ended)
+        one.roll(now, policy.zone)
+        windows = {name: self._window(span, shared) for name, span in one.spans.items()}
+        lately = one.spans["30m"].window
         half_hour = lately.counts
-        windows["today"] = self._window(one.today, waiting, answered)
         backlog = _total(gauges, "awaiting_first") + _total(gauges, "awaiting_reply")
         oldest_ms = None if oldest is None else max(0, now - oldest)
-        self._stamp(one, windows, now)
         self._judge(key, windows, now)
         for window in windows.values():  # every one ends with the pane in progress, and a merge keeps the latest
             window |= {"backlog": backlog, "oldest_ms": oldest_ms}
@@ -284,7 +280,8 @@ class View:
     def _mood(self, one: _Key, half_hour: Mapping[str, int], now: int) -> float | None:
         """The sentiment less that of the day before this half hour; None where either is of too few messages."""
         before = {
-            name: one.today.counts.get(name, 0) - half_hour.get(name, 0) for name in ("sentiment_sum", "sentiment_n")
+            name: one.spans[TODAY].window.counts.get(name, 0) - half_hour.get(name, 0)
+            for name in ("sentiment_sum", "sentiment_n")
         }
         young = first_pane("30m", now, self.policy.zone) < first_pane("today", now, self.policy.zone)
         if young or min(before["sentiment_n"], half_hour.get("sentiment_n", 0)) < FELT:
@@ -317,21 +314,18 @@ class View:
         pane = one.panes.get(minute) if one is not None else None
         return pane.window.topics if pane is not None else {}
 
-    def _window(self, window: Window, waiting: dict[int, int], answered: dict[int, int]) -> dict[str, Any]:
-        counts = window.counts
+    def _window(self, span: Span, shared: Shared) -> dict[str, Any]:
+        """What is shown of a window but for its gauges; versions add up."""
+        window, own = span.window, (span.answered, span.censored)
+        curve = shared.curve(window.answered_waits, window.censored_waits, own)
         return {
-            **shown(counts),
+            **shown(window.counts),
             "frt_hist": {str(lower): n for lower, n in sorted(window.frt_hist.items())},
-            **derived(window, waiting, answered),
+            **described(window, curve, shared.n + own[0].n + own[1].n),
             **dict.fromkeys(MODELLED),
             "formula_id": FORMULA,
+            "version": span.version,
         }
-
-    def _stamp(self, one: _Key, windows: dict[str, dict[str, Any]], now: int) -> None:
-        """The gauges of a window are those of its latest pane; versions add up."""
-        for name, values in windows.items():
-            first = first_pane(name, now, self.policy.zone)
-            values["version"] = one.version(first, pane_of(now) + MINUTE)
 
     def _judge(self, key: LeafKey, windows: dict[str, dict[str, Any]], now: int) -> None:
         """What the models say of each window: sums over its panes; a surge, where one of them has one."""
@@ -395,12 +389,13 @@ class View:
 
     def active(self, now: int) -> set[LeafKey]:
         """Keys whose numbers may change as time passes."""
-        turned = {key for key, one in self.keys.items() if one.since != midnight(now, self.policy.zone)}
+        day = midnight(now, self.policy.zone)
+        turned = {key for key, one in self.keys.items() if one.spans[TODAY].since != day}
         return turned | {
             key
             for key, one in self.keys.items()
             if one.touches(pane_of(now) + MINUTE)
-            or one.touches(one.until)  # what was shown last must go, however far the tick has jumped
+            or one.touches(one.spans[TODAY].until)  # what was shown last must go, however far the tick has jumped
             or any(row.open for leaf in self._leaves(key) for row in self.gauges.get(leaf, {}).values())
         }
 
@@ -439,14 +434,6 @@ def _above(queue: str, channel: str) -> tuple[LeafKey, ...]:
 
 def _total(rows: list[GaugeRow], name: str) -> int:
     return sum(getattr(row, name) for row in rows)
-
-
-def _waits(gauges: list[GaugeRow], now: int, end: int, ended: Mapping[int, int]) -> dict[int, int]:
-    """The censored waits of all windows that end at `end`: of those waiting, and of those that `ended` since."""
-    out = Counter([max(0, now - since) for row in gauges for since in each(row.waiting) if since < end])
-    for wait, n in ended.items():
-        out[wait] += n
-    return out
 
 
 def _no_thresholds(_tenant: str, _queue: str, _channel: str) -> Mapping[str, Mapping[str, float | int | None]]:

@@ -1,0 +1,62 @@
+"""What the panes of a key come to, over spans that move with the clock. Pure.
+
+A window is the merge of its panes. To merge the half hour's anew with every write took longer the longer a busy key had
+been busy; here what changed is added, and what the clock leaves behind is taken out. All of it is integers, so it is
+the same merge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from streams.metrics import Window
+from streams.survival import Tally
+from streams.windows import MINUTE
+
+
+class Pane(Protocol):
+    """One minute."""
+
+    window: Window
+    version: int
+
+
+class Span:
+    """The merge of the panes of `[since, until)`, as of the last `roll` and every `change` since."""
+
+    __slots__ = ("answered", "censored", "since", "until", "version", "window")
+
+    def __init__(self) -> None:
+        self.since = self.until = 0
+        self._empty()
+
+    def _empty(self) -> None:
+        self.window = Window()
+        self.version = 0
+        self.answered, self.censored = Tally(), Tally()
+
+    def change(self, minute: int, by: Window, version: int) -> None:
+        """A pane counts so much more, and its version rose by so much."""
+        if self.since <= minute < self.until:
+            self._add(by, version)
+
+    def roll(self, since: int, until: int, panes: Mapping[int, Pane]) -> None:
+        """Move to `[since, until)`."""
+        ahead = self.since <= since <= self.until <= until
+        if not ahead or since - self.since > until - since:  # far away: nothing of it is of use
+            self._empty()
+            self.since = self.until = since
+        for minute in range(self.since, since, MINUTE):
+            if minute in panes:
+                self._add(panes[minute].window, panes[minute].version, -1)
+        for minute in range(self.until, until, MINUTE):
+            if minute in panes:
+                self._add(panes[minute].window, panes[minute].version)
+        self.since, self.until = since, until
+
+    def _add(self, by: Window, version: int, sign: int = 1) -> None:
+        self.window.add(by, sign)
+        self.version += sign * version
+        self.answered.add(by.answered_waits, sign)
+        self.censored.add(by.censored_waits, sign)
