@@ -70,7 +70,7 @@ class Write:
     """The whole ones."""
     panes: list[msgspec.Raw] = field(default_factory=list)
     """The changed panes of each."""
-    lists: dict[str, dict[str, Any]] = field(default_factory=dict)
+    lists: dict[str, bytes] = field(default_factory=dict)
 
 
 class Show:
@@ -147,7 +147,7 @@ class Show:
             async for part in _breathing(_parts(rows)):
                 pipe.hset(name, items=part)
         for tenant, lists in write.lists.items():
-            pipe.hset(LISTS, tenant, _json(lists))
+            pipe.hset(LISTS, tenant, lists)
         pipe.set(META, _json(meta))
         pipe.publish(CHANGES, _json(self._change(write, meta)))
         try:
@@ -158,8 +158,9 @@ class Show:
 
     def _change(self, write: Write, meta: dict[str, Any]) -> dict[str, Any]:
         keys = [msgspec.Raw(told) for told in write.keys.values()]
+        lists = {tenant: msgspec.Raw(told) for tenant, told in write.lists.items()}
         return {
-            "seq": self._seq, "keys": keys, "gone": [], "series": write.panes, "lists": write.lists, "meta": meta,
+            "seq": self._seq, "keys": keys, "gone": [], "series": write.panes, "lists": lists, "meta": meta,
         }  # fmt: skip
 
     async def _gather(self, whole: bool) -> Write:
@@ -208,7 +209,7 @@ class Show:
         said = _json(lists)
         if self._said.get(tenant) != said:
             self._said[tenant] = said
-            write.lists[tenant] = lists
+            write.lists[tenant] = said
 
     def _rendered(self, agent: dict[str, Any]) -> dict[str, Any]:
         """An agent as it is told. Most are the very ones of the last write."""

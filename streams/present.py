@@ -320,7 +320,7 @@ class View:
         curve = shared.curve(window.answered_waits, window.censored_waits, own)
         return {
             **shown(window.counts),
-            "frt_hist": {str(lower): n for lower, n in sorted(window.frt_hist.items())},
+            "frt_hist": {_NAMES[lower]: n for lower, n in span.histogram().items()},
             **described(window, curve, shared.n + own[0].n + own[1].n),
             **dict.fromkeys(MODELLED),
             "formula_id": FORMULA,
@@ -412,6 +412,15 @@ class View:
         return self._below.get(key, ())
 
 
+class _Names(dict[int, str]):
+    """Buckets as the feed names them: some thousand, and every one told of again with each write."""
+
+    def __missing__(self, lower: int) -> str:
+        name = self[lower] = str(lower)
+        return name
+
+
+_NAMES = _Names()
 _STATES = ("open", "with_bot", "awaiting_first", "awaiting_reply", "waiting_on_customer")
 
 

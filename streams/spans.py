@@ -55,6 +55,11 @@ class Span:
                 self._add(panes[minute].window, panes[minute].version)
         self.since, self.until = since, until
 
+    def histogram(self) -> Mapping[int, int]:
+        """First responses by bucket, in order. It stays in order, so whoever sorts it again has little to do."""
+        self.window.frt_hist = dict(sorted(self.window.frt_hist.items()))
+        return self.window.frt_hist
+
     def _add(self, by: Window, version: int, sign: int = 1) -> None:
         self.window.add(by, sign)
         self.version += sign * version
