@@ -191,6 +191,10 @@ class Held:
 
     def _list(self, tenant: str, lists: Mapping[str, Any]) -> None:
         held = self.lists.setdefault(tenant, Lists())
+        if lists.get("changed_agents"):
+            changed = {agent["agent"]: {"tenant": tenant} | agent for agent in lists["changed_agents"]}
+            held.values["agents"] = [changed.get(agent["agent"], agent) for agent in held.values["agents"]]
+            held.versions["agents"] = self.version
         for name in LISTS:
             if lists.get(name) is None:
                 continue

@@ -4,7 +4,7 @@
     tw:series  hash    the same fields → its series
     tw:lists   hash    tenant → {"agents", "alerts", "silences", "events"}; `*`: what concerns the stack as a whole
     tw:meta    string  clocks, partitions, lag, and `seq`, which rises by one with every write
-    tw:changes channel what a write changed, with the same `seq`
+    tw:changes channel what a write changed, with the same `seq`; of agents those that changed, as `changed_agents`
 
 Who finds a gap in `seq` reads all anew. Where Redis has lost what it held, all is written again.
 
@@ -71,6 +71,9 @@ class Write:
     panes: list[msgspec.Raw] = field(default_factory=list)
     """The changed panes of each."""
     lists: dict[str, bytes] = field(default_factory=dict)
+    """The whole ones."""
+    told: dict[str, msgspec.Raw] = field(default_factory=dict)
+    """The same as readers are told: of agents those that changed (`changed_agents`), where it is the same people."""
 
 
 class Show:
@@ -96,6 +99,8 @@ class Show:
         self._whole = True
         self._said: dict[str, bytes] = {}
         self._agents: dict[tuple[str, str], tuple[dict[str, Any], dict[str, Any]]] = {}
+        self._people: dict[str, list[dict[str, Any]]] = {}
+        """Tenant → its agents as they were told last."""
         self._as_of: dict[str, int] = {}
         self._lag: tuple[int, int] = (-1, 0)
         self._forgot_at = 0.0
@@ -136,6 +141,7 @@ class Show:
             known = await self._redis.get(META)
             self._seq = max(self._seq, msgspec.json.decode(known)["seq"] if known else 0) + 1
             self._said.clear()
+            self._people.clear()
         async with self._still:
             write = await self._gather(whole)
         self._seq += 1
@@ -158,9 +164,8 @@ class Show:
 
     def _change(self, write: Write, meta: dict[str, Any]) -> dict[str, Any]:
         keys = [msgspec.Raw(told) for told in write.keys.values()]
-        lists = {tenant: msgspec.Raw(told) for tenant, told in write.lists.items()}
         return {
-            "seq": self._seq, "keys": keys, "gone": [], "series": write.panes, "lists": lists, "meta": meta,
+            "seq": self._seq, "keys": keys, "gone": [], "series": write.panes, "lists": write.told, "meta": meta,
         }  # fmt: skip
 
     async def _gather(self, whole: bool) -> Write:
@@ -205,11 +210,17 @@ class Show:
         return view.dirty | view.active(now)
 
     def _add_lists(self, write: Write, tenant: str, agents: list[dict[str, Any]]) -> None:
-        lists = {"agents": [self._rendered(row) for row in agents], **self._lists(tenant)}
-        said = _json(lists)
-        if self._said.get(tenant) != said:
-            self._said[tenant] = said
-            write.lists[tenant] = said
+        people, others = [self._rendered(row) for row in agents], self._lists(tenant)
+        said = _json({"agents": people, **others})
+        if self._said.get(tenant) == said:
+            return
+        self._said[tenant] = write.lists[tenant] = said
+        before, self._people[tenant] = self._people.get(tenant), people
+        if before is None or len(before) != len(people):  # nobody is ever left out again: as many are the same ones
+            write.told[tenant] = msgspec.Raw(said)
+        else:
+            changed = [now for was, now in zip(before, people, strict=True) if was is not now]
+            write.told[tenant] = _raw({"changed_agents": changed, **others})
 
     def _rendered(self, agent: dict[str, Any]) -> dict[str, Any]:
         """An agent as it is told. Most are the very ones of the last write."""

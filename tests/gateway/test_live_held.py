@@ -106,3 +106,18 @@ def test_what_cannot_be_read_is_refused_whole(text: bytes) -> None:
     with pytest.raises(msgspec.MsgspecError):
         held.apply(decode_change(text))
     assert not held.keys
+
+
+def test_of_agents_those_are_told_that_changed_and_the_others_stay_in_their_places() -> None:
+    held = Held()
+    held.apply(change(lists={"demo": {"agents": [{"agent": "a", "open": 1}, {"agent": "b", "open": 1}]}}))
+    first = held.lists["demo"].versions["agents"]
+    held.apply(change(2, lists={"demo": {"changed_agents": [{"agent": "b", "open": 2}], "alerts": []}}))
+    assert held.lists["demo"].values["agents"] == [
+        {"tenant": "demo", "agent": "a", "open": 1},
+        {"tenant": "demo", "agent": "b", "open": 2},
+    ]
+    assert held.lists["demo"].versions["agents"] > first
+    second = held.lists["demo"].versions["agents"]
+    held.apply(change(3, lists={"demo": {"changed_agents": [], "alerts": [{"alert": "x"}]}}))
+    assert held.lists["demo"].versions["agents"] == second

@@ -13,8 +13,9 @@ import pytest
 import redis.asyncio as redis
 
 from config.settings import Settings, TenantSettings
-from sinks.redis import KEYS, META, SERIES, Show
-from streams.events import Event, Reading, Record, Tick
+from gateway.held import Held, decode_change
+from sinks.redis import CHANGES, KEYS, LISTS, META, SERIES, Show
+from streams.events import AgentRow, Event, Reading, Record, Segment, Tick
 from streams.lines import Lines
 from streams.notifier import Reader
 from streams.policy import Policies, Policy
@@ -112,5 +113,26 @@ def test_what_comes_while_the_keys_are_gathered_is_in_the_next_write(tmp_path: P
                 found = {tuple(json.loads(name)): json.loads(told) for name, told in (await look.hgetall(KEYS)).items()}
                 assert found["shop", "*", "*"]["open"] == 60 * waiting
                 assert {found["shop", f"q{number}", "*"]["open"] for number in range(60)} == {waiting}
+
+    asyncio.run(asyncio.wait_for(story(), 240))
+
+
+def test_who_hears_only_of_the_agents_that_changed_has_all_of_them_as_they_are(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with shown(tmp_path) as (reader, show, look), look.pubsub() as changes:
+            await changes.subscribe(CHANGES)
+            held, sizes = Held(), []
+            for turn, who in enumerate((range(300), [7], [3, 299], range(5, 320), [4], [])):
+                agents = [AgentRow("shop", f"a{one:03}", turn + 1, open=turn + one % 3) for one in who]
+                reader.shown.take(0, Segment(tick=NOW + turn, agents=agents))
+                await show._write()
+                said = await anext(one["data"] async for one in changes.listen() if one["type"] == "message")
+                held.apply(decode_change(said))
+                sizes.append(len(said))
+                stored = json.loads(await look.hget(LISTS, "shop") or "{}")["agents"]
+                assert held.lists["shop"].values["agents"] == stored
+                assert len(stored) == (300 if turn < 3 else 320)
+            assert max(sizes[1], sizes[2], sizes[4], sizes[5]) < sizes[0] / 10
+            assert held.lists["shop"].values["agents"][4]["open"] == 5
 
     asyncio.run(asyncio.wait_for(story(), 240))
