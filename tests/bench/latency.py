@@ -132,6 +132,8 @@ class Probes:
         self._sent: list[list[float]] = [[] for _ in range(PROBES)]
         self._seen = [0] * PROBES
         self.delays: list[float] = []
+        self.delay_of: dict[tuple[int, int], float] = {}
+        """(place, its how manieth) → the same."""
         self.acked: list[float] = []
         """From a send to its acknowledgement."""
         self.named: dict[tuple[str, str], float] = {}
@@ -182,7 +184,9 @@ class Probes:
                 continue
             place = int(queue.rsplit("-", 1)[1])
             count = int(tile["windows"]["today"]["customer_messages"])
-            self.delays += [now - at for at in self._sent[place][self._seen[place] : count]]
+            for turn, at in enumerate(self._sent[place][self._seen[place] : count], self._seen[place]):
+                self.delay_of[place, turn] = now - at
+                self.delays.append(now - at)
             self._seen[place] = max(self._seen[place], count)
 
 

@@ -2,7 +2,8 @@
 
 The same probes as `tests.bench.latency`, watched at each place they pass on the embedded stack: acknowledged (in the
 journal, synced), told (on `chat.readings`: folded, committed, published), written (in a change on Redis: taken and
-shown by the notifier), seen (in a frame of the live feed).
+shown by the notifier), seen (in a frame of the live feed). The second table says of quick and of slow probes how long
+they took from one place to the next, on average.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import argparse
 import asyncio
 import json
 import os
+import statistics
 import tempfile
 import time
 from collections.abc import Iterator
@@ -22,11 +24,15 @@ import redis.asyncio
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from streams.events import READINGS
-from tests.bench.latency import WARM_S, Probes, apart, probe
+from tests.bench.latency import PROBES, WARM_S, Probes, apart, probe
 from tests.bench.machine import machine
 from tests.bench.stack import serving
 
 PLACES = ("acknowledged", "told", "written", "seen")
+BANDS = ((0.0, 0.5), (0.5, 0.9), (0.9, 0.99), (0.99, 1.0))
+"""Of all probes, in the order of when they were seen."""
+Passed = list[tuple[float, ...]]
+"""Of each probe that was seen everywhere: seconds from the send to each place."""
 
 
 class _Event(msgspec.Struct):
@@ -80,8 +86,8 @@ async def written(url: str, probes: Probes) -> None:
                 probes.see(json.loads(message["data"]))
 
 
-async def watch(data: Path, access: dict[str, str], seconds: float) -> dict[str, list[float]]:
-    """Place → seconds from the send, of every probe that was seen there."""
+async def watch(data: Path, access: dict[str, str], seconds: float) -> tuple[dict[str, list[float]], Passed]:
+    """Place → seconds from the send, of every probe that was seen there; and by probe."""
     run = json.loads((data / "run.json").read_text())
     password = json.loads((data / "secrets.json").read_text())["redis"]
     told, shadow = Told(), Probes("probe")
@@ -96,7 +102,35 @@ async def watch(data: Path, access: dict[str, str], seconds: float) -> dict[str,
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     heard = [told.at[name] - at for name, at in probes.named.items() if name in told.at]
-    return dict(zip(PLACES, (probes.acked, heard, shadow.delays, probes.delays), strict=True))
+    found = dict(zip(PLACES, (probes.acked, heard, shadow.delays, probes.delays), strict=True))
+    return found, passed(told, shadow, probes)
+
+
+def passed(told: Told, shadow: Probes, probes: Probes) -> Passed:
+    """Probe by probe."""
+    found = []
+    for number, (name, at) in enumerate(probes.named.items()):
+        turn, place = divmod(number, PROBES)
+        where = place, turn
+        if (
+            name in told.at
+            and number < len(probes.acked)
+            and {where} <= shadow.delay_of.keys() & probes.delay_of.keys()
+        ):
+            found.append((probes.acked[number], told.at[name] - at, shadow.delay_of[where], probes.delay_of[where]))
+    return sorted(found, key=lambda one: one[-1])
+
+
+def slow(found: Passed) -> Iterator[str]:
+    """In Markdown: what quick and slow probes did; ms."""
+    yield "| probes | " + " | ".join((*PLACES, "all")) + " |"
+    yield "|---" + "|--:" * (len(PLACES) + 1) + "|"
+    for first, last in BANDS:
+        some = found[int(first * len(found)) : int(last * len(found))]
+        if some:
+            steps = [statistics.fmean(one[at] - (one[at - 1] if at else 0.0) for one in some) for at in range(4)]
+            words = " | ".join(f"{span * 1e3:.0f}" for span in (*steps, sum(steps)))
+            yield f"| p{first * 100:.0f} to p{last * 100:.0f} | {words} |"
 
 
 def table(found: dict[str, list[float]]) -> Iterator[str]:
@@ -111,7 +145,7 @@ def table(found: dict[str, list[float]]) -> Iterator[str]:
         yield f"| {place} | {words} |"
 
 
-def run(per_s: int, seconds: float) -> dict[str, list[float]]:
+def run(per_s: int, seconds: float) -> tuple[dict[str, list[float]], Passed]:
     """On a stack of its own."""
     with ExitStack() as stack:
         data = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tidewatch-stages-"))) / "data"
@@ -128,7 +162,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60)
     given = parser.parse_args()
     print(f"{machine()}; {given.per_s}/s", flush=True)
-    print("\n".join(table(run(given.per_s, given.seconds))))
+    found, by_probe = run(given.per_s, given.seconds)
+    print("\n".join([*table(found), "", *slow(by_probe)]))
     print(f"load average {os.getloadavg()[0]:.1f}")
 
 
