@@ -316,12 +316,11 @@ class View:
 
     def _window(self, span: Span, shared: Shared) -> dict[str, Any]:
         """What is shown of a window but for its gauges; versions add up."""
-        window, own = span.window, (span.answered, span.censored)
-        curve = shared.curve(window.answered_waits, window.censored_waits, own)
+        window, own = span.window, span.waits()
         return {
             **shown(window.counts),
             "frt_hist": {_NAMES[lower]: n for lower, n in span.histogram().items()},
-            **described(window, curve, shared.n + own[0].n + own[1].n),
+            **described(window, shared.curve(own), shared.n + own.n),
             **dict.fromkeys(MODELLED),
             "formula_id": FORMULA,
             "version": span.version,

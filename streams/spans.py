@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from streams.metrics import Window
-from streams.survival import Tally
+from streams.survival import Own, tally
 from streams.windows import MINUTE
 
 
@@ -25,7 +25,7 @@ class Pane(Protocol):
 class Span:
     """The merge of the panes of `[since, until)`, as of the last `roll` and every `change` since."""
 
-    __slots__ = ("answered", "censored", "since", "until", "version", "window")
+    __slots__ = ("_answered", "_censored", "_waits", "since", "until", "version", "window")
 
     def __init__(self) -> None:
         self.since = self.until = 0
@@ -34,7 +34,9 @@ class Span:
     def _empty(self) -> None:
         self.window = Window()
         self.version = 0
-        self.answered, self.censored = Tally(), Tally()
+        self._answered: dict[int, int] = {}
+        self._censored: dict[int, int] = {}
+        self._waits = 0
 
     def change(self, minute: int, by: Window, version: int) -> None:
         """A pane counts so much more, and its version rose by so much."""
@@ -60,8 +62,13 @@ class Span:
         self.window.frt_hist = dict(sorted(self.window.frt_hist.items()))
         return self.window.frt_hist
 
+    def waits(self) -> Own:
+        """The waits that ended in it. Not to be changed."""
+        buckets = self._answered, self._censored
+        return Own(self.window.answered_waits, self.window.censored_waits, buckets, self._waits)
+
     def _add(self, by: Window, version: int, sign: int = 1) -> None:
         self.window.add(by, sign)
         self.version += sign * version
-        self.answered.add(by.answered_waits, sign)
-        self.censored.add(by.censored_waits, sign)
+        self._waits += tally(self._answered, by.answered_waits, sign)
+        self._waits += tally(self._censored, by.censored_waits, sign)

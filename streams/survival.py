@@ -25,26 +25,27 @@ Curve = list[tuple[int | None, bool]]
 """`metrics.kaplan_meier` for `QUANTILES`."""
 
 
-class Tally:
-    """Waits of a window: ms → how many, the same by bucket, and how many they are."""
+class Own(NamedTuple):
+    """The waits of a window: ms → how many, the same by bucket, and how many they are."""
 
-    __slots__ = ("buckets", "n")
+    answered: Mapping[int, int]
+    censored: Mapping[int, int]
+    by_bucket: tuple[Mapping[int, int], Mapping[int, int]]
+    n: int
 
-    def __init__(self) -> None:
-        self.buckets: dict[int, int] = {}
-        self.n = 0
 
-    def add(self, waits: Mapping[int, int], sign: int = 1) -> None:
-        """So many more, or fewer (sign −1)."""
-        buckets = self.buckets
-        for ms, n in waits.items():
-            lower = bucket(ms)
-            total = buckets.get(lower, 0) + sign * n
-            if total:
-                buckets[lower] = total
-            else:
-                del buckets[lower]
-            self.n += sign * n
+def tally(into: dict[int, int], waits: Mapping[int, int], sign: int = 1) -> int:
+    """Let buckets count these as well, or (sign −1) no more. How many they are, with their sign."""
+    before = 0
+    for ms, n in waits.items():
+        lower = bucket(ms)
+        total = into.get(lower, 0) + sign * n
+        if total:
+            into[lower] = total
+        else:
+            del into[lower]
+        before += n
+    return sign * before
 
 
 class _Part(NamedTuple):
@@ -66,14 +67,14 @@ class Shared:
         self._exact: _Part | None = None
         self._still: Mapping[int, int] | None = None
 
-    def curve(self, answered: Mapping[int, int], censored: Mapping[int, int], own: tuple[Tally, Tally]) -> Curve:
-        """The quantiles of a window with these waits of its own; `own`: the same waits, tallied."""
-        total = self.n + own[0].n + own[1].n
+    def curve(self, own: Own) -> Curve:
+        """The quantiles of a window with these waits of its own."""
+        total = self.n + own.n
         if total <= FEW:
-            return kaplan_meier(_sum(answered, self._answered), _sum(censored, self._ended()), QUANTILES)
+            return kaplan_meier(_sum(own.answered, self._answered), _sum(own.censored, self._ended()), QUANTILES)
         if total > EXACT_WAITS:
-            return _quantiles(_merged(self._bucketed(), own[0].buckets, own[1].buckets))
-        return _quantiles(_merged(self._as_they_are(), answered, censored))
+            return _quantiles(_merged(self._bucketed(), *own.by_bucket))
+        return _quantiles(_merged(self._as_they_are(), own.answered, own.censored))
 
     def _ended(self) -> Mapping[int, int]:
         if self._still is None:

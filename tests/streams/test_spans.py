@@ -14,17 +14,17 @@ from hypothesis import strategies as st
 
 from streams.metrics import EXACT_WAITS, Window, bucket, derived, described, kaplan_meier
 from streams.spans import Span
-from streams.survival import FEW, QUANTILES, Shared, Tally, buckets, waiting
+from streams.survival import FEW, QUANTILES, Own, Shared, buckets, tally, waiting
 from streams.waits import Waits
 from streams.windows import MINUTE
 
 waits = st.dictionaries(st.one_of(st.integers(0, 400), st.integers(0, 10**7)), st.integers(1, 3), max_size=40)
 
 
-def tallied(some: dict[int, int]) -> Tally:
-    tally = Tally()
-    tally.add(some)
-    return tally
+def own(answered: dict[int, int], censored: dict[int, int]) -> Own:
+    by_bucket: tuple[dict[int, int], dict[int, int]] = {}, {}
+    n = tally(by_bucket[0], answered) + tally(by_bucket[1], censored)
+    return Own(answered, censored, by_bucket, n)
 
 
 @given(waits, waits, waits, waits, st.lists(st.integers(0, 10**6), max_size=60), st.sampled_from([1, 7, 80]))
@@ -39,7 +39,7 @@ def test_the_curve_by_arrays_is_that_of_the_definition(
     answered = {ms: n * times for ms, n in answered.items()}
     shared = Shared(waiting([array("q", since).tobytes()], 10**6, 10**6), later, left)
     window = Window(answered_waits=answered, censored_waits=censored)
-    found = shared.curve(answered, censored, (tallied(answered), tallied(censored)))
+    found = shared.curve(own(answered, censored))
     still = Counter(10**6 - one for one in since if one < 10**6)
     still.update(left)
     expected = derived(window, still, later)
@@ -58,7 +58,7 @@ def test_few_many_and_very_many_waits_come_to_the_same_as_by_the_definition(n: i
     for one in since:
         censored[600_000 - one] += 1
     shared = Shared(waiting([array("q", since).tobytes()], 600_000, 600_000), {}, {})
-    found = shared.curve(answered, {}, (tallied(answered), Tally()))
+    found = shared.curve(own(answered, {}))
     assert found == kaplan_meier(answered, censored, QUANTILES)
 
 
@@ -96,8 +96,4 @@ def test_a_span_that_moves_is_the_merge_of_its_panes(seed: int) -> None:
                 whole.add(panes[minute].window)
         assert span.window == whole
         assert span.version == sum(panes[minute].version for minute in range(since, until, MINUTE) if minute in panes)
-        assert (span.answered.n, span.censored.n) == (
-            sum(whole.answered_waits.values()),
-            sum(whole.censored_waits.values()),
-        )
-        assert Counter(span.answered.buckets) == Counter(bucket(ms) for ms in Counter(whole.answered_waits).elements())
+        assert span.waits() == own(whole.answered_waits, whole.censored_waits)
