@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import time
 from collections.abc import AsyncIterator
@@ -60,6 +61,7 @@ class Stream:
 @asynccontextmanager
 async def shown(directory: Path) -> AsyncIterator[tuple[Reader, Show, redis.Redis]]:
     """A present, what writes it, and a look at what is written."""
+    gc.freeze()  # as the role does: what this process holds besides is not walked through within a write
     async with running_redis(directory) as url:
         reader = Reader(1, Policies(Settings()))
         show = Show(url, reader.shown, lambda _: {}, {}, still=reader.still)
@@ -69,6 +71,7 @@ async def shown(directory: Path) -> AsyncIterator[tuple[Reader, Show, redis.Redi
         finally:
             await look.aclose()
             await show.close()
+            gc.unfreeze()
 
 
 async def longest_ms(work: asyncio.Task[None]) -> float:
