@@ -5,7 +5,8 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator
 
-from streams.events import GaugeRow
+from streams.events import GaugeRow, PaneRow
+from streams.said import Changes
 from streams.standing import Stance
 from streams.waits import put, take
 from streams.windows import DAY, MINUTE, NEVER, pane_of
@@ -18,11 +19,16 @@ class Gauge:
     """Open episodes by state, and since when those in the backlog wait."""
 
     __slots__ = (
-        "awaiting_first", "awaiting_reply", "came", "dues", "open", "opened", "past", "since", "told", "turned",
-        "unassigned", "waiting", "waiting_on_customer", "with_bot",
+        "awaiting_first", "awaiting_reply", "came", "dues", "heat", "minute", "noted", "open", "opened", "pane", "past",
+        "since", "told", "turned", "unassigned", "waiting", "waiting_on_customer", "with_bot",
     )  # fmt: skip
 
     def __init__(self) -> None:
+        self.noted: Changes | None = None
+        """Where it was last noted as changed."""
+        self.heat, self.minute = -1, NEVER
+        self.pane: PaneRow | None = None
+        """Of its queue and channel the one that was last asked for: of which minute, and at which `Line.heat`."""
         self.open = self.unassigned = 0
         self.with_bot = self.awaiting_first = self.awaiting_reply = self.waiting_on_customer = 0
         self.opened: dict[int, int] = {}

@@ -139,6 +139,8 @@ class Line:
         self.panes: dict[Key, PaneRow] = {}
         self.hot: dict[Key, PaneRow] = {}
         """Those that are noted as changed already."""
+        self.heat = 0
+        """How often none was."""
         self.gauges: dict[tuple[str, str], Gauge] = {}
         self.logs: dict[str, AgentLog] = {}
         self.held: dict[str, dict[str, int]] = {}
@@ -398,12 +400,33 @@ class Line:
 
     def gauge(self, what: Stance) -> Gauge:
         """The gauge that a stance counts in, about to change."""
-        key = (what.queue, what.channel)
-        self.said.gauges.add(key)
-        gauge = self.gauges.get(key)
+        gauge = what.gauge
         if gauge is None:
-            gauge = self.gauges[key] = Gauge()
+            key = (what.queue, what.channel)
+            gauge = self.gauges.get(key)
+            if gauge is None:
+                gauge = self.gauges[key] = Gauge()
+            what.gauge = gauge
+        if gauge.noted is not self.said:
+            gauge.noted = self.said
+            self.said.gauges.add((what.queue, what.channel))
         return gauge
+
+    def pane_now(self, where: Stance, minute: int) -> PaneRow:
+        """The pane of an open episode's queue and channel, about to change by an event that is not late."""
+        gauge = where.gauge
+        if gauge is not None and gauge.heat == self.heat and gauge.minute == minute and gauge.pane is not None:
+            return gauge.pane
+        key = (where.queue, where.channel, minute)
+        pane = self.hot.get(key) or self.pane(key)
+        if gauge is not None:
+            gauge.heat, gauge.minute, gauge.pane = self.heat, minute, pane
+        return pane
+
+    def cool(self) -> None:
+        """Let every pane be noted anew when it changes next."""
+        self.hot.clear()
+        self.heat += 1
 
     def stand(self, what: Stance) -> None:
         """Take up the stance of a conversation that was kept. Call `stood` once all are."""

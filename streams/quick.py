@@ -232,7 +232,7 @@ def _customer(line: Line, conversation: Conversation, stance: Stance, episode: E
     elif episode.customer is None:
         conversation.memory.customer = episode.customer = event.author_id
     mark = marked(episode, queue, minute)
-    pane = line.hot.get((queue, episode.channel, minute)) or line.pane((queue, episode.channel, minute))
+    pane = line.pane_now(stance, minute)
     counts = pane.counts
     episode.customer_messages += 1
     mark.messages += 1
@@ -283,7 +283,7 @@ def _bot(line: Line, conversation: Conversation, stance: Stance, episode: Episod
     if event.customer is not None:
         conversation.memory.customer = episode.customer = event.customer
     mark = marked(episode, queue, minute)
-    pane = line.hot.get((queue, episode.channel, minute)) or line.pane((queue, episode.channel, minute))
+    pane = line.pane_now(stance, minute)
     counts = pane.counts
     episode.bot_messages += 1
     mark.messages += 1
@@ -300,7 +300,7 @@ def _agent(line: Line, conversation: Conversation, stance: Stance, episode: Epis
     if event.customer is not None:
         conversation.memory.customer = episode.customer = event.customer
     mark = marked(episode, queue, minute)
-    pane = line.hot.get((queue, episode.channel, minute)) or line.pane((queue, episode.channel, minute))
+    pane = line.pane_now(stance, minute)
     counts = pane.counts
     episode.agent_messages += 1
     mark.messages += 1

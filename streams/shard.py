@@ -127,7 +127,7 @@ class Shard:
         self.stirred = True
         for line in self._lines.values():
             line.position = self.position
-            line.hot.clear()
+            line.cool()
         if record.tick is not None:
             self._tick(record.tick)
         known = self._look_up(record.events) if len(record.events) > FEW else [None] * len(record.events)
@@ -351,7 +351,7 @@ class Shard:
         for line in self._lines.values():
             if self._clock(line) == clock and line.said.anything():
                 said, line.said = line.said, Changes()
-                line.hot.clear()
+                line.cool()
                 self._fill(part, line, said)
         self._parts.append(part)
 
@@ -427,7 +427,7 @@ class Shard:
             value = _pack(line.panes[queue, channel, minute])
             out.append(Changed("pane", name, f"{queue}\x1f{channel}", minute, True, value))
         line.changed_panes.clear()
-        line.hot.clear()
+        line.cool()
         out += [Changed("agent", name, agent, 0, True, _pack(line.logs[agent])) for agent in line.changed_agents]
         line.changed_agents.clear()
         if line.changed_tenant:

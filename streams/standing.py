@@ -6,13 +6,16 @@ tick. Where they differ from what the numbers hold, that is withdrawn and the ne
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from mypy_extensions import mypyc_attr
 
 from streams.episode import BACKLOG, Episode
 from streams.policy import Policy
 from streams.windows import NEVER, pane_of
+
+if TYPE_CHECKING:
+    from streams.gauges import Gauge
 
 Key = tuple[str, str, int]
 """(queue, channel, minute)."""
@@ -24,7 +27,7 @@ Count = tuple[str, int, str, int]
 class Stance:
     """What an open episode is in the gauges."""
 
-    __slots__ = ("agent", "channel", "due", "episode", "opened", "queue", "since", "state", "waits_from")
+    __slots__ = ("agent", "channel", "due", "episode", "gauge", "opened", "queue", "since", "state", "waits_from")
 
     def __init__(
         self, queue: str, channel: str, state: str, agent: str | None, since: int, due: int, waits_from: int,
@@ -42,6 +45,8 @@ class Stance:
         """`d`, where its first response is awaited and counts in the headline."""
         self.opened = opened
         self.episode = episode
+        self.gauge: Gauge | None = None
+        """The one of its queue and channel, once it was asked for."""
 
     def same(self, other: Stance) -> bool:
         """Whether nothing differs."""

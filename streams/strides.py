@@ -84,6 +84,7 @@ def engage(line: Line, conversation: Conversation, stance: Stance, episode: Epis
     new = Stance(stance.queue, stance.channel, "with_bot", None, NEVER, NEVER, NEVER, stance.opened, stance.episode)
     gauge = line.gauge(stance)
     gauge.shift(stance, new)
+    new.gauge = gauge
     if at > line.tenant.closed_until:
         gauge.leave(at, stance.since)
     conversation.stance = new
@@ -100,7 +101,9 @@ def ask(line: Line, conversation: Conversation, stance: Stance, episode: Episode
         line, conversation, episode, Cohort(queue, queue, at - at % MINUTE, "waiting", 0, within, False, False, NEVER)
     )
     new = Stance(queue, stance.channel, "awaiting_first", None, at, at + target, at, stance.opened, stance.episode)
-    line.gauge(stance).shift(stance, new)
+    gauge = line.gauge(stance)
+    gauge.shift(stance, new)
+    new.gauge = gauge
     conversation.stance = new
 
 
