@@ -230,7 +230,14 @@ class _Shelf(Shelf):
             return super().live(kind)
         talks = list(self._open.values())
         self._open.clear()
-        return iter(talks)
+        return _handed_out(talks)
+
+
+def _handed_out(rows: list[bytes]) -> Iterator[bytes]:
+    """Each in its order, and none kept any longer than it is looked at."""
+    rows.reverse()
+    while rows:
+        yield rows.pop()
 
 
 def _not_in_memory(batch: Batch) -> Batch:
@@ -239,13 +246,14 @@ def _not_in_memory(batch: Batch) -> Batch:
 
 
 def _packed(batch: Batch) -> Iterable[tuple[bytes, bytes]]:
-    encode = msgspec.msgpack.encode
-    for row in batch.changes:
-        yield encode((row.kind, row.tenant, row.key, row.at)), encode((row.live, row.value))
+    encode = _encode
+    for kind, tenant, key, at, live, value in batch.changes:
+        yield encode((kind, tenant, key, at)), encode((live, value))
     yield encode((_LAYOUT, "", "", 0)), encode((True, encode(LAYOUT)))
     yield encode((_APPLIED, "", "", 0)), encode((True, encode(batch.position)))
 
 
+_encode = msgspec.msgpack.Encoder().encode
 _key = msgspec.msgpack.Decoder(tuple[str, str, str, int]).decode
 _value = msgspec.msgpack.Decoder(tuple[bool, bytes]).decode
 
