@@ -189,6 +189,7 @@ def _role(name: str, config: Path | None, module: str) -> None:
     crash.arm()
     configure(name, settings.log_level)
     os.umask(0o077)
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # else numpy's threads turn round and wait, on every core
 
     async def run() -> None:
         code = 1
