@@ -15,7 +15,7 @@ from streams.events import EVENTS, READINGS
 from streams.feed import make_app, raw_topic, records
 from streams.learner import Learner
 from streams.lessons import Lessons
-from streams.native import form, spread_out
+from streams.native import form
 from streams.pace import calm_collector
 from streams.policy import Policies
 from streams.states import Files
@@ -64,7 +64,6 @@ async def run(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
-    spread_out()
     calm_collector()
     follow.load()
     calm_collector()

@@ -18,7 +18,6 @@ from streams.feed import end_of, make_app, raw_topic, records
 from streams.learner import Learner
 from streams.lessons import Lessons
 from streams.moving import Moving
-from streams.native import spread_out
 from streams.pace import calm_collector
 from streams.policy import Policies
 from streams.tables import Tables, ensure_topics
@@ -54,7 +53,6 @@ async def run(settings: Settings) -> None:
 
 
 async def _work(settings: Settings, stop: asyncio.Event, scratch: Path) -> None:
-    spread_out()
     calm_collector()
     app = make_app("tidewatch-worker", settings.kafka.bootstrap, embedded=False)
     app.conf.datadir = scratch

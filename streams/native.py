@@ -24,10 +24,9 @@ ASKED = ("agents_log", "calendars", "events", "heads", "labels", "metrics", "sta
 COMPILED, SOURCE = "compiled", "as source"
 PURE = "TIDEWATCH_PURE"
 """Environment: set, nothing compiled is used."""
-LIBRARY, ARENAS = "tidewatch_fold", "tidewatch_arenas"
+LIBRARY = "tidewatch_fold"
 _NAME = f"{LIBRARY}__mypyc"
 """By which each of the modules asks for what is common to them."""
-ARENAS_SOURCE = "arenas.c"
 HERE = Path(__file__).parent
 BUILT = HERE.parent / "build" / "native"
 
@@ -41,8 +40,8 @@ def place() -> Path:
     """Where what is compiled from these very sources, for this very Python, is kept."""
     digest = sha256(f"{sys.version}\0{sysconfig.get_config_var('EXT_SUFFIX')}\0{platform.machine()}".encode())
     digest.update(Path(__file__).read_bytes())
-    for name in (*(f"{module}.py" for module in (*MODULES, *ASKED)), ARENAS_SOURCE):
-        digest.update(b"\0%b\0%b" % (name.encode(), (HERE / name).read_bytes()))
+    for name in (*MODULES, *ASKED):
+        digest.update(b"\0%b\0%b" % (name.encode(), (HERE / f"{name}.py").read_bytes()))
     return BUILT / digest.hexdigest()[:24]
 
 
@@ -50,22 +49,13 @@ def take_up(path: list[str]) -> None:
     """Let the compiled modules be found before their sources, if they are there. `path`: the package's."""
     if os.environ.get(PURE) or not BUILT.is_dir():
         return
-    if _loaded(_NAME):
-        path.insert(0, str(place() / HERE.name))
-
-
-def spread_out() -> None:
-    """Let this process keep what it allocates from here on in large pages, where that is compiled (`arenas.c`)."""
-    if form() == COMPILED and _loaded(ARENAS):
-        sys.modules[ARENAS].use()
-
-
-def _loaded(name: str) -> bool:
-    library = place() / f"{name}{sysconfig.get_config_var('EXT_SUFFIX')}"
-    spec = spec_from_file_location(name, library) if library.exists() else None
+    built = place()
+    library = built / f"{_NAME}{sysconfig.get_config_var('EXT_SUFFIX')}"
+    if not library.exists():
+        return
+    spec = spec_from_file_location(_NAME, library)
     if spec is None or spec.loader is None:
-        return False
-    module = module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return True
+        return
+    sys.modules[_NAME] = module_from_spec(spec)
+    spec.loader.exec_module(sys.modules[_NAME])
+    path.insert(0, str(built / HERE.name))

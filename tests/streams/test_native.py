@@ -44,32 +44,6 @@ def test_what_is_compiled_says_and_keeps_the_same_bytes_as_its_source() -> None:
     assert compiled[1] == source[1]
 
 
-LARGE = """
-import gc
-from streams import native
-assert native.form() == native.COMPILED
-native.spread_out()
-kept = [[(n, str(n)) for n in range(300_000)] for _ in range(3)]
-for _ in range(3):
-    kept.pop()
-    gc.collect()
-    kept.append([(n, str(n)) for n in range(300_000)])
-    assert all(n == int(name) for some in kept for n, name in some[::1_000])
-flags = [line.split() for line in open("/proc/self/smaps") if line.startswith("VmFlags:")]
-print(sum("hg" in line for line in flags))
-"""
-"""Objects that come and go by the hundred thousand, and how many ranges of memory are to be of large pages."""
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(native.form() == native.SOURCE, reason="nothing is compiled here: make setup, with a C compiler")
-@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="no Linux: nobody says which pages are large")
-def test_what_a_worker_allocates_lies_in_large_pages_and_stays_what_it_is() -> None:
-    done = run("-c", LARGE, pure=False)
-    assert done.returncode == 0, done.stderr
-    assert int(done.stdout) > 0
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(native.form() == native.SOURCE, reason="this very run is of the source")
 def test_the_source_holds_what_the_compiled_form_is_tested_for() -> None:
@@ -89,8 +63,6 @@ def test_a_changed_source_is_never_run_as_it_was_compiled_before(
             source.write("# another line\n")
         places.add(native.place())
         assert len(places) == n, name
-    (here / native.ARENAS_SOURCE).write_bytes(b"")
-    assert native.place() not in places
 
 
 def test_where_nothing_is_compiled_for_these_sources_they_run_as_they_are(

@@ -21,7 +21,7 @@ from streams import shard
 from streams.conversation import Conversation
 from streams.events import Event, Tick, decode_record
 from streams.line import Line
-from streams.native import COMPILED, PURE, form, spread_out
+from streams.native import COMPILED, PURE, form
 from streams.pace import calm_collector
 from streams.parcels import parcels
 from streams.policy import Policy
@@ -128,7 +128,6 @@ def main() -> None:
     if given.kinds and form() == COMPILED:
         raise SystemExit(f"what is compiled cannot be timed by kind: {PURE}=1 runs it as source")
     records = list(packed(made(given.events), PARTITIONS))
-    spread_out()
     calm_collector()
     spent: Counter[str] = Counter()
     n: Counter[str] = Counter()
