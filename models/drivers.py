@@ -7,7 +7,7 @@ are more frequent now than usual by log-likelihood ratio. Impact: Erlang-A, wait
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +18,10 @@ MOST = 5
 LEAST_LLR = 15.13  # chance of one in 10,000 for one word (χ², one degree of freedom)
 LEAST_COUNT = 5
 TAIL = 8.0  # deviations beyond which nobody is counted
+CERTAIN = 40.0
+"""A tail whose bound (Chernoff) is e^−40 is none: to reckon those took most of the time."""
+NEVER = 1e-18
+"""A share of the time so small that what happens in it changes no digit."""
 MOST_IN_SYSTEM = 200_000
 MOST_AGENTS = 100_000
 Vector = npt.NDArray[np.float64]
@@ -108,7 +112,11 @@ def erlang_a(arrivals: float, handling: float, patience: float, servers: int, ta
     queued = weights[servers:]
     ahead = np.arange(len(queued))
     abandoned = min(theta * float(ahead @ queued) / total / arrivals, 1.0)
-    late = float(_late(len(queued), servers * mu, theta, target) @ queued) / total
+    likely = np.flatnonzero(queued > NEVER * total)
+    if not len(likely):
+        return Staffing(0.0, abandoned)
+    first, end = int(likely[0]), int(likely[-1]) + 1
+    late = float(_late(first, end, servers * mu, theta, target) @ queued[first:end]) / total
     return Staffing(min(late, 1.0), abandoned)
 
 
@@ -120,17 +128,22 @@ def _departures(arrivals: float, mu: float, theta: float, servers: int) -> Vecto
     return np.asarray(np.minimum(number, servers) * mu + np.maximum(number - servers, 0) * theta, dtype=np.float64)
 
 
-def _late(n: int, pace: float, theta: float, target: float) -> Vector:
-    """Chance that one who finds 0, 1, … n − 1 waiting is not served within the target: it takes so many departures + 1.
+def _late(first: int, end: int, pace: float, theta: float, target: float) -> Vector:
+    """Chance that one who finds `first`, … `end` − 1 waiting is not served within the target: it takes so many
+    departures + 1.
 
     Departures ahead come at pace + k·theta while k wait; the sum of those times is compared with the target by its
     mean and variance (gamma), times the chance of not giving up first.
     """
     from scipy.special import gammaincc  # type: ignore[import-untyped]  # scipy ships no types
 
-    rates = pace + theta * np.arange(n)
-    mean, variance = np.cumsum(1.0 / rates), np.cumsum(1.0 / (rates * rates))
-    later = gammaincc(mean * mean / variance, target * mean / variance)
+    each = 1.0 / (pace + theta * np.arange(end))
+    mean, variance = np.cumsum(each)[first:], np.cumsum(each * each)[first:]
+    shape, ratio = mean * mean / variance, target / mean
+    later = np.where(ratio < 1.0, 1.0, 0.0)
+    if target > 0:
+        unsure = shape * (ratio - 1.0 - np.log(ratio)) < CERTAIN
+        later[unsure] = gammaincc(shape[unsure], (shape * ratio)[unsure])
     gave_up = 1.0 - np.exp(-theta * np.minimum(mean, target))
     return np.asarray(np.minimum(later + (1.0 - later) * gave_up, 1.0), dtype=np.float64)
 
@@ -142,19 +155,32 @@ def agents_needed(  # the contract's `impact`
     if arrivals_per_min <= 0 or handling_s <= 0:
         return 0
     rate, each = arrivals_per_min / 60.0, max(concurrency, 1.0)
-    low, high = 0, max(math.ceil(2.0 * rate * handling_s / each), 1)
-    while (
-        high < MOST_AGENTS
-        and erlang_a(rate, handling_s, patience_s, _servers(high, each), target_s).wait_over > 1.0 - goal
-    ):
-        low, high = high, 2 * high
+
+    def short(agents: int) -> bool:
+        servers = _servers(agents, each)
+        return erlang_a(rate, handling_s, patience_s, servers, target_s).wait_over > 1.0 - goal
+
+    busy = rate * handling_s / each * max(math.exp(-target_s / patience_s), goal)
+    low, high = _around(short, max(math.ceil(busy), 1))
     while high - low > 1:
         middle = (low + high) // 2
-        if erlang_a(rate, handling_s, patience_s, _servers(middle, each), target_s).wait_over > 1.0 - goal:
-            low = middle
-        else:
-            high = middle
+        low, high = (middle, high) if short(middle) else (low, middle)
     return high
+
+
+def _around(short: Callable[[int], bool], busy: int) -> tuple[int, int]:
+    """Too few agents, and enough. It begins with those who would do if all came evenly: the answer is some roots of
+    that away, and systems far from it take longest to reckon.
+    """
+    step = math.isqrt(busy) // 4 + 1
+    low = high = busy
+    if short(busy):
+        while high == low or (high < MOST_AGENTS and short(high)):
+            low, high, step = high, high + step, 2 * step
+    else:
+        while low == high or (low > 0 and not short(low)):
+            low, high, step = max(low - step, 0), low, 2 * step
+    return low, high
 
 
 def _servers(agents: int, concurrency: float) -> int:

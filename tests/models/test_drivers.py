@@ -4,11 +4,23 @@ import heapq
 import math
 import random
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.special import gammaincc  # type: ignore[import-untyped]  # scipy ships no types
 
-from models.drivers import OTHER, agents_needed, drain_plus, drain_s, drivers, erlang_a, keywords, log_likelihood
+from models.drivers import (
+    OTHER,
+    _late,
+    agents_needed,
+    drain_plus,
+    drain_s,
+    drivers,
+    erlang_a,
+    keywords,
+    log_likelihood,
+)
 
 parts = st.dictionaries(st.sampled_from("abcdefgh"), st.floats(0, 1e6), max_size=8)
 
@@ -63,6 +75,32 @@ def test_enough_agents_are_enough_and_one_fewer_is_not() -> None:
     assert _simulate(4 / 60, 300.0, 240.0, need * 2, 60.0, 60_000) <= 0.22
     assert _simulate(4 / 60, 300.0, 240.0, (need - 1) * 2, 60.0, 60_000) > 0.18
     assert agents_needed(0.0, 300.0, 2.0, 240.0, 60.0, 0.8) == 0
+
+
+@pytest.mark.parametrize("per_min", [0.3, 7.0, 180.0, 10_000.0])
+@pytest.mark.parametrize("goal", [0.5, 0.8, 0.995])
+@pytest.mark.parametrize(
+    ("handling", "each", "patience"), [(20.0, 1.0, 15.0), (220.0, 1.0, 600.0), (220.0, 7.5, 600.0)]
+)
+def test_with_as_many_as_are_needed_the_goal_is_met_and_with_one_fewer_it_is_not(
+    per_min: float, goal: float, handling: float, each: float, patience: float
+) -> None:
+    need = agents_needed(per_min, handling, each, patience, 60.0, goal)
+    late = [
+        erlang_a(per_min / 60, handling, patience, max(round(n * each), 1), 60.0).wait_over for n in (need, need - 1)
+    ]
+    assert late[0] <= 1.0 - goal
+    assert late[1] > 1.0 - goal or need == 1
+
+
+@pytest.mark.parametrize(("first", "pace", "target"), [(0, 0.5, 60.0), (0, 170.0, 60.0), (9_000, 170.0, 60.0)])
+def test_what_is_all_but_certain_of_a_wait_is_what_reckoning_says(first: int, pace: float, target: float) -> None:
+    theta = 1 / 600.0
+    each = 1.0 / (pace + theta * np.arange(first + 4_000))
+    mean, variance = np.cumsum(each)[first:], np.cumsum(each * each)[first:]
+    later = gammaincc(mean * mean / variance, target * mean / variance)
+    expected = 1.0 - (1.0 - later) * np.exp(-theta * np.minimum(mean, target))
+    assert _late(first, first + 4_000, pace, theta, target) == pytest.approx(expected, abs=1e-14)
 
 
 def test_a_backlog_drains_only_when_more_is_closed_than_comes() -> None:
