@@ -48,7 +48,9 @@ FORM: Final = 3
 READ: Final = (2, 3)
 """The forms that this release takes up; it goes on in its own."""
 KEPT_PANES: Final = 26 * HOUR
-"""Panes so young are kept in memory and said again at a start: `today` in any zone, and a little more."""
+"""Panes so young are said again at a start: `today` in any zone, and a little more."""
+WARM_PANES: Final = 3 * HOUR
+"""Of them those that stay in memory. An older one changes seldom, and is asked for then."""
 KEPT_CLOSED: Final = 2_000
 """Closed conversations that stay in memory, the latest touched."""
 WARM: Final = 4_000
@@ -231,7 +233,7 @@ class Line:
         for rounds in (RESTED, RESTED // 10):
             if len(self.conversations) > WARM:
                 self._rest(self.round - rounds)
-        horizon = self.tenant.closed_until - KEPT_PANES
+        horizon = self.tenant.closed_until - WARM_PANES
         if horizon > self.horizon:
             self.horizon = horizon
             for key in [key for key in self.panes if key[2] < horizon]:
