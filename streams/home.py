@@ -20,6 +20,10 @@ ANSWER_S = 30.0
 """So long the broker may take to say which record is the next."""
 
 
+class Gap(RuntimeError):
+    """Records that must come next do not come; only a new beginning brings them. The message is one line."""
+
+
 class Home:
     """One partition, as this worker has it in one generation."""
 
@@ -40,7 +44,7 @@ class Home:
         """Whether records before this one are still to come; then it, too, comes once more. `next_record`: `Tables`'.
 
         Raises:
-            RuntimeError: they do not come.
+            Gap: they do not come.
         """
         partition = self.shard.partition
         if offset > self.next:
@@ -52,9 +56,7 @@ class Home:
                 self._gap_at = now if self._gap_at is None else self._gap_at
                 if now - self._gap_at < GAP_S:
                     return True
-                raise RuntimeError(
-                    f"partition {partition}: {self._due} should come next, {offset} came; beginning anew"
-                )
+                raise Gap(f"partition {partition}: {self._due} should come next, {offset} came; beginning anew")
         self._gap_at = None
         self.next = max(self.next, offset + 1)
         return False
