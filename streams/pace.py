@@ -62,7 +62,9 @@ class Pace:
         """Return when it is time to commit. False: it is time to end, and too much to be committed still."""
         waited = 0.0
         if self._behind() or await self._much_comes():
-            while not self.hurried and waited < (CATCHING_UP_S if self._behind() else BUSY_S):
+            while (
+                not self.hurried and waited < (CATCHING_UP_S if self._behind() else BUSY_S) and not self._at_the_end()
+            ):
                 before = self.taken
                 await asyncio.sleep(COMMIT_EVERY_S)
                 waited += COMMIT_EVERY_S
@@ -72,6 +74,10 @@ class Pace:
         self.taken = self._records = 0
         self._begun_at = time.monotonic()
         return few
+
+    def _at_the_end(self) -> bool:
+        """Whether this is the last piece of a backlog: much of it, and nothing more to be taken."""
+        return self.taken >= FEW_EVENTS and self._behind() and self._waiting() == 0
 
     async def _much_comes(self) -> bool:
         """Wait for what is left of a turn; whether so much came in it that it is worth gathering more."""

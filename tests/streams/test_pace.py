@@ -49,6 +49,30 @@ def test_it_knows_when_the_last_event_came_by_its_gateway_or_else_by_the_broker(
     assert (pace.taken, pace.came_at) == (3, 1_772_445_700.0), "a tick says nothing of how far behind it is"
 
 
+def turns_of_the_loop(waiting: int, events: int) -> int:
+    """How many turns of the loop, two at most, one that is far behind gathers for."""
+
+    async def gather() -> int:
+        pace = Pace(lambda: waiting)
+        pace.take(some(events), 1.0)
+        gathering = asyncio.ensure_future(pace.gather())
+        for turn in range(2):
+            await asyncio.sleep(0)
+            if gathering.done():
+                return turn + 1
+        pace.hurried = True
+        await gathering
+        return 3
+
+    return asyncio.run(gather())
+
+
+def test_the_last_piece_of_a_backlog_waits_for_nothing() -> None:
+    assert turns_of_the_loop(0, FEW_EVENTS) == 1
+    assert turns_of_the_loop(1, FEW_EVENTS) == 3
+    assert turns_of_the_loop(0, FEW_EVENTS - 1) == 3, "a slow replay is always behind: each record would be a commit"
+
+
 def gathered(waiting: int | None, events: int, received_at: int = 1) -> bool:
     """Whether so many events in ten records are enough for a commit, with so many records still to be taken."""
     pace = Pace(lambda: waiting)
