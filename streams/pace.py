@@ -28,10 +28,10 @@ LEFT_EVENTS = 20_000
 """A worker that ends commits no more than so many, for it is given seconds; the next reads what is beyond again."""
 FEW_EVENTS = 10_000
 """Nor fewer, while it is behind: smaller commits say the same rows again and again."""
-SERVING_YOUNG = 20_000
-"""The same for a role that serves people, and holds connections, which are cycles: a look takes some milliseconds."""
 YOUNG = 1_000_000
 """Objects that come before Python looks for cycles among them. There are none to speak of, and a look takes 0.1 s."""
+SERVING_YOUNG = 20_000
+"""The same for a role that serves people, and holds connections, which are cycles: a look takes some milliseconds."""
 
 
 class Pace:
