@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.metrics import EXACT_WAITS, Window, bucket, derived, described, kaplan_meier
-from streams.spans import Span
+from streams.spans import MOST_EXACT, Span
 from streams.survival import FEW, QUANTILES, Own, Shared, buckets, tally, waiting
 from streams.waits import Waits
 from streams.windows import MINUTE
@@ -97,3 +97,26 @@ def test_a_span_that_moves_is_the_merge_of_its_panes(seed: int) -> None:
         assert span.window == whole
         assert span.version == sum(panes[minute].version for minute in range(since, until, MINUTE) if minute in panes)
         assert span.waits() == own(whole.answered_waits, whole.censored_waits)
+
+
+def test_a_span_of_very_many_waits_has_them_by_bucket_and_each_again_when_they_are_few() -> None:
+    chance, span = random.Random(3), Span()
+    panes: dict[int, SimpleNamespace] = {}
+    sizes = [0, *(MOST_EXACT // 8 for _ in range(14)), *(3 for _ in range(14)), EXACT_WAITS, EXACT_WAITS, *([1] * 14)]
+    exact = []
+    for number, n in enumerate(sizes):
+        waits = Counter(chance.randrange(1, 900_000) for _ in range(n))
+        panes[number * MINUTE] = SimpleNamespace(window=Window(answered_waits=waits, censored_waits={7: 1}), version=1)
+        since, until = max(0, number - 10) * MINUTE, (number + 1) * MINUTE
+        span.roll(since, until, panes)
+        whole = Window()
+        for minute in range(since, until, MINUTE):
+            whole.add(panes[minute].window)
+        expected, found = own(whole.answered_waits, whole.censored_waits), span.waits()
+        assert (found.by_bucket, found.n) == (expected.by_bucket, expected.n)
+        exact.append(found == expected)
+        assert exact[-1] or found.n > EXACT_WAITS
+        none = Shared(np.empty(0, np.int64), {}, {})
+        assert none.curve(found) == none.curve(expected)
+    assert False in exact
+    assert exact[exact.index(False) :].count(True) > 10, "they come to be known again"
