@@ -37,6 +37,7 @@ EVERY_S = 0.27
 """Less than four writes a second: whoever shows them keeps up with each (`gateway.live`)."""
 AT_LEAST_S = 1.0
 """A write at least so often, so that a reader can tell that the writer lives."""
+FORGET_S = 1.0
 BEHIND_MS = 5_000
 TICK_MS = 1_000
 
@@ -170,7 +171,7 @@ class Show:
 
     async def _gather(self, whole: bool) -> Write:
         write = Write()
-        forget = time.monotonic() - self._forgot_at > 60
+        forget = time.monotonic() - self._forgot_at > FORGET_S
         for view in list(self._present.views.values()):
             now = self._present.as_of(view.name)
             if now is None:

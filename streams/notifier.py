@@ -11,7 +11,7 @@ import asyncio
 import gc
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -53,6 +53,7 @@ ORDERS, REPLY = "tw:orders", "tw:reply:"
 REPLY_TTL_S = 30
 CAUGHT_UP_MS = 3_000
 FOLLOW_S = 1.0
+FORGET_S = 1.0
 SEGMENTS = 50
 """Segments applied between two breaths: a single tick may end weeks of them."""
 KEYS = 4
@@ -175,13 +176,16 @@ class Reader:
 
     async def _take(self, reading: Reading, lines: Lines) -> None:
         async with self.still:
-            for segment in reading.segments:
-                self.shown.take(reading.partition, segment)
-        for cut in self._aligner.feed(reading):
-            self._standby.hold(cut)
+            self._take_in(reading)
         if self._leading is not None:
             for cut in self._standby.rest():
                 await lines.put(cut)
+
+    def _take_in(self, reading: Reading) -> None:
+        for segment in reading.segments:
+            self.shown.take(reading.partition, segment)
+        for cut in self._aligner.feed(reading):
+            self._standby.hold(cut)
 
     async def _apply(self, cut: Cut) -> None:
         for number, (partition, segment) in enumerate(cut.segments, 1):
@@ -204,12 +208,25 @@ class Reader:
 
     def _forget(self) -> None:
         now = time.monotonic()
-        if now - self._forgot_at > 60:
-            self._forgot_at = now
-            for view in self._judged.present.views.values():
-                as_of = self._judged.present.as_of(view.name)
-                if as_of is not None and self._leading is not None:
-                    view.forget(min(as_of, self._leading[1].learned(view.name)))
+        if now - self._forgot_at < FORGET_S:
+            return
+        self._forgot_at = now
+        for view, as_of in _clocked(self._judged.present):
+            view.forget(as_of if self._leading is None else min(as_of, self._leading[1].learned(view.name)))
+        if self._leading is not None:  # whoever shows the other present makes it forget
+            return
+        for view, as_of in _clocked(self.shown):
+            view.forget(as_of)
+        for view, as_of in (*_clocked(self.shown), *_clocked(self._judged.present)):
+            view.unseen(as_of)
+
+
+def _clocked(present: Present) -> Iterator[tuple[View, int]]:
+    """The views whose clock is known, and it."""
+    for view in present.views.values():
+        as_of = present.as_of(view.name)
+        if as_of is not None:
+            yield view, as_of
 
 
 async def _obey(url: str, desk: Desk, store: Store) -> None:

@@ -186,7 +186,7 @@ class Parity:
         self.verdict.checked_at = time.time_ns() // 1_000_000
 
     async def _tenant(self, asks: Asks, view: View, now: int, stored: int | None) -> None:
-        oldest = min((minute for _, _, minute in view.panes), default=None)
+        oldest = view.panes.first()
         if oldest is None:
             return
         end = pane_of(min(now, now if stored is None else stored) - view.policy.lateness - CLOSING)
@@ -215,8 +215,7 @@ class Parity:
     ) -> None:
         live = {
             Place(view.name, queue, channel, minute): _live(parts.values())
-            for (queue, channel, minute), parts in view.panes.items()
-            if span[0] <= minute < span[1]
+            for queue, channel, minute, parts in view.panes.between(*span)
         }
         now_s = time.monotonic()
         for place in live.keys() | stored.keys():

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
 from streams.ahead import ahead
 from streams.events import REAL, AgentRow, GaugeRow, PaneRow, Segment
 from streams.metrics import FORMULA, Window, described, sentiment, service_level, shown
+from streams.parts import Parts, packed, unpacked
 from streams.policy import Policy
 from streams.spans import Span
 from streams.survival import Shared, waiting
@@ -25,6 +25,10 @@ ALL, TODAY = "*", "today"
 PANES = 180
 """Panes of a `series`."""
 KEPT = 27 * HOUR
+WARM = (PANES + 20) * MINUTE
+"""Older panes are packed: nothing that is reckoned again and again reads them."""
+AT_ONCE = 500
+"""Panes of leaves that are packed at once: some ten milliseconds."""
 RESTATED = 20
 """Restatements a key remembers."""
 REACH = 33 * MINUTE
@@ -76,12 +80,30 @@ class Outlook(Protocol):
 OutlookOf = Callable[[str], Outlook | None]
 
 
-@dataclass(slots=True)
 class _Pane:
     """One minute of one key, all partitions together."""
 
-    window: Window = field(default_factory=Window)
-    version: int = 0
+    __slots__ = ("_kept", "version")
+
+    def __init__(self) -> None:
+        self._kept: Window | bytes = Window()
+        self.version = 0
+
+    @property
+    def window(self) -> Window:
+        """What it counts. Not to be changed."""
+        return unpacked(self._kept) if isinstance(self._kept, bytes) else self._kept
+
+    def add(self, by: Window, version: int) -> None:
+        """Count so much more, and be so many versions further."""
+        self._kept = self.window
+        self._kept.add(by)
+        self.version += version
+
+    def pack(self) -> None:
+        """Take little memory until something is added."""
+        if not isinstance(self._kept, bytes):
+            self._kept = packed(self._kept)
 
 
 class _Key:
@@ -105,13 +127,11 @@ class _Key:
         if pane is None:
             pane = self.panes[minute] = _Pane()
             self.latest = max(self.latest, minute)
-        pane.window.add(by)
-        pane.version += version
+        pane.add(by, version)
         change = self._changes.get(minute)
         if change is None:
             change = self._changes[minute] = _Pane()
-        change.window.add(by)
-        change.version += version
+        change.add(by, version)
 
     def roll(self, now: int, zone: ZoneInfo) -> None:
         """Let the live windows be those of `now`."""
@@ -150,7 +170,7 @@ class View:
         self._outlook_of = outlook_of
         self.thresholds_of: ThresholdsOf = _no_thresholds
         self.replaying = False
-        self.panes: dict[tuple[str, str, int], dict[int, PaneRow]] = {}
+        self.panes = Parts(name)
         self.gauges: dict[LeafKey, dict[int, GaugeRow]] = {}
         self._below: dict[LeafKey, dict[LeafKey, None]] = {}
         """Key → the leaves whose gauges add up to it, in their order: to look through all for each key is quadratic."""
@@ -169,11 +189,10 @@ class View:
 
     def take_pane(self, partition: int, row: PaneRow, base: bool = False) -> None:
         """One partition's part of a pane. `base`: as it stands, said again, so no restatement begins here."""
-        parts = self.panes.setdefault((row.queue, row.channel, row.minute), {})
-        old = parts.get(partition)
-        if old is not None and old.version > row.version:
+        old = self.panes.of(row.queue, row.channel, row.minute).get(partition)
+        if old is not None and (old.version > row.version or old == row):
             return
-        parts[partition] = row
+        self.panes.put(partition, row)
         if self.heard_at is None and row.counts.get("messages"):
             self.heard_at = row.minute
         restated = not base and row.restated > (0 if old is None else old.restated)
@@ -399,13 +418,21 @@ class View:
         }
 
     def forget(self, now: int) -> None:
-        """Drop panes that no window shows any more."""
-        horizon = pane_of(now) - KEPT
-        for old in [key for key in self.panes if key[2] < horizon]:
-            del self.panes[old]
-        for one in self.keys.values():
-            for minute in [minute for minute in one.panes if minute < horizon]:
-                del one.panes[minute]
+        """Drop panes that no window shows any more, and pack some of those that only the longest does: to be called
+        about once a second.
+        """
+        for leaf, minute in self.panes.drop(pane_of(now) - KEPT):
+            for key in _above(*leaf):
+                self.keys[key].panes.pop(minute, None)
+        for leaf, minute in self.panes.pack(pane_of(now) - WARM, AT_ONCE):
+            for key in _above(*leaf):
+                self.keys[key].panes[minute].pack()
+
+    def unseen(self, now: int) -> None:
+        """Keep no list of what has changed since anybody looked: whoever looks next looks at everything."""
+        self.changed_panes.clear()
+        for key in self.keys.values():
+            key.roll(now, self.policy.zone)
 
     def _leaves(self, key: LeafKey) -> Iterable[LeafKey]:
         return self._below.get(key, ())
