@@ -13,6 +13,7 @@ import os
 import queue
 import shutil
 import struct
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -62,6 +63,8 @@ _ALLOCATOR = "dirty_decay_ms:200,oversize_threshold:2097152"
 """For its jemalloc: give back within 200 ms what a query had, and at once what was 2 MiB in one piece. Else the pages
 of all queries of the last 5 s stay: three times what it holds.
 """
+_FRAMES = ("pandas", "pyarrow", "numpy")
+"""What the engine and the client take up where it is installed, for callers who want frames: 65 MiB."""
 
 
 class Unavailable(Exception):
@@ -227,6 +230,14 @@ def engine_name(data: Path) -> str:
     """What to connect to for the embedded engine within its bounds. The first to connect in a process sets them."""
     os.environ.setdefault("JE_MALLOC_CONF", _ALLOCATOR)  # read as the engine's library is loaded
     return f"{engine_path(data)}?" + "&".join(f"{name}={value}" for name, value in _ENGINE.items())
+
+
+def without_frames() -> None:
+    """Keep out of this process what only callers who want frames need. For a process that does nothing but store and
+    answer; before the engine is first used. What is imported already stays.
+    """
+    for name in _FRAMES:
+        sys.modules.setdefault(name, None)  # type: ignore[arg-type]  # how Python is told that there is none
 
 
 def engine_path(data: Path) -> Path:

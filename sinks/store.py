@@ -28,7 +28,7 @@ from aiokafka.errors import (
 )
 
 from config.settings import Settings
-from sinks.clickhouse import open_history
+from sinks.clickhouse import open_history, without_frames
 from sinks.desk import Desk, Found, Positions
 from sinks.rows import ALERTS as ALERT_ROWS
 from sinks.rows import (
@@ -67,6 +67,8 @@ async def run(settings: Settings) -> None:
         RuntimeError: something ended that must not; the process should be started again.
     """
     ended = _on_signals()
+    if settings.data is not None:
+        without_frames()
     history = open_history(settings)
     doorway = None
     with tempfile.TemporaryDirectory(prefix="tidewatch-sink-") as scratch:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import mmap
+import re
+import sys
+from pathlib import Path
 
 import psutil
 import pytest
@@ -32,3 +36,33 @@ def test_what_was_freed_is_given_back_while_the_work_goes_on(monkeypatch: pytest
 
     asyncio.run(spare.sparing(given_back()))
     c.free(blocks[-1])
+
+
+def held(address: int) -> int:
+    """KiB of the mapping at an address that are in memory."""
+    text = Path("/proc/self/smaps").read_text()
+    found = re.search(rf"^{address:08x}-.*\n(?:\w+:.*\n)*?Rss: +(\d+) kB$", text, re.MULTILINE)
+    assert found is not None
+    return int(found[1])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="another system")
+def test_a_file_that_is_only_read_is_let_go_and_read_again_and_what_was_written_stays(tmp_path: Path) -> None:
+    said = bytes(range(256)) * 16
+    file = tmp_path / "library"
+    file.write_bytes(said * (spare.LARGE // len(said)))
+    c = ctypes.CDLL(None, use_errno=True)
+    with file.open("rb") as opened:
+        code, own = (
+            mmap.mmap(opened.fileno(), 0, mmap.MAP_PRIVATE, mmap.PROT_READ | mmap.PROT_WRITE) for _ in range(2)
+        )
+    own[5_000:5_003] = b"own"
+    places = [ctypes.addressof(ctypes.c_char.from_buffer(one)) for one in (code, own)]
+    for place, one in zip(places, (code, own), strict=True):
+        assert c.mprotect(ctypes.c_void_p(place), ctypes.c_size_t(len(one)), mmap.PROT_READ) == 0
+        assert one[:].count(b"\0") >= spare.LARGE // 256 - 1
+        assert held(place) == spare.LARGE >> 10
+    spare.unmap()
+    assert [held(place) for place in places] == [0, spare.LARGE >> 10]
+    assert code[-4_096:] == said
+    assert own[5_000:5_003] == b"own"
