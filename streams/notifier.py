@@ -217,8 +217,9 @@ class Reader:
             return
         for view, as_of in _clocked(self.shown):
             view.forget(as_of)
-        for view, as_of in (*_clocked(self.shown), *_clocked(self._judged.present)):
-            view.unseen(as_of)
+        for present in (self.shown, self._judged.present):
+            for view in present.views.values():
+                view.unseen()
 
 
 def _clocked(present: Present) -> Iterator[tuple[View, int]]:

@@ -87,8 +87,8 @@ class Parts:
     def __init__(self, tenant: str) -> None:
         self._tenant = tenant
         self._minutes: dict[int, dict[Leaf, dict[int, PaneRow] | bytes]] = {}
-        self._loose: set[int] = set()
-        """The minutes of which not everything is packed."""
+        self._loose: dict[int, set[Leaf]] = {}
+        """The minutes of which not everything is packed, in the order in which they were touched last, and what."""
         self._leaves: dict[Leaf, Leaf] = {}
         """Every row brings names of its own; these stay."""
 
@@ -105,8 +105,10 @@ class Parts:
         kept = minute.get(leaf)
         if kept is None or isinstance(kept, bytes):
             kept = minute[leaf] = {} if kept is None else self._read(kept, *leaf, row.minute)
-            self._loose.add(row.minute)
         kept[partition] = row
+        loose = self._loose.pop(row.minute, None) or set()
+        loose.add(leaf)
+        self._loose[row.minute] = loose
 
     def between(self, since: int, until: int) -> Iterator[tuple[str, str, int, Rows]]:
         """(queue, channel, minute, rows) of `[since, until)`."""
@@ -118,22 +120,29 @@ class Parts:
         """The oldest minute."""
         return min(self._minutes, default=None)
 
+    def loose(self) -> int:
+        """How many minutes are not all packed."""
+        return len(self._loose)
+
     def pack(self, before: int, most: int) -> Iterator[tuple[Leaf, int]]:
-        """Pack what is older, no more than so many at once; yields the leaf and minute of each."""
-        for minute in sorted(minute for minute in self._loose if minute < before):
-            leaves = self._minutes[minute]
-            for leaf in [leaf for leaf, kept in leaves.items() if not isinstance(kept, bytes)]:
+        """Pack what is older, no more than so many at once, what was not touched for longest first; yields the leaf and
+        minute of each.
+        """
+        for minute in [minute for minute in self._loose if minute < before]:
+            leaves, loose = self._minutes[minute], self._loose[minute]
+            while loose:
                 if not most:
                     return
                 most -= 1
+                leaf = loose.pop()
                 leaves[leaf] = _bytes(leaves[leaf])
                 yield leaf, minute
-            self._loose.remove(minute)
+            del self._loose[minute]
 
     def drop(self, before: int) -> Iterator[tuple[Leaf, int]]:
         """Forget what is older; yields the leaf and minute of each."""
         for minute in [minute for minute in self._minutes if minute < before]:
-            self._loose.discard(minute)
+            self._loose.pop(minute, None)
             for leaf in self._minutes.pop(minute):
                 yield leaf, minute
 

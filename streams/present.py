@@ -29,6 +29,8 @@ WARM = (PANES + 20) * MINUTE
 """Older panes are packed: nothing that is reckoned again and again reads them."""
 AT_ONCE = 500
 """Panes of leaves that are packed at once: some ten milliseconds."""
+MOST_LOOSE = WARM // MINUTE + 2 * HOUR // MINUTE
+"""With more minutes than this unpacked some are packed before more is taken: a worker that begins says a whole day."""
 RESTATED = 20
 """Restatements a key remembers."""
 REACH = 33 * MINUTE
@@ -109,14 +111,16 @@ class _Pane:
 class _Key:
     """One key of one tenant."""
 
-    __slots__ = ("_changes", "latest", "panes", "restated", "spans")
+    __slots__ = ("_changes", "_held", "latest", "panes", "restated", "spans")
 
     def __init__(self) -> None:
         self.panes: dict[int, _Pane] = {}
         self.spans = {name: Span() for name in (*LIVE_WINDOWS, TODAY)}
         """The live windows, as of the last `roll`."""
         self._changes: dict[int, _Pane] = {}
-        """What came since."""
+        """What came since of the minutes that they hold."""
+        self._held = (0, 0)
+        """These: from, until."""
         self.latest = 0
         """No pane begins after this."""
         self.restated: deque[dict[str, Any]] = deque(maxlen=RESTATED)
@@ -128,6 +132,8 @@ class _Key:
             pane = self.panes[minute] = _Pane()
             self.latest = max(self.latest, minute)
         pane.add(by, version)
+        if not self._held[0] <= minute < self._held[1]:
+            return
         change = self._changes.get(minute)
         if change is None:
             change = self._changes[minute] = _Pane()
@@ -141,6 +147,7 @@ class _Key:
             for minute, change in changes.items():
                 span.change(minute, change.window, change.version)
             span.roll(first_pane(name, now, zone), end, self.panes)
+        self._held = min(span.since for span in self.spans.values()), end
 
     def touches(self, end: int) -> bool:
         """Whether there is a pane in what ends here: the longest window but `today`, and a little more."""
@@ -171,6 +178,8 @@ class View:
         self.thresholds_of: ThresholdsOf = _no_thresholds
         self.replaying = False
         self.panes = Parts(name)
+        self._newest = 0
+        """No pane begins after this."""
         self.gauges: dict[LeafKey, dict[int, GaugeRow]] = {}
         self._below: dict[LeafKey, dict[LeafKey, None]] = {}
         """Key → the leaves whose gauges add up to it, in their order: to look through all for each key is quadratic."""
@@ -205,6 +214,9 @@ class View:
                 self._note(one, row.minute, before)
             self.changed_panes.setdefault(key, set()).add(row.minute)
             self.dirty.add(key)
+        self._newest = max(self._newest, row.minute)
+        if self.panes.loose() > MOST_LOOSE:
+            self._pack(self._newest)
 
     def _note(self, key: _Key, minute: int, before: dict[str, Any]) -> None:
         now = _glance(key, minute)
@@ -424,15 +436,16 @@ class View:
         for leaf, minute in self.panes.drop(pane_of(now) - KEPT):
             for key in _above(*leaf):
                 self.keys[key].panes.pop(minute, None)
+        self._pack(now)
+
+    def _pack(self, now: int) -> None:
         for leaf, minute in self.panes.pack(pane_of(now) - WARM, AT_ONCE):
             for key in _above(*leaf):
                 self.keys[key].panes[minute].pack()
 
-    def unseen(self, now: int) -> None:
+    def unseen(self) -> None:
         """Keep no list of what has changed since anybody looked: whoever looks next looks at everything."""
         self.changed_panes.clear()
-        for key in self.keys.values():
-            key.roll(now, self.policy.zone)
 
     def _leaves(self, key: LeafKey) -> Iterable[LeafKey]:
         return self._below.get(key, ())

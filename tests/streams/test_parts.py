@@ -17,7 +17,7 @@ from streams.notifier import Reader
 from streams.parity import _live
 from streams.parts import Parts, packed, unpacked
 from streams.policy import Policies, Policy
-from streams.present import AT_ONCE, KEPT, WARM, Present, View
+from streams.present import AT_ONCE, KEPT, MOST_LOOSE, WARM, Present, View
 from streams.waits import Waits
 from streams.windows import DAY, HOUR, MINUTE
 from tests.streams.watching import MONDAY
@@ -188,3 +188,19 @@ def test_a_backlog_is_packed_in_steps() -> None:
     view.forget(MONDAY + DAY)
     assert view.key(("*", "*"), MONDAY)["windows"]["today"]["messages"] == AT_ONCE + 10
     assert not view.panes._loose
+
+
+def test_a_whole_day_said_at_once_is_packed_as_it_comes() -> None:
+    plain, view = (Present(PARTITIONS, lambda _: Policy(TenantSettings())).view("shop") for _ in range(2))
+    for minute in range(MONDAY, MONDAY + DAY, MINUTE):
+        for partition in range(PARTITIONS):
+            row = PaneRow("shop", "q", "web", minute, 1, {"messages": partition}, answered_waits=bytes([1]) + bytes(7))
+            view.take_pane(partition, row, base=True)
+            plain.panes.put(partition, row)
+            for key in module._above("q", "web"):
+                plain._key(key).change(minute, Window.between(None, row), 1)
+        assert view.panes.loose() <= MOST_LOOSE
+    assert not any(key._changes for key in view.keys.values()), "nobody has looked"
+    now = MONDAY + DAY - 1
+    assert [view.key(key, now) for key in view.keys] == [plain.key(key, now) for key in view.keys]
+    assert view.key(("*", "*"), now)["windows"]["today"]["messages"] == 3 * DAY // MINUTE
