@@ -46,6 +46,7 @@ from sinks.rows import USUAL as USUAL_ROWS
 from streams.ending import go_on
 from streams.events import ALERTS, COMMANDS, READINGS
 from streams.pace import spare_collector
+from streams.seeking import carry
 from streams.topics import USUAL, need_partitions, topics
 
 if TYPE_CHECKING:
@@ -165,6 +166,7 @@ def make_app(settings: Settings, desk: Desk, scratch: Path) -> faust.App:
         broker_heartbeat_interval=session / 6,
         broker_rebalance_timeout=session / 2,
     )
+    carry(app, settings.kafka.bootstrap)
     parts = settings.kafka.partitions
     _agent(app, READINGS, "store", desk, lambda value: _from_reading(value, parts))
     _agent(app, ALERTS, "store_alerts", desk, lambda value: Found({ALERT_ROWS: [decode_alert(value)]}))

@@ -1,4 +1,4 @@
-"""Topic in, through Faust. The only file that knows Faust's inner parts; they are those of 0.15.3.
+"""Topic in, through Faust. This file and `streams.seeking` know Faust's inner parts; they are those of 0.15.3.
 
 Two things are set that Faust has no setting for: how long a fetch may wait for data (Faust: 1.5 s, so the embedded
 broker, which waits it out, would answer late), and that a worker does not wait for unacked events when it stops.
@@ -10,27 +10,28 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import faust
-from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
 from faust.types import TP
+
+from streams import seeking
 
 FETCH_WAIT_MS = 50
 MAX_FETCH = 4 * 1024 * 1024
 MAX_REQUEST = 4 * 1024 * 1024
 
 
-class _Thread(AIOKafkaConsumerThread):
+class _Thread(seeking.Thread):
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS  # noqa: SLF001 - Faust has no setting for it
         return consumer
 
 
-class _Consumer(Consumer):
+class _Consumer(seeking.Consumer):
     def _new_consumer_thread(self) -> Any:
         return _Thread(self, loop=self.loop, beacon=self.beacon)
 
 
-class _Transport(Transport):
+class _Transport(seeking.Transport):
     Consumer = _Consumer
 
 
@@ -41,7 +42,7 @@ def make_app(name: str, bootstrap: str, embedded: bool) -> Any:
     """
     app = faust.App(
         name,
-        broker=";".join(str(url) for url in _urls(bootstrap)),
+        broker=";".join(str(url) for url in seeking.urls(bootstrap)),
         store="memory://",
         web_enabled=False,
         topic_disable_leader=True,
@@ -57,15 +58,8 @@ def make_app(name: str, bootstrap: str, embedded: bool) -> Any:
         broker_session_timeout=6.0 if embedded else 9.0,
         broker_heartbeat_interval=1.0,  # the next beat after a death is when the others hear of it
     )
-    app.transport = _Transport(_urls(bootstrap), app=app, loop=app.loop)
+    seeking.carry(app, bootstrap, _Transport)
     return app
-
-
-def _urls(bootstrap: str) -> list[Any]:
-    """Every server of the list: whichever answers first tells of the others."""
-    from yarl import URL  # Faust's own dependency, only needed to speak to its transport
-
-    return [URL(f"kafka://{server.strip()}") for server in bootstrap.split(",") if server.strip()]
 
 
 def raw_topic(app: Any, name: str, partitions: int) -> Any:

@@ -1,0 +1,129 @@
+"""What Faust drops while partitions move comes once more, from where the group stands, be that the beginning."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
+from config.settings import Settings
+from sinks import store
+from sinks.desk import Found
+from streams.events import READINGS, Reading, encode
+from streams.feed import make_app, raw_topic, records
+from tests.kafka.broker import Broker
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+PARTITIONS = 2
+WITHIN_S = 60
+Taken = list[tuple[int, int | None]]
+"""Partition and position of each reading an agent was given. None is acked, so the group stands where it stood."""
+
+
+def workers_app(settings: Settings, taken: Taken, _: Path) -> Any:
+    """One made as the worker's is."""
+    app = make_app("tidewatch-worker", settings.kafka.bootstrap, embedded=False)
+
+    async def take(stream: Any) -> None:
+        async for event in records(stream):
+            found = store._from_reading(event.message.value, PARTITIONS)
+            taken.append((found.partition, found.pos))
+
+    app.agent(raw_topic(app, READINGS, PARTITIONS), name="take")(take)
+    return app
+
+
+def sinks_app(settings: Settings, taken: Taken, directory: Path) -> Any:
+    """The sink's own."""
+
+    class Desk:
+        async def take(self, found: Found, _: int, __: Callable[[], None]) -> None:
+            taken.append((found.partition, found.pos))
+
+    return store.make_app(settings, Desk(), directory)  # type: ignore[arg-type]  # nothing else of it is asked for
+
+
+async def until(what: Callable[[], bool], why: str) -> None:
+    """Wait for a condition."""
+    for _ in range(WITHIN_S * 20):
+        if what():
+            return
+        await asyncio.sleep(0.05)
+    pytest.fail(f"not within {WITHIN_S} s: {why}")
+
+
+@asynccontextmanager
+async def running(app: Any, directory: Path) -> AsyncIterator[list[int]]:
+    """Started; yields how often it has gone back to where the group stands, as one entry each."""
+    app.conf.datadir = directory
+    app.finalize()
+    await app.start()
+    seek, sought = app.consumer.perform_seek, []
+
+    async def seeks() -> None:
+        await seek()
+        sought.append(1)
+
+    app.consumer.perform_seek = seeks
+    try:
+        yield sought
+    finally:
+        await app.stop()
+
+
+@pytest.mark.parametrize("make", [workers_app, sinks_app])
+def test_what_was_fetched_too_early_comes_again_where_the_group_stands_at_the_beginning(
+    own_broker: Broker, tmp_path: Path, make: Callable[[Settings, Taken, Path], Any]
+) -> None:
+    settings = Settings(kafka={"bootstrap": own_broker.bootstrap, "partitions": PARTITIONS})
+    taken: Taken = []
+
+    async def story() -> None:
+        await store.ensure_topics(settings)
+        app = make(settings, taken, tmp_path)
+        await _commit_0(settings, app.conf.id, partition=0)  # of the other, nothing is committed
+        async with producing(settings) as say, running(app, tmp_path) as sought:
+            await say(0)
+            await until(lambda: {(0, 0), (1, 0)} <= set(taken), "an agent has the first")
+            for number in (1, 2, 3):  # each time a fetch is all but surely under way
+                app.consumer.stop_flow()  # as when partitions move
+                await say(number)
+                before = len(sought)
+                await until(lambda: len(sought) > before, "it has dropped what the fetch had")  # noqa: B023 - called at once
+                app.consumer.resume_flow()
+                await until(lambda: {(0, number), (1, number)} <= set(taken), f"{number}: {taken}")  # noqa: B023
+
+    asyncio.run(story())
+
+
+@asynccontextmanager
+async def producing(settings: Settings) -> AsyncIterator[Callable[[int], Any]]:
+    """Yields what says a reading of this position in each partition."""
+    producer = AIOKafkaProducer(bootstrap_servers=settings.kafka.bootstrap)
+    await producer.start()
+
+    async def say(number: int) -> None:
+        for partition in range(PARTITIONS):
+            await producer.send_and_wait(READINGS, encode(Reading(partition, number)), partition=partition)
+
+    try:
+        yield say
+    finally:
+        await producer.stop()
+
+
+async def _commit_0(settings: Settings, group: str, partition: int) -> None:
+    """As state made anew from the topic does."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka.bootstrap, group_id=group, enable_auto_commit=False)
+    await consumer.start()
+    try:
+        line = TopicPartition(READINGS, partition)
+        consumer.assign([line])
+        await consumer.commit({line: 0})
+    finally:
+        await consumer.stop()
