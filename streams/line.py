@@ -148,8 +148,6 @@ class Line:
         self.held: dict[str, dict[str, int]] = {}
         self.deadlines: list[tuple[int, str]] = []
         self.said = Changes()
-        self.room = bytearray()
-        """Where a row is encoded before it is copied out: it need not grow each time."""
         self.episodes: dict[tuple[str, int], bytes | None] = {}
         """Episodes to say; with the row where it cannot be made any more."""
         self.changed: set[str] = set()

@@ -19,8 +19,10 @@ MODULES = (
     "strides", "quick", "episode_row", "shard", "waits",
 )  # fmt: skip
 """What is compiled, as one library."""
-ASKED = ("agents_log", "calendars", "events", "heads", "labels", "metrics", "stamps")
+ASKED = ("agents_log", "calendars", "events", "heads", "labels", "metrics", "near", "stamps")
 """What they import besides: it runs as it is, and they are compiled against its types."""
+NEAR = "near.c"
+"""What is compiled beside them."""
 COMPILED, SOURCE = "compiled", "as source"
 PURE = "TIDEWATCH_PURE"
 """Environment: set, nothing compiled is used."""
@@ -42,6 +44,7 @@ def place() -> Path:
     digest.update(Path(__file__).read_bytes())
     for name in (*MODULES, *ASKED):
         digest.update(b"\0%b\0%b" % (name.encode(), (HERE / f"{name}.py").read_bytes()))
+    digest.update((HERE / NEAR).read_bytes())
     return BUILT / digest.hexdigest()[:24]
 
 

@@ -19,7 +19,7 @@ LIMIT = 500_000
 def parcels(reading: Told | Reading, before: int) -> Iterator[bytes]:
     """The reading as encoded records. `before`: the position of the reading before this one."""
     told = reading if isinstance(reading, Told) else encoded(reading)
-    done: list[bytes] = []
+    done: list[list[bytes]] = []
     size = 0
     for part in told.parts:
         rows: dict[str, list[bytes]] = {}

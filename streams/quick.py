@@ -23,7 +23,6 @@ from streams.standing import Stance
 from streams.strides import answer, ask, begin, close, engage, stand_first, take
 from streams.windows import DAY, MINUTE, NEVER
 
-_encode: Final = msgspec.json.Encoder().encode_into
 _pack: Final = msgspec.msgpack.Encoder().encode
 
 
@@ -101,8 +100,7 @@ def _tell(line: Line, episode: Episode, event: Event, topic: str | None, sentime
         row = EventRow(event, episode.number, False, line.position, topic)
     else:
         row = EventRow(event, episode.number, False, line.position, topic, episode.queue, episode.channel)
-    _encode(row, line.room)
-    line.said.events.append(bytes(line.room))
+    line.said.events.add(row)
 
 
 def _opens(line: Line, conversation: Conversation, event: Event) -> bool:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
-from streams.events import REAL, Reading, Segment, StatusRow, decode_reading, encode
+import msgspec
+
+from streams.events import REAL, EventRow, Reading, Segment, StatusRow, decode_reading, encode
 from streams.standing import Key
 
 LISTS = ("events", "amendments", "episodes", "panes", "runs", "gauges", "agents", "statuses", "dead_letters")
 """The rows of a segment."""
+SHEET: Final = 16_384
+"""Bytes of a sheet at most, without its commas, unless one row has more."""
 
 
 class Part:
-    """A segment with its rows encoded."""
+    """A segment with its rows encoded: each by itself, or some of them as a sheet, with the commas between them."""
 
     __slots__ = ("base", "clock", "late", "live", "rows", "tick")
 
@@ -49,19 +53,27 @@ class Told:
         return decode_reading(self.packed())
 
 
-def segment(rows: dict[str, list[bytes]], part: Part) -> bytes:
-    """These rows as a segment that ends as `part` does."""
-    lists = [b'"%b":[%b]' % (name.encode(), b",".join(some)) for name, some in rows.items()]
+def segment(rows: dict[str, list[bytes]], part: Part) -> list[bytes]:
+    """These rows as a segment that ends as `part` does: its bytes in pieces, for they are copied once."""
+    pieces = [b"{"]
+    for name, some in rows.items():
+        pieces += (b'"%b":[' % name.encode(), b",".join(some), b"],")
     ends = part.ends()
-    if ends != b"}" and lists:
-        return b"{%b,%b" % (b",".join(lists), ends)
-    return b"{%b%b" % (b",".join(lists), ends)
+    if rows and ends == b"}":
+        pieces[-1] = b"]"
+    pieces.append(ends)
+    return pieces
 
 
-def pack(told: Told, position: int, segments: list[bytes]) -> bytes:
+def pack(told: Told, position: int, segments: list[list[bytes]]) -> bytes:
     """Segments as a record of this position."""
-    base = b',"base":true' if told.base else b""
-    return b'{"partition":%d,"pos":%d,"segments":[%b]%b}' % (told.partition, position, b",".join(segments), base)
+    pieces = [b'{"partition":%d,"pos":%d,"segments":[' % (told.partition, position)]
+    for index, one in enumerate(segments):
+        if index:
+            pieces.append(b",")
+        pieces += one
+    pieces.append(b'],"base":true}' if told.base else b"]}")
+    return b"".join(pieces)
 
 
 def encoded(reading: Reading) -> Told:
@@ -77,13 +89,50 @@ def encoded(reading: Reading) -> Told:
     return Told(reading.partition, reading.pos, parts, reading.base)
 
 
+class Sheets:
+    """Rows as they are encoded, put together as they come: few of them are objects of their own, and not for long."""
+
+    __slots__ = ("_full", "_loose", "_room", "_size")
+
+    def __init__(self) -> None:
+        self._full: list[bytes] = []
+        self._loose: list[bytes] = []
+        self._size = 0
+        self._room = bytearray()
+        """Where a row is encoded before it is copied out: it need not grow each time."""
+
+    def add(self, row: EventRow) -> None:
+        """One more row."""
+        room = self._room
+        _encode(row, room)
+        if self._size + len(room) > SHEET:
+            self._bind()
+        self._loose.append(bytes(room))
+        self._size += len(room)
+
+    def _bind(self) -> None:
+        if self._loose:
+            self._full.append(b",".join(self._loose))
+            self._loose.clear()
+            self._size = 0
+
+    def anything(self) -> bool:
+        """Whether there is a row."""
+        return bool(self._loose or self._full)
+
+    def taken(self) -> list[bytes]:
+        """All of it, as sheets."""
+        self._bind()
+        return self._full
+
+
 class Changes:
     """What of one tenant has changed since it was last said."""
 
     __slots__ = ("agents", "amendments", "events", "gauges", "late", "panes", "runs", "statuses")
 
     def __init__(self) -> None:
-        self.events: list[bytes] = []
+        self.events = Sheets()
         self.amendments: list[bytes] = []
         self.panes: set[Key] = set()
         self.runs: list[bytes] = []
@@ -95,6 +144,9 @@ class Changes:
     def anything(self) -> bool:
         """Whether there is something to say."""
         return bool(
-            self.events or self.panes or self.gauges or self.agents or self.runs
+            self.events.anything() or self.panes or self.gauges or self.agents or self.runs
             or self.amendments or self.statuses or self.late
         )  # fmt: skip
+
+
+_encode: Final = msgspec.json.Encoder().encode_into

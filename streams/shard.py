@@ -26,6 +26,7 @@ from streams.events import REAL, DeadLetter, EpisodeRow, Event, EventRow, Readin
 from streams.heads import head_of
 from streams.labels import WORD, Example, Reader, bounded
 from streams.line import FORM, KEPT_PANES, READ, Line, Tenant, pane_from, tenant_from
+from streams.near import AT_ONCE, near
 from streams.packing import packed, stance_of, unpacked
 from streams.policy import Policy
 from streams.quick import quick
@@ -132,6 +133,8 @@ class Shard:
             self._tick(record.tick)
         known = self._look_up(record.events) if len(record.events) > FEW else [None] * len(record.events)
         for index, event in enumerate(record.events):
+            if index % AT_ONCE == 0:
+                near(known, index)
             there = known[index]
             line = self._lines.get(event.tenant) or self._line(event.tenant, replaying=event.replay)
             kind = event.kind
@@ -202,7 +205,7 @@ class Shard:
             line.changed.add(conversation.id)
             conversation.late += (event.id,)
             self._count_late(line)
-            line.said.events.append(encode(EventRow(event, None, True, self.position)))
+            line.said.events.add(EventRow(event, None, True, self.position))
             return
         line.hear(event.at)
         new = entry(event, line.policy)
@@ -219,7 +222,7 @@ class Shard:
         if new.sentiment is not None and new.episode is not None:
             episode = conversation.episodes[new.episode - conversation.forgotten - 1]
             told.queue, told.channel = episode.queue, episode.channel
-        line.said.events.append(encode(told))
+        line.said.events.add(told)
 
     def _forget(self, line: Line, conversation: Conversation, event: Event) -> None:
         if not outlived(conversation, max(event.at, line.now)):
@@ -242,7 +245,7 @@ class Shard:
         if event.id in log.ids:
             return
         late = log.late(event)
-        line.said.events.append(encode(EventRow(event, None, late, self.position)))
+        line.said.events.add(EventRow(event, None, late, self.position))
         line.changed_agents.add(agent)
         if late:
             log.ids[event.id] = event.at
@@ -356,7 +359,7 @@ class Shard:
         self._parts.append(part)
 
     def _fill(self, part: Part, line: Line, said: Changes) -> None:
-        part.add("events", said.events)
+        part.add("events", said.events.taken())
         part.add("amendments", said.amendments)
         part.add("panes", [encode(line.panes[key]) for key in said.panes])
         part.add("runs", said.runs)
@@ -373,7 +376,12 @@ class Shard:
             return
         episodes, line.episodes = line.episodes, {}
         line.round += 1
-        rows = [made or encode(self._episode_row(line, *name)) for name, made in episodes.items()]
+        there = [line.conversations.get(name) for name, _ in episodes]
+        rows: list[bytes] = []
+        for index, (name, made) in enumerate(episodes.items()):
+            if index % AT_ONCE == 0:
+                near(there, index)
+            rows.append(made or encode(self._episode_row(line, *name)))
         next(part for part in self._parts if part.clock == self._clock(line)).add("episodes", rows)
 
     def _episode_row(self, line: Line, name: str, number: int) -> EpisodeRow:
@@ -418,9 +426,11 @@ class Shard:
     def _changes(self, line: Line, out: list[Changed]) -> None:
         name = line.name
         if line.changed:
-            for key in line.changed:
-                one = line.conversation(key)
-                out.append(Changed("conversation", name, key, 0, one.open is not None, packed(one)))
+            changed = [line.conversation(key) for key in line.changed]
+            for index, one in enumerate(changed):
+                if index % AT_ONCE == 0:
+                    near(changed, index)
+                out.append(Changed("conversation", name, one.id, 0, one.open is not None, packed(one)))
             line.changed.clear()
         line.round += 1
         for queue, channel, minute in line.changed_panes:

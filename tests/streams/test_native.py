@@ -58,9 +58,10 @@ def test_a_changed_source_is_never_run_as_it_was_compiled_before(
     shutil.copytree(native.HERE, here, ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(native, "HERE", here)
     places = {native.place()}
-    for n, name in enumerate((*native.MODULES, *native.ASKED), start=2):
-        with (here / f"{name}.py").open("a") as source:
-            source.write("# another line\n")
+    sources = [f"{name}.py" for name in (*native.MODULES, *native.ASKED)]
+    for n, name in enumerate([*sources, native.NEAR], start=2):
+        with (here / name).open("a") as source:
+            source.write("\n")
         places.add(native.place())
         assert len(places) == n, name
 
