@@ -15,6 +15,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+FIRST_S = 10.0
+"""By then a role has started, and read what it begins with."""
 EVERY_S = 60.0
 LARGE = 16 << 20
 """A smaller file's pages are not worth asking for again."""
@@ -50,7 +52,7 @@ def mapped() -> Iterator[tuple[int, int]]:
 
 
 async def sparing(work: Coroutine[Any, Any, None]) -> None:
-    """Do the work; give back once a minute meanwhile."""
+    """Do the work; give back soon after its start and once a minute meanwhile."""
     giving = asyncio.create_task(_for_ever(trimmer()))
     try:
         await work
@@ -59,8 +61,10 @@ async def sparing(work: Coroutine[Any, Any, None]) -> None:
 
 
 async def _for_ever(trim: Callable[[int], int] | None) -> None:
+    pause = FIRST_S
     while True:
-        await asyncio.sleep(EVERY_S)
+        await asyncio.sleep(pause)
+        pause = EVERY_S
         if trim is not None:
             await asyncio.to_thread(trim, 0)
         await asyncio.to_thread(unmap)

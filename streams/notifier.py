@@ -166,11 +166,11 @@ class Reader:
         async with asyncio.TaskGroup() as tasks:
             lines = Lines(self._apply, tasks)
             async for block in readings(bootstrap, partitions):
-                for reading in block.readings:
+                for reading in block.readings():
                     await self._take(reading, lines)
                     await asyncio.sleep(0)
                 self._judged.current |= block.last and self._leading is not None
-                if not block.readings or self._caught_up():
+                if block.empty or self._caught_up():
                     self.restored.set()
                 self._forget()
 

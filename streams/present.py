@@ -25,11 +25,11 @@ ALL, TODAY = "*", "today"
 PANES = 180
 """Panes of a `series`."""
 KEPT = 27 * HOUR
-WARM = (PANES + 20) * MINUTE
+WARM = 45 * MINUTE
 """Older panes are packed: nothing that is reckoned again and again reads them."""
 AT_ONCE = 500
 """Panes of leaves that are packed at once: some ten milliseconds."""
-MOST_LOOSE = WARM // MINUTE + 2 * HOUR // MINUTE
+MOST_LOOSE = (WARM + HOUR) // MINUTE
 """With more minutes than this unpacked some are packed before more is taken: a worker that begins says a whole day."""
 RESTATED = 20
 """Restatements a key remembers."""
@@ -85,11 +85,12 @@ OutlookOf = Callable[[str], Outlook | None]
 class _Pane:
     """One minute of one key, all partitions together."""
 
-    __slots__ = ("_kept", "version")
+    __slots__ = ("_kept", "arrivals", "customer_messages", "version")
 
     def __init__(self) -> None:
         self._kept: Window | bytes = Window()
         self.version = 0
+        self.customer_messages = self.arrivals = 0
 
     @property
     def window(self) -> Window:
@@ -101,6 +102,8 @@ class _Pane:
         self._kept = self.window
         self._kept.add(by)
         self.version += version
+        self.customer_messages = self._kept.counts.get("customer_messages", 0)
+        self.arrivals = self._kept.counts.get("arrivals", 0)
 
     def pack(self) -> None:
         """Take little memory until something is added."""
@@ -387,8 +390,8 @@ class View:
         return {
             "from": start,
             "step_s": MINUTE // SECOND,
-            "customer_messages": [pane.window.counts.get("customer_messages", 0) if pane else 0 for pane in panes],
-            "arrivals": [pane.window.counts.get("arrivals", 0) if pane else 0 for pane in panes],
+            "customer_messages": [pane.customer_messages if pane else 0 for pane in panes],
+            "arrivals": [pane.arrivals if pane else 0 for pane in panes],
             "expected": expected,
             "low": low,
             "high": high,

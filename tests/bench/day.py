@@ -69,7 +69,8 @@ def watched(stack: psutil.Process, access: dict[str, str], replay: subprocess.Po
             clock = ms(wait("the board", lambda: snapshot(access))["clocks"].get(TENANT))  # away as roles begin anew
             hours = 0 if clock is None else (clock - START) / 3_600_000
             minutes = (time.monotonic() - begun) / 60
-            print(f"{minutes:.0f} min: {hours:.1f} h of the day; {told(samples[-1])}", flush=True)
+            most = max(sum(sample.values()) for sample in samples) >> 20
+            print(f"{minutes:.0f} min: {hours:.1f} h of the day; {told(samples[-1])}; at most {most}", flush=True)
     assert replay.returncode == 0, f"the replay ended with {replay.returncode}"
     return samples
 

@@ -19,6 +19,7 @@ BLOCK, BLOCKS = 4_096, 20_000
 
 @pytest.mark.skipif(spare.trimmer() is None, reason="another C library than glibc")
 def test_what_was_freed_is_given_back_while_the_work_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spare, "FIRST_S", 0.01)
     monkeypatch.setattr(spare, "EVERY_S", 0.01)
     c = ctypes.CDLL(None)
     c.malloc.restype, c.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
