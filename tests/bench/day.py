@@ -5,7 +5,8 @@
 The stack runs as `tidewatch up` runs it; the day goes through the replay door by `tidewatch replay --speed`, so panes,
 closings and all that is forgotten by age are a day's. The broker's least life is divided by the speed too, for it is
 the only bound that goes by the wall clock. Memory is proportional set size (what is shared counts once), added over
-all processes of the stack. At the end every message must stand in ClickHouse, once.
+all processes of the stack. At the end every message must stand in ClickHouse, once; what the stack holds while that is
+counted is told apart, for no board asks for so much.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -32,6 +34,7 @@ from tests.integration.outside import History, ms, snapshot, wait
 TENANT = "day"
 BOUND = 1 << 30
 SAMPLE_S = 10.0
+COUNTING_S = 0.5
 
 
 def emit(messages: int, per_s: int) -> None:
@@ -90,9 +93,25 @@ def run(per_s: int, hours: float, speed: float) -> dict[str, int]:
             last = START + (messages - 1) * 1_000 // per_s
             wait("the clock", lambda: (ms(snapshot(access)["clocks"].get(TENANT)) or 0) >= last, 3_600)
             samples.append(held(stack))
-            exact(History(access), messages)
+            print(f"counting: at most {told(counting(stack, History(access), messages))}")
             print(f"end: {told(held(stack))}; {_disk(Path(made)) >> 20} MiB on disk; all {messages} messages once")
-        return max(samples, key=lambda sample: sum(sample.values()))
+        return _most(samples)
+
+
+def counting(stack: psutil.Process, history: History, messages: int) -> dict[str, int]:
+    """What the stack held at most while all messages were counted.
+
+    Raises:
+        AssertionError: one is missing or there twice.
+    """
+    samples = [held(stack)]
+    with ThreadPoolExecutor(1) as beside:
+        counted = beside.submit(exact, history, messages)
+        while not counted.done():
+            time.sleep(COUNTING_S)
+            samples.append(held(stack))
+        counted.result()
+    return _most(samples)
 
 
 def exact(history: History, messages: int) -> None:
@@ -104,6 +123,10 @@ def exact(history: History, messages: int) -> None:
         "WHERE tenant = {t:String} AND kind = 'message'"
     )
     assert history.rows(query, t=TENANT) == [{"n": messages, "ids": messages}]
+
+
+def _most(samples: list[dict[str, int]]) -> dict[str, int]:
+    return max(samples, key=lambda sample: sum(sample.values()))
 
 
 def _disk(directory: Path) -> int:
