@@ -27,7 +27,9 @@ class Thread(aiokafka.AIOKafkaConsumerThread):
         committed: Mapping[TP, int] = await consumer.seek_to_committed()
         at_the_beginning = [line for line, offset in committed.items() if not offset]
         if at_the_beginning:
-            await consumer.seek_to_beginning(*at_the_beginning)
+            # not seek_to_beginning: until that is done a partition has no position, and Faust, which looks, dies of it
+            for line, offset in (await consumer.beginning_offsets(at_the_beginning)).items():
+                consumer.seek(line, offset)
         return committed
 
 
