@@ -75,7 +75,7 @@ async def shown(directory: Path) -> AsyncIterator[tuple[Reader, Show, redis.Redi
 
 
 async def longest(work: asyncio.Task[None]) -> float:
-    """The longest that the loop's thread was at work without a turn for us, as a share of all until the work is done."""
+    """The longest that the loop's thread was at work without a turn for us: a share of all until the work is done."""
     most, begun = 0.0, time.thread_time()
     before = begun
     while not work.done():
