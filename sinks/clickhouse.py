@@ -59,9 +59,9 @@ _ENGINE = {
     "max_thread_pool_free_size": 16,  # threads that wait for work; each keeps memory of its own
 }
 """Its bounds. They are a server's else: caches of 5 GiB, nine tenths of the machine."""
-_ALLOCATOR = "dirty_decay_ms:200,oversize_threshold:2097152"
-"""For its jemalloc: give back within 200 ms what a query had, and at once what was 2 MiB in one piece. Else the pages
-of all queries of the last 5 s stay: three times what it holds.
+_ALLOCATOR = "dirty_decay_ms:0,muzzy_decay_ms:0"
+"""For its jemalloc: give back at once what a query, an insert or a merge had. It gives back by time only where a thread
+goes on working, so what merges had would stay as long as their threads rest: half as much again as the engine holds.
 """
 _FRAMES = ("pandas", "pyarrow", "numpy")
 """What the engine and the client take up where it is installed, for callers who want frames: 65 MiB."""

@@ -28,6 +28,7 @@ from aiokafka.errors import (
 )
 
 from config.settings import Settings
+from config.spare import unmap
 from sinks.clickhouse import open_history, without_frames
 from sinks.desk import Desk, Found, Positions
 from sinks.rows import ALERTS as ALERT_ROWS
@@ -85,6 +86,7 @@ async def run(settings: Settings) -> None:
             await _unless(ended, _start_desk(desk, history))
             await _unless(ended, joining)
             spare_collector()
+            await asyncio.to_thread(unmap)  # the engine has just begun, and what is to be caught up with comes now
             await _store_until(ended, desk, app)
         except _EndedEarly:
             log.info("sink_ended_early")

