@@ -38,6 +38,7 @@ EVERY_S = 0.27
 AT_LEAST_S = 1.0
 """A write at least so often, so that a reader can tell that the writer lives."""
 FORGET_S = 1.0
+"""How often the present lets go of what is over."""
 BEHIND_MS = 5_000
 TICK_MS = 1_000
 

@@ -26,6 +26,7 @@ from aiokafka.errors import (
     TopicAlreadyExistsError,
     for_code,
 )
+from faust.tables import TableManager
 
 from config.settings import Settings
 from config.spare import unmap
@@ -47,8 +48,8 @@ from sinks.rows import USUAL as USUAL_ROWS
 from streams.ending import go_on
 from streams.events import ALERTS, COMMANDS, READINGS
 from streams.pace import spare_collector
-from streams.seeking import carry
 from streams.topics import USUAL, need_partitions, topics
+from streams.transport import Tables, carry
 
 if TYPE_CHECKING:
     from faust.types import EventT, StreamT
@@ -167,6 +168,8 @@ def make_app(settings: Settings, desk: Desk, scratch: Path) -> faust.App:
         broker_session_timeout=session,
         broker_heartbeat_interval=session / 6,
         broker_rebalance_timeout=session / 2,
+        # embedded, whoever joins at once behind one that has left may wait for its session
+        TableManager=Tables if settings.data is None else TableManager,
     )
     carry(app, settings.kafka.bootstrap)
     parts = settings.kafka.partitions

@@ -1,8 +1,4 @@
-"""Topic in, through Faust. This file and `streams.seeking` know Faust's inner parts; they are those of 0.15.3.
-
-Two things are set that Faust has no setting for: how long a fetch may wait for data (Faust: 1.5 s, so the embedded
-broker, which waits it out, would answer late), and that a worker does not wait for unacked events when it stops.
-"""
+"""Topic in, through Faust: the worker's app, which does not wait for unacked events when it stops."""
 
 from __future__ import annotations
 
@@ -12,27 +8,10 @@ from typing import Any
 import faust
 from faust.types import TP
 
-from streams import seeking
+from streams.transport import carry, urls
 
-FETCH_WAIT_MS = 50
 MAX_FETCH = 4 * 1024 * 1024
 MAX_REQUEST = 4 * 1024 * 1024
-
-
-class _Thread(seeking.Thread):
-    def _create_worker_consumer(self, transport: Any) -> Any:
-        consumer = super()._create_worker_consumer(transport)
-        consumer._fetch_max_wait_ms = FETCH_WAIT_MS  # noqa: SLF001 - Faust has no setting for it
-        return consumer
-
-
-class _Consumer(seeking.Consumer):
-    def _new_consumer_thread(self) -> Any:
-        return _Thread(self, loop=self.loop, beacon=self.beacon)
-
-
-class _Transport(seeking.Transport):
-    Consumer = _Consumer
 
 
 def make_app(name: str, bootstrap: str, embedded: bool) -> Any:
@@ -42,7 +21,7 @@ def make_app(name: str, bootstrap: str, embedded: bool) -> Any:
     """
     app = faust.App(
         name,
-        broker=";".join(str(url) for url in seeking.urls(bootstrap)),
+        broker=";".join(str(url) for url in urls(bootstrap)),
         store="memory://",
         web_enabled=False,
         topic_disable_leader=True,
@@ -58,7 +37,7 @@ def make_app(name: str, bootstrap: str, embedded: bool) -> Any:
         broker_session_timeout=6.0 if embedded else 9.0,
         broker_heartbeat_interval=1.0,  # the next beat after a death is when the others hear of it
     )
-    seeking.carry(app, bootstrap, _Transport)
+    carry(app, bootstrap)
     return app
 
 

@@ -30,7 +30,7 @@ from alerts.state import Alert
 from config.calendar_events import Planned, file_of
 from config.settings import Settings, load
 from gateway.questions import Questions
-from sinks.redis import Show
+from sinks.redis import FORGET_S, Show
 from streams.align import Aligner, Cut
 from streams.ending import go_on, shut_out
 from streams.events import REAL, Reading
@@ -53,7 +53,6 @@ ORDERS, REPLY = "tw:orders", "tw:reply:"
 REPLY_TTL_S = 30
 CAUGHT_UP_MS = 3_000
 FOLLOW_S = 1.0
-FORGET_S = 1.0
 SEGMENTS = 50
 """Segments applied between two breaths: a single tick may end weeks of them."""
 KEYS = 4

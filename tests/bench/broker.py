@@ -15,7 +15,7 @@ import psutil
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from streams.events import EVENTS
-from streams.feed import FETCH_WAIT_MS
+from streams.transport import FETCH_WAIT_MS
 from tests.bench.machine import machine
 from tests.gateway.rig import broker_process
 from tidewatch import servers

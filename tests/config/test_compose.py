@@ -44,6 +44,10 @@ def test_all_roles_agree_and_none_keeps_a_directory_but_the_boards() -> None:
     assert str(given["gateway"].boards).startswith("/var/lib/tidewatch/")
 
 
+def test_who_joins_an_empty_group_does_not_wait_for_others() -> None:
+    assert SERVICES["kafka"]["environment"]["KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS"] == "0"
+
+
 @pytest.mark.parametrize("name", SERVICES)
 def test_a_service_is_bounded_and_what_it_names_is_there(name: str) -> None:
     service = SERVICES[name]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import threading
 import time
 from itertools import pairwise
@@ -17,7 +18,8 @@ from tests.faults.sinking import Sink, there
 from tests.integration.outside import wait
 from tests.rig.clickhouse import Server, running
 from tests.rig.proxy import Fault, Proxy
-from tests.sinks.test_store import Broker, reading
+from tests.sinks.test_store import PARTITIONS, Broker, reading
+from tests.sinks.test_store import Sink as Embedded
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults, pytest.mark.timeout(900)]
 MOST = 9_900
@@ -85,6 +87,37 @@ class Stream:
                 return
 
 
+def longest_pause_s(server: Server, since: float) -> float:
+    """Between two inserts of events."""
+    inserts = [at for at, table in server.inserts() if table == "events_base" and at >= since]
+    return max(after - before for before, after in pairwise(inserts))
+
+
+def more(server: Server, stream: Stream) -> None:
+    """Wait for what is sent from now on."""
+    sent = stream.sent
+    wait("rows while more come", lambda: there(server, 0)[0] > sent, 120)
+
+
+def stopped_and_started(broker: Broker, directory: Path, times: int = 3) -> None:
+    """A single sink ends and is started again, so often. Says the longest pause between inserts; all is there once."""
+    with running(directory / "server") as server, Stream(broker) as stream:
+        sink = Sink(broker, directory / "sink", server.port)
+        more(server, stream)
+        for _ in range(times):
+            more(server, stream)
+            began = time.time()
+            assert sink.end() == 0
+            ended = time.time()
+            sink = Sink(broker, directory / "sink", server.port)
+            more(server, stream)
+            pause = longest_pause_s(server, began - 3)
+            print(f"longest pause between inserts: {pause:.1f} s, the end took {ended - began:.1f} s of it")
+        stream.end()
+        wait("all rows, once", lambda: there(server, 0) == (stream.sent, stream.sent))
+        assert sink.end() == 0
+
+
 def test_v02_while_a_sink_takes_the_steps_the_one_before_goes_on_with_all_partitions(
     broker: Broker, tmp_path: Path
 ) -> None:
@@ -139,3 +172,28 @@ def test_v02_every_step_of_the_schema_is_taken_again_after_a_kill_and_nothing_is
         ]
         client.close()
         assert sink.end() == 0
+
+
+def test_v02_an_embedded_sink_that_is_stopped_and_started_loses_and_doubles_nothing(
+    broker: Broker, tmp_path: Path
+) -> None:
+    sink = Embedded(broker, tmp_path)
+
+    def reaches(pos: int) -> float:
+        """When both partitions are stored up to there."""
+        wait("rows", lambda: len(sink.inserted()) == PARTITIONS and min(sink.inserted().values()) >= pos, 120)
+        return time.time()
+
+    sink.start()
+    with Stream(broker) as stream:
+        reaches(0)
+        for _ in range(3):
+            before = reaches(stream.sent)
+            assert sink.end(signal.SIGTERM) == 0
+            sink.start()
+            after = reaches(max(sink.inserted().values()) + 1)
+            print(f"longest pause between inserts: at most {after - before:.1f} s")
+        stream.end()
+        reaches(stream.sent - PARTITIONS)
+    assert sink.ask("SELECT count(), uniqExact(id) FROM events") == f"{stream.sent}\t{stream.sent}"
+    assert sink.end(signal.SIGTERM) == 0
