@@ -23,6 +23,8 @@ from streams.topics import need_partitions
 log = structlog.get_logger()
 
 FETCH_WAIT_MS = 50
+FETCH_BYTES = 1024 * 1024
+"""Of a partition at a time, or a record that is larger. So much and a little more is held undecoded after a start."""
 QUIET_S = 0.5
 
 
@@ -69,7 +71,7 @@ async def _from_the_beginning(bootstrap: str, partitions: int) -> AsyncIterator[
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         fetch_max_wait_ms=FETCH_WAIT_MS,
-        max_partition_fetch_bytes=4 * 1024 * 1024,
+        max_partition_fetch_bytes=FETCH_BYTES,
     )
     try:
         await consumer.start()
