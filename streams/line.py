@@ -21,6 +21,7 @@ from streams.entries import GAIN
 from streams.episode import MARKS, TOPIC, Episode, Mark
 from streams.events import AgentRow, Amendment, Event, PaneRow, Run, encode
 from streams.gauges import Gauge, bump
+from streams.heads import head_of
 from streams.labels import Reader
 from streams.metrics import bucket
 from streams.packing import packed, unpacked
@@ -57,6 +58,8 @@ WARM: Final = 4_000
 """Conversations that stay in memory as they are; beyond them, those at rest become bytes."""
 RESTED: Final = 40
 """Rounds, two a commit, without an event, after which a conversation rests; a tenth of it where that is not enough."""
+FEW_DEADLINES: Final = 50_000
+"""So many are not looked through for those that stand no more; nor are more, until they are twice what stood last."""
 MOST_MINUTES: Final = 40 * 24 * 60
 """A jump of the watermark says gauges of so many panes at most."""
 MOST_TOPICS: Final = 2_000
@@ -147,6 +150,8 @@ class Line:
         self.logs: dict[str, AgentLog] = {}
         self.held: dict[str, dict[str, int]] = {}
         self.deadlines: list[tuple[int, str]] = []
+        """When the clock is to look at whom, as a heap; some stand no more, for something sooner came or it closed."""
+        self.most_deadlines = FEW_DEADLINES
         self.said = Changes()
         self.episodes: dict[tuple[str, int], bytes | None] = {}
         """Episodes to say; with the row where it cannot be made any more."""
@@ -212,6 +217,7 @@ class Line:
         if kept is None:
             return Conversation(self.name, name)
         found = unpacked(kept)
+        found.id = name  # the same string, not another that is equal: its deadlines keep it while it rests
         found.round = 0
         return found
 
@@ -231,6 +237,8 @@ class Line:
         for rounds in (RESTED, RESTED // 10):
             if len(self.conversations) > WARM:
                 self._rest(self.round - rounds)
+        if len(self.deadlines) > self.most_deadlines:
+            self._tidy()
         horizon = self.tenant.closed_until - WARM_PANES
         if horizon > self.horizon:
             self.horizon = horizon
@@ -241,6 +249,31 @@ class Line:
         idle = [name for name, one in self.conversations.items() if one.round < before]
         for name in idle:
             self.resting[name] = compress(packed(self.conversations.pop(name)))
+
+    def _tidy(self) -> None:
+        """Let go of the deadlines that stand no more. Nothing would come of them."""
+        names: set[str] = set()
+        twice: set[str] = set()
+        for _, name in self.deadlines:
+            if name in names:
+                twice.add(name)
+            else:
+                names.add(name)
+        these: list[Any] = self.deadlines  # as objects: compiled, each would be made anew else, beside the old one
+        self.deadlines = [one for one in these if self._stands(one[0], one[1], one[1] in twice)]
+        heapify(self.deadlines)
+        self.most_deadlines = max(FEW_DEADLINES, 2 * len(self.deadlines))
+
+    def _stands(self, at: int, name: str, among: bool) -> bool:
+        """Whether a deadline does. `among`: there are several of this conversation; else an open one's is its own."""
+        there = self.conversations.get(name)
+        if there is not None:
+            return there.wake == at
+        tight = self.resting.get(name)
+        if tight is None or name in self.closed:
+            return False
+        wake: int = head_of(decompress(tight)).wake if among else at
+        return wake == at
 
     # -- panes -------------------------------------------------------------------------------------------------------
 
@@ -441,6 +474,7 @@ class Line:
     def stood(self) -> None:
         """All that was kept is taken up."""
         heapify(self.deadlines)
+        self.most_deadlines = max(FEW_DEADLINES, 2 * len(self.deadlines))
         for gauge in self.gauges.values():
             gauge.since.sort()
             gauge.dues.sort()

@@ -30,6 +30,7 @@ from aiokafka.errors import (
     TopicAlreadyExistsError,
     for_code,
 )
+from lz4.block import compress, decompress
 
 from config.settings import Kafka
 from streams.ending import go_on
@@ -139,17 +140,17 @@ class Table:
         self._producer = producer
         self._files = files
         self._scratch = scratch
-        self._open: dict[tuple[str, str], bytes] = {}
-        """Open conversations that were read back and not taken up yet."""
+        self._open: dict[str, dict[str, bytes]] = {}
+        """Tenant → open conversations that were read back and not taken up yet; compressed, as a shard has them."""
 
     async def take_up(self, records: Iterable[Any]) -> None:
         """Take in what was committed, in its order. Open conversations never touch the disk."""
         batch = _unpacked(self.partition, self.position, records)
         for row in batch.changes:
             if row.kind == TALK and row.live:
-                self._open[row.tenant, row.key] = row.value
+                self._open.setdefault(row.tenant, {})[row.key] = compress(row.value)
             elif row.kind == TALK:
-                self._open.pop((row.tenant, row.key), None)
+                self._open.get(row.tenant, {}).pop(row.key, None)
         await asyncio.to_thread(self._files.commit, [_not_in_memory(batch)])
 
     @property
@@ -209,35 +210,34 @@ class Table:
 class _Shelf(Shelf):
     """What a shard finds again (`streams.shard.Kept`): open conversations in memory, all else in the scratch file."""
 
-    def __init__(self, rows: Shelf, talks: dict[tuple[str, str], bytes]) -> None:
+    def __init__(self, rows: Shelf, talks: dict[str, dict[str, bytes]]) -> None:
         super().__init__(rows._db, rows._part, rows._staged, rows._names)  # noqa: SLF001 - the same rows
         self._open = talks
 
     def find(self, kind: str, tenant: str, key: str, at: int = 0) -> bytes | None:
         """One row, or None."""
-        talk = self._open.get((tenant, key)) if kind == TALK else None
-        return super().find(kind, tenant, key, at) if talk is None else talk
+        talk = self._open.get(tenant, {}).get(key) if kind == TALK else None
+        return super().find(kind, tenant, key, at) if talk is None else decompress(talk)
 
     def find_all(self, kind: str, tenant: str, keys: Sequence[str]) -> dict[str, bytes]:
         """Key → row, of those that there are."""
-        return super().find_all(kind, tenant, keys) | {
-            key: self._open[tenant, key] for key in keys if kind == TALK and (tenant, key) in self._open
-        }
+        talks = self._open.get(tenant, {}) if kind == TALK else {}
+        return super().find_all(kind, tenant, keys) | {key: decompress(talks[key]) for key in keys if key in talks}
 
     def live(self, kind: str) -> Iterator[bytes]:
         """The rows of a kind that a start needs; an open conversation is not kept here any longer."""
         if kind != TALK:
             return super().live(kind)
-        talks = list(self._open.values())
+        talks = [talk for talks in self._open.values() for talk in talks.values()]
         self._open.clear()
         return _handed_out(talks)
 
 
-def _handed_out(rows: list[bytes]) -> Iterator[bytes]:
+def _handed_out(talks: list[bytes]) -> Iterator[bytes]:
     """Each in its order, and none kept any longer than it is looked at."""
-    rows.reverse()
-    while rows:
-        yield rows.pop()
+    talks.reverse()
+    while talks:
+        yield decompress(talks.pop())
 
 
 def _not_in_memory(batch: Batch) -> Batch:

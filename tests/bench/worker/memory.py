@@ -2,7 +2,8 @@
 
 `python -m tests.bench.worker.memory --open N [--cloned]`. Each has six events of a customer and an agent and waits for
 a reply. They are folded, or (`--cloned`) made from a few and then taken up from the worker's own file, as on the
-embedded stack, by a process of its own. What a process needs without any conversation is left out.
+embedded stack, by a process of its own. What a process needs without any conversation is left out, and what the C
+library holds of freed memory, which a role gives back once a minute (`config.spare`); it is told beside it.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from pathlib import Path
 import psutil
 
 from config.settings import TenantSettings
+from config.spare import trimmer
 from streams.events import Record, Tick
 from streams.pace import calm_collector
 from streams.policy import Policy
@@ -37,14 +39,24 @@ def resident() -> int:
     return int(psutil.Process(os.getpid()).memory_info().rss)
 
 
+def given_back(before: int) -> tuple[int, int]:
+    """Bytes more than before: once all that is free is given back, as a role does, and as they are."""
+    gc.collect()
+    held, trim = resident() - before, trimmer()
+    if trim is not None:
+        trim(0)
+    return resident() - before, held
+
+
 def commit(shard: Shard, files: Files) -> None:
     """As the worker commits, without telling anybody."""
     shard.told()
     files.commit([Batch(shard.partition, shard.position, shard.changes(), ())])
 
 
-def grow(path: Path, n: int) -> tuple[int, float]:
-    """Memory and seconds that so many take, from nothing."""
+def grow(path: Path, n: int) -> tuple[int, int, float]:
+    """Memory (in the end, and as it is) and seconds that so many take, from nothing."""
+    calm_collector()
     files = Files(path, durable=False)
     shard = Shard(0, lambda _: Policy(TenantSettings()), files.shelf(0))
     before, begun, position, some = resident(), time.perf_counter(), 0, []
@@ -61,8 +73,8 @@ def grow(path: Path, n: int) -> tuple[int, float]:
         position += 1
         shard.step(position, Record(tick=Tick(START + n // 4 + position)))
         commit(shard, files)
-    gc.collect()
-    return resident() - before, time.perf_counter() - begun
+    seconds = time.perf_counter() - begun
+    return *given_back(before), seconds
 
 
 def cloned(path: Path, n: int) -> None:
@@ -72,8 +84,8 @@ def cloned(path: Path, n: int) -> None:
     files.close()
 
 
-def take_up(path: Path) -> tuple[int, float, int]:
-    """Memory, seconds until all that stands is ready to be said, and how many are open."""
+def take_up(path: Path) -> tuple[int, int, float, int]:
+    """Memory (in the end, and as it is), seconds until all that stands is ready to be said, and how many are open."""
     calm_collector()
     before, begun = resident(), time.perf_counter()
     files = Files(path)
@@ -82,7 +94,7 @@ def take_up(path: Path) -> tuple[int, float, int]:
     shard.base()
     seconds = time.perf_counter() - begun
     line = shard._lines["shop"]
-    return resident() - before, seconds, sum(gauge.open for gauge in line.gauges.values())
+    return *given_back(before), seconds, sum(gauge.open for gauge in line.gauges.values())
 
 
 @dataclass(frozen=True)
@@ -92,6 +104,8 @@ class Memory:
     open: int
     each: float
     """Bytes."""
+    held: float
+    """The same with what is free and not given back yet."""
     seconds: float
     cpu_s: float
     disk: float
@@ -99,7 +113,8 @@ class Memory:
 
     def __str__(self) -> str:
         return (
-            f"{self.open} open, {EACH} events each: {self.each:.0f} bytes each in memory, {self.disk:.0f} on disk; "
+            f"{self.open} open, {EACH} events each: {self.each:.0f} bytes each in memory, "
+            f"{self.held:.0f} before what is free is given back, {self.disk:.0f} on disk; "
             f"{self.seconds:.1f} s ({self.cpu_s:.1f} s of CPU)"
         )
 
@@ -125,12 +140,12 @@ def _apart(what: str, path: Path, n: int) -> Memory:
 
 def _measured(what: str, path: Path, n: int) -> Memory:
     if what == "grow":
-        memory, seconds = grow(path, n)
+        memory, held, seconds = grow(path, n)
         found = n
     else:
-        memory, seconds, found = take_up(path)
+        memory, held, seconds, found = take_up(path)
     assert found == n, f"{found} open instead of {n}"
-    return Memory(n, memory / n, seconds, time.process_time(), path.stat().st_size / n)
+    return Memory(n, memory / n, held / n, seconds, time.process_time(), path.stat().st_size / n)
 
 
 def main() -> None:
