@@ -1,7 +1,7 @@
 """How worker and sink speak to Kafka through Faust. Mended for Faust 0.15.3 on aiokafka 0.14, in three places.
 
 A fetch waits 1.5 s for data, and Faust has no setting for it: the embedded broker waits it out, and answers nothing
-else on that connection, nor lets go of it. Here it waits 50 ms.
+else on that connection, nor lets go of it. Here the transport says how long.
 
 Faust waits a second until it joins its group, so that its agents have said which topics they read. `Tables` looks.
 
@@ -26,11 +26,11 @@ JOIN_WITHIN_S = 1.0
 
 
 class Thread(aiokafka.AIOKafkaConsumerThread):
-    """Seeks every partition, those that stand at the beginning as well, and fetches with our wait."""
+    """Seeks every partition, those that stand at the beginning as well, and fetches with the transport's wait."""
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
-        consumer._fetch_max_wait_ms = FETCH_WAIT_MS  # noqa: SLF001 - there is no other way
+        consumer._fetch_max_wait_ms = transport.fetch_wait_ms  # noqa: SLF001 - there is no other way
         return consumer
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
@@ -60,6 +60,8 @@ class Transport(aiokafka.Transport):
     """Has such a consumer."""
 
     Consumer = Consumer
+    fetch_wait_ms = FETCH_WAIT_MS
+    """How long a fetch waits for data, at most."""
 
 
 class Tables(TableManager):
@@ -81,9 +83,11 @@ class Tables(TableManager):
         return all(said.issuperset(agent.get_topic_names()) for agent in self.app.agents.values())
 
 
-def carry(app: Any, bootstrap: str) -> None:
+def carry(app: Any, bootstrap: str, fetch_wait_ms: int = FETCH_WAIT_MS) -> None:
     """Let an app that is not started yet speak to these servers by this transport."""
-    app.transport = Transport(urls(bootstrap), app=app, loop=app.loop)
+    transport = Transport(urls(bootstrap), app=app, loop=app.loop)
+    transport.fetch_wait_ms = fetch_wait_ms
+    app.transport = transport
 
 
 def urls(bootstrap: str) -> list[Any]:
