@@ -49,7 +49,7 @@ from streams.ending import go_on
 from streams.events import ALERTS, COMMANDS, READINGS
 from streams.pace import spare_collector
 from streams.topics import USUAL, need_partitions, topics
-from streams.transport import Tables, carry
+from streams.transport import NoTables, carry
 
 if TYPE_CHECKING:
     from faust.types import EventT, StreamT
@@ -171,7 +171,7 @@ def make_app(settings: Settings, desk: Desk, scratch: Path) -> faust.App:
         broker_heartbeat_interval=session / 6,
         broker_rebalance_timeout=session / 2,
         # embedded, whoever joins at once behind one that has left may wait for its session
-        TableManager=Tables if settings.data is None else TableManager,
+        TableManager=NoTables if settings.data is None else TableManager,
     )
     carry(app, settings.kafka.bootstrap, FETCH_WAIT_MS)
     parts = settings.kafka.partitions

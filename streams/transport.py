@@ -3,7 +3,7 @@
 A fetch waits 1.5 s for data, and Faust has no setting for it: the embedded broker waits it out, and answers nothing
 else on that connection, nor lets go of it. Here the transport says how long.
 
-Faust waits a second until it joins its group, so that its agents have said which topics they read. `Tables` looks.
+Faust waits a second until it joins its group, so that its agents have said which topics they read. `NoTables` looks.
 
 While partitions move, Faust may be handed records that it must not give to an agent yet. It drops them and seeks each
 partition to what the group has committed. aiokafka leaves out of that the partitions of which nothing, or 0, is
@@ -64,7 +64,7 @@ class Transport(aiokafka.Transport):
     """How long a fetch waits for data, at most."""
 
 
-class Tables(TableManager):
+class NoTables(TableManager):
     """Of an app without tables: lets it join as soon as each agent has said what it reads."""
 
     mundane_level = "debug"
