@@ -5,12 +5,13 @@ Also what time alone brings: an acknowledgement that expires.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from alerts.facts import Siblings
 from alerts.judging import Sample, breaches, step, withdraw
 from alerts.readings import DELIVERY, EVERYWHERE, OUTSIDE, SUM
-from alerts.rule import Rule, Ruleset, matches
+from alerts.rule import Rule, Ruleset, Severity, matches
 from alerts.state import (
     ACKNOWLEDGED,
     CATCHING_UP,
@@ -21,6 +22,7 @@ from alerts.state import (
     PENDING,
     RESOLVED,
     RULES_REFUSED,
+    UNREAD,
     Alert,
     Change,
     Signal,
@@ -29,6 +31,21 @@ from alerts.state import (
     identity,
 )
 from streams.events import REAL
+
+USED: Sequence[tuple[str, float, Severity]] = (("50", 0.5, "warning"), ("80", 0.8, "critical"))
+"""At which shares of its retention the oldest record that a role has not read is told of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """What a role has not read on Kafka: of all it reads, the topic where that is worst."""
+
+    role: str
+    topic: str
+    used: float
+    """The age of the oldest of these records, as a share of the topic's retention; 0: none, or it is kept for good."""
+    lost: int
+    """Records of all its topics that were deleted before it read them."""
 
 
 def overdue(state: State, rules: Ruleset, silent_ms: int, now: int) -> tuple[State, list[Change]]:
@@ -84,6 +101,24 @@ def catching_up(state: State, behind_ms: int | None, now: int) -> tuple[State, l
         return state, changes
     hushed = {change.alert.id: replace(change.alert, told=change.alert.state) for change in changes}
     return replace(state, recent={**state.recent, **hushed}) if hushed else state, changes
+
+
+def unread(state: State, found: Unread, now: int) -> tuple[State, list[Change]]:
+    """How near what a role has not read is to being deleted, or how much of it was; nothing where it stands so already.
+
+    What was lost is told with the first look that finds it; the alert's peak is what it came to.
+    """
+    marks = [(mark, found.used >= share, found.used, "ratio", severity) for mark, share, severity in USED]
+    changes: list[Change] = []
+    for mark, over, value, unit, severity in (*marks, ("lost", found.lost > 0, found.lost, "", "critical")):
+        slot = _ours(f"{UNREAD}{found.role}/{mark}")
+        made = Alert(slot, "unread", FIRING, REAL, now, now, severity=severity, unit=unit, value=value)
+        state, more = _told_of_us(state, made, found.topic if over else None, now)
+        changes += more
+        stands = state.alerts.get(slot)
+        if stands is not None and value > (stands.peak or 0):
+            state = replace(state, alerts={**state.alerts, slot: replace(stands, value=value, peak=value)})
+    return state, changes
 
 
 def _ours(rule: str) -> Slot:

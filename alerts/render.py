@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from alerts.readings import METRICS, SUM
-from alerts.state import ACKNOWLEDGED, CATCHING_UP, CHANNEL_DOWN, RESOLVED, RULES_REFUSED, Alert
+from alerts.state import ACKNOWLEDGED, CATCHING_UP, CHANNEL_DOWN, RESOLVED, RULES_REFUSED, UNREAD, Alert
 from alerts.words import filled, has_fields
 from config.settings import Labels
 
@@ -151,8 +151,9 @@ def summary(alert: Alert, labels: Labels, language: str, zone: str = "UTC") -> s
 
 def advice(alert: Alert, labels: Labels, language: str, zone: str = "UTC") -> str | None:
     """What to do first; None: the rule says nothing."""
-    if alert.slot.rule in _ADVICE:
-        return _ADVICE[alert.slot.rule][language]
+    ours = _ADVICE.get(alert.slot.rule.partition("/")[0] + "/")
+    if ours is not None:
+        return ours[language]
     if alert.advice is None:
         return None
     return filled(alert.advice[language], _known(alert, labels, language, zone))
@@ -204,13 +205,43 @@ def _about_us(alert: Alert, language: str) -> str | None:
             return "数据已追平" if zh else "Caught up"
         behind = span(round(alert.peak or 0), language)
         return f"正在补读：数据落后 {behind}" if zh else f"Catching up: the numbers are {behind} behind"
+    if rule.startswith(UNREAD):
+        return _unread(alert, language)
     return None
+
+
+def _unread(alert: Alert, language: str) -> str:
+    """What is said of records that a role has not read."""
+    role, _, mark = alert.slot.rule.removeprefix(UNREAD).partition("/")
+    zh, over, much = language == "zh", alert.state is RESOLVED, amount(alert.peak or 0, alert.unit, language)
+    if mark == "lost":
+        if zh:
+            return (
+                f"{role} 已恢复读取；此前有 {much} 条记录未读即被删除"
+                if over
+                else f"{role} 有 {much} 条记录未读即被删除"
+            )
+        return (
+            f"{role} reads again; {much} records were deleted unread"
+            if over
+            else f"{much} records that {role} has not read were deleted"
+        )
+    if over:
+        return f"{role} 的积压已离开保留期限" if zh else f"What {role} has not read is far from being deleted again"
+    if zh:
+        return f"{role} 积压：最早未读的记录已用去保留时间的 {much}"
+    return f"{role} is behind: the oldest record it has not read is {much} of the way to being deleted"
 
 
 _ADVICE: Mapping[str, Mapping[str, str]] = {
     CATCHING_UP: {
         "zh": "无需处理：追平之前新告警暂不发送，追平后只发仍成立的。",
         "en": "Nothing to do: new alerts wait until it has caught up; then only what still holds is told.",
+    },
+    UNREAD: {
+        "zh": "先确认该角色在运行、它写入的 ClickHouse 或 Kafka 可用；一时修不好，就先把该主题的 retention.ms 调大。",
+        "en": "See that the role runs, and that what it writes to can be reached; until it is, raise the topic's "
+        "retention.ms.",
     },
     RULES_REFUSED: {
         "zh": "用 tidewatch rules check（规则）或 tidewatch doctor（渠道）查看错误并改正，无需重启。",

@@ -26,6 +26,8 @@ CHANNEL_DOWN = "channel-down/"
 """Begins the rule name of an alert about a delivery channel; its name follows. No rule of a file can be named so."""
 CATCHING_UP = "catching-up/"
 """The rule name of the note that the stream is read after a long absence."""
+UNREAD = "unread/"
+"""Begins the rule names of alerts about what a role has not read and Kafka will delete: the role, and how near."""
 RULES_REFUSED = "rules-refused/"
 """The rule name of the alert that a file of rules has a mistake, and the old rules stay."""
 

@@ -14,7 +14,7 @@ from alerts.facts import Siblings
 from alerts.judging import Sample, judge, samples
 from alerts.notices import FRESH_MS, Maintenance, Notice, Policy, plan
 from alerts.orders import Refused, obey
-from alerts.ourselves import catching_up, channel_down, expired, overdue, rules_refused
+from alerts.ourselves import Unread, catching_up, channel_down, expired, overdue, rules_refused, unread
 from alerts.outbox import DEEDS, TOPIC, Deed, Row, Store, Unwritable
 from alerts.readings import OF_ARRIVALS, Readings
 from alerts.render import instant, to_object
@@ -149,6 +149,12 @@ class Watch:
         rule = next(iter(self._rules.of_channels), None)
         state, changes = channel_down(self._state, name, reason, self._now(), rule)
         if changes:
+            self._settle(state, changes)
+
+    def unread(self, found: Unread) -> None:
+        """What a role has not read is so near to being deleted, or was."""
+        state, changes = unread(self._state, found, self._now())
+        if state is not self._state:
             self._settle(state, changes)
 
     def dead_after(self) -> int:

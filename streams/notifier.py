@@ -31,6 +31,7 @@ from config.calendar_events import Planned, file_of
 from config.settings import Settings, load
 from gateway.questions import Questions
 from sinks.redis import FORGET_S, Show
+from streams import unread
 from streams.align import Aligner, Cut
 from streams.ending import go_on, shut_out
 from streams.events import REAL, Reading
@@ -357,6 +358,8 @@ async def _lead(
                 tasks.create_task(_obey(url, desk, store), name="obey")
                 tasks.create_task(_reread(desk, again), name="reread")
                 tasks.create_task(_planned(plan, desk, source), name="events")
+                if settings.data is None:
+                    tasks.create_task(unread.watch(settings.kafka.bootstrap, desk.watch.unread), name="look at groups")
                 log.info("notifier_ready")
         finally:
             await show.close()

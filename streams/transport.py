@@ -1,4 +1,4 @@
-"""How worker and sink speak to Kafka through Faust. Mended for Faust 0.15.3 on aiokafka 0.14, in three places.
+"""How worker and sink speak to Kafka through Faust. Mended for Faust 0.15.3 on aiokafka 0.14, in four places.
 
 A fetch waits 1.5 s for data, and Faust has no setting for it: the embedded broker waits it out, and answers nothing
 else on that connection, nor lets go of it. Here the transport says how long.
@@ -7,7 +7,8 @@ Faust waits a second until it joins its group, so that its agents have said whic
 
 While partitions move, Faust may be handed records that it must not give to an agent yet. It drops them and seeks each
 partition to what the group has committed. aiokafka leaves out of that the partitions of which nothing, or 0, is
-committed: there the dropped records would not come again in this generation.
+committed: there the dropped records would not come again in this generation. And where Kafka has deleted what the group
+would read next, it goes on without a word: here the loss is counted.
 """
 
 from __future__ import annotations
@@ -16,9 +17,12 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+import structlog
 from faust.tables import TableManager
 from faust.transport.drivers import aiokafka
 from faust.types import TP
+
+log = structlog.get_logger()
 
 FETCH_WAIT_MS = 50
 JOIN_WITHIN_S = 1.0
@@ -40,12 +44,19 @@ class Thread(aiokafka.AIOKafkaConsumerThread):
 
     async def _go_back(self) -> Mapping[TP, int]:
         consumer = self._ensure_consumer()
-        committed: Mapping[TP, int] = await consumer.seek_to_committed()
-        at_the_beginning = [line for line, offset in committed.items() if not offset]
-        if at_the_beginning:
-            # not seek_to_beginning: until that is done a partition has no position, and Faust, which looks, dies of it
-            for line, offset in (await consumer.beginning_offsets(at_the_beginning)).items():
-                consumer.seek(line, offset)
+        committed: dict[TP, int] = dict(await consumer.seek_to_committed())
+        oldest = await consumer.beginning_offsets(list(committed)) if committed else {}
+        for line, first in oldest.items():
+            at = committed[line]
+            if not at or at < first:
+                # not seek_to_beginning: until that is done it has no position, and Faust, which looks, dies of it
+                consumer.seek(line, first)
+            if at and at < first:
+                committed[line] = first
+                log.error(
+                    "records_lost", topic=line.topic, partition=line.partition, count=first - at,
+                    mend="Kafka deleted them before they were read: raise the topic's retention.ms",
+                )  # fmt: skip
         return committed
 
 

@@ -12,7 +12,7 @@ import pytest
 from alerts.judging import judge
 from alerts.notices import Maintenance, Policy, about, labels_of
 from alerts.orders import acknowledge
-from alerts.ourselves import catching_up, channel_down, expired, rules_refused
+from alerts.ourselves import Unread, catching_up, channel_down, expired, rules_refused, unread
 from alerts.outbox import TOPIC, Store
 from alerts.policy import parse as policy_of
 from alerts.readings import EVERYWHERE, TenantReading
@@ -142,6 +142,24 @@ def test_a_refused_file_of_rules_is_one_alert_until_it_is_right() -> None:
     state, (over,) = rules_refused(state, None, T0 + M)
     assert over.alert.state is RESOLVED
     assert rules_refused(state, None, T0 + M) == (state, [])
+
+
+def test_what_a_role_has_not_read_is_told_at_half_and_at_four_fifths_and_what_was_lost_by_count() -> None:
+    state, told = State(), []
+    for number, (used, lost) in enumerate([(0.49, 0), (0.5, 0), (0.7, 0), (0.9, 2), (0.1, 7), (0.1, 0), (0.0, 0)]):
+        state, changes = unread(state, Unread("sink", "chat.readings", used, lost), T0 + number * S)
+        told.append([to_object(change.alert, Labels())["summary"]["en"] for change in changes])
+    assert told == [
+        [],
+        ["sink is behind: the oldest record it has not read is 50% of the way to being deleted"],
+        [],
+        ["sink is behind: the oldest record it has not read is 90% of the way to being deleted",
+         "2 records that sink has not read were deleted"],
+        ["What sink has not read is far from being deleted again"] * 2,
+        ["sink reads again; 7 records were deleted unread"],
+        [],
+    ]  # fmt: skip
+    assert state.alerts == {}
 
 
 def behind(watch: Watch, at: int, ticks: int, backlog: int = 0) -> None:

@@ -1,4 +1,4 @@
-"""What Faust drops while partitions move comes once more, from where the group stands, be that the beginning."""
+"""What Faust drops while partitions move comes again; what Kafka deleted before it was read is counted."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.records_to_delete import RecordsToDelete
+from structlog.testing import capture_logs
 
 from config.settings import Settings
 from sinks import store
@@ -88,7 +91,7 @@ def test_what_was_fetched_too_early_comes_again_where_the_group_stands_at_the_be
     async def story() -> None:
         await store.ensure_topics(settings)
         app = make(settings, taken, tmp_path)
-        await _commit_0(settings, app.conf.id, partition=0)  # of the other, nothing is committed
+        await _commit(settings, app.conf.id, 0)  # of the other, nothing is committed
         async with producing(settings) as say, running(app, tmp_path):
             flow = app.consumer.can_resume_flow
             await say(0)
@@ -119,13 +122,41 @@ async def producing(settings: Settings) -> AsyncIterator[Callable[[int], Any]]:
         await producer.stop()
 
 
-async def _commit_0(settings: Settings, group: str, partition: int) -> None:
-    """As state made anew from the topic does."""
+@pytest.mark.parametrize("make", [workers_app, sinks_app])
+def test_what_was_deleted_before_it_was_read_is_counted_and_the_rest_is_read(
+    own_broker: Broker, tmp_path: Path, make: Callable[[Settings, Taken, Path], Any]
+) -> None:
+    settings = Settings(kafka={"bootstrap": own_broker.bootstrap, "partitions": PARTITIONS})
+    taken: Taken = []
+
+    async def story() -> None:
+        await store.ensure_topics(settings)
+        app = make(settings, taken, tmp_path)
+        async with producing(settings) as say:
+            for number in range(6):
+                await say(number)
+            await _commit(settings, app.conf.id, 1)
+            admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka.bootstrap)
+            await admin.start()
+            await admin.delete_records({TopicPartition(READINGS, 0): RecordsToDelete(4)})
+            await admin.close()
+            async with running(app, tmp_path):
+                await until(lambda: {(0, 5), (1, 5)} <= set(taken), "the last of both")
+
+    with capture_logs() as logs:
+        asyncio.run(story())
+    lost = [(one["partition"], one["count"]) for one in logs if one["event"] == "records_lost"]
+    assert set(lost) == {(0, 3)}
+    assert {number for partition, number in taken if partition == 0} == {4, 5}
+
+
+async def _commit(settings: Settings, group: str, offset: int) -> None:
+    """For the first partition, as state made anew from the topic does."""
     consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka.bootstrap, group_id=group, enable_auto_commit=False)
     await consumer.start()
     try:
-        line = TopicPartition(READINGS, partition)
+        line = TopicPartition(READINGS, 0)
         consumer.assign([line])
-        await consumer.commit({line: 0})
+        await consumer.commit({line: offset})
     finally:
         await consumer.stop()
