@@ -59,7 +59,7 @@ log = structlog.get_logger()
 FINISH_S = 2.5
 """How long an ending sink waits for its last block, and then again for Faust."""
 FETCH_WAIT_MS = 250
-"""Nobody waits for a row as for the board: a fetch every 50 ms would cost sink and broker 5 % of a core at 200/s."""
+"""Nobody waits for a row as for the board. Idle, 50 ms took the sink 0.9 % of a core more than Faust's 1.5 s."""
 SESSION_S = {True: 2.0, False: 10.0}
 """After how long a dead sink's partitions are free. Embedded (True): the broker holds every join for half of it."""
 READ = (READINGS, ALERTS, COMMANDS, USUAL)
