@@ -115,9 +115,6 @@ def unread(state: State, found: Unread, now: int) -> tuple[State, list[Change]]:
         made = Alert(slot, "unread", FIRING, REAL, now, now, severity=severity, unit=unit, value=value)
         state, more = _told_of_us(state, made, found.topic if over else None, now)
         changes += more
-        stands = state.alerts.get(slot)
-        if stands is not None and value > (stands.peak or 0):
-            state = replace(state, alerts={**state.alerts, slot: replace(stands, value=value, peak=value)})
     return state, changes
 
 
@@ -126,18 +123,26 @@ def _ours(rule: str) -> Slot:
 
 
 def _told_of_us(state: State, made: Alert, reason: str | None, now: int) -> tuple[State, list[Change]]:
-    """Open the alert for a reason, or end it; nothing where it stands so already."""
+    """Open the alert for a reason, or end it. Where it stands already nobody is told; it keeps the highest value."""
     slot, before = made.slot, state.alerts.get(made.slot)
-    if (reason is None) is (before is None):
-        return state, []
     if before is None:
+        if reason is None:
+            return state, []
         after = replace(
             made, changed_at=now, id=identity(slot, now), fired_at=now, reason=reason, outside=True, peak=made.value
         )
         return replace(state, alerts={**state.alerts, slot: after}), [Change(after, OK)]
+    if reason is not None:
+        return _raised(state, before, made.value), []
     over = withdraw(before, "cleared", now) or before
     alerts = {other: alert for other, alert in state.alerts.items() if other != slot}
     return replace(state, alerts=alerts, recent={**state.recent, over.id: over}), [Change(over, before.state)]
+
+
+def _raised(state: State, alert: Alert, value: float | None) -> State:
+    if value is None or (alert.peak is not None and value <= alert.peak):
+        return state
+    return replace(state, alerts={**state.alerts, alert.slot: replace(alert, value=value, peak=value)})
 
 
 def expired(state: State, span_ms: int, now: int) -> tuple[State, list[Change]]:

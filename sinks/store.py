@@ -26,7 +26,6 @@ from aiokafka.errors import (
     TopicAlreadyExistsError,
     for_code,
 )
-from faust.tables import TableManager
 
 from config.settings import Settings
 from config.spare import unmap
@@ -49,7 +48,7 @@ from streams.ending import go_on
 from streams.events import ALERTS, COMMANDS, READINGS
 from streams.pace import spare_collector
 from streams.topics import USUAL, need_partitions, topics
-from streams.transport import NoTables, carry
+from streams.transport import carry
 
 if TYPE_CHECKING:
     from faust.types import EventT, StreamT
@@ -170,10 +169,8 @@ def make_app(settings: Settings, desk: Desk, scratch: Path) -> faust.App:
         broker_session_timeout=session,
         broker_heartbeat_interval=session / 6,
         broker_rebalance_timeout=session / 2,
-        # embedded, whoever joins at once behind one that has left may wait for its session
-        TableManager=NoTables if settings.data is None else TableManager,
     )
-    carry(app, settings.kafka.bootstrap, FETCH_WAIT_MS)
+    carry(app, settings.kafka.bootstrap, settings.data is not None, FETCH_WAIT_MS)
     parts = settings.kafka.partitions
     _agent(app, READINGS, "store", desk, lambda value: _from_reading(value, parts))
     _agent(app, ALERTS, "store_alerts", desk, lambda value: Found({ALERT_ROWS: [decode_alert(value)]}))

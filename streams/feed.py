@@ -37,7 +37,7 @@ def make_app(name: str, bootstrap: str, embedded: bool) -> Any:
         broker_session_timeout=6.0 if embedded else 9.0,
         broker_heartbeat_interval=1.0,  # the next beat after a death is when the others hear of it
     )
-    carry(app, bootstrap)
+    carry(app, bootstrap, embedded)
     return app
 
 

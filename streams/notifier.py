@@ -12,6 +12,7 @@ import gc
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -177,9 +178,8 @@ class Reader:
     async def _take(self, reading: Reading, lines: Lines) -> None:
         async with self.still:
             self._take_in(reading)
-        if self._leading is not None:
-            for cut in self._standby.rest():
-                await lines.put(cut)
+        for cut in self._standby.standing() if self._leading is None else self._standby.rest():
+            await lines.put(cut)
 
     def _take_in(self, reading: Reading) -> None:
         for segment in reading.segments:
@@ -359,7 +359,8 @@ async def _lead(
                 tasks.create_task(_reread(desk, again), name="reread")
                 tasks.create_task(_planned(plan, desk, source), name="events")
                 if settings.data is None:
-                    tasks.create_task(unread.watch(settings.kafka.bootstrap, desk.watch.unread), name="look at groups")
+                    look = partial(unread.look, settings.kafka.bootstrap)
+                    tasks.create_task(unread.watch(look, desk.watch.unread), name="look at groups")
                 log.info("notifier_ready")
         finally:
             await show.close()

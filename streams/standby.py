@@ -31,6 +31,12 @@ class Standby:
         if cut.clock != REAL and any(segment.live is not None for _, segment in cut.segments):
             self._kept.setdefault(REAL, deque()).extend(self._kept.pop(cut.clock))
 
+    def standing(self) -> Iterator[Cut]:
+        """What a base says, where nothing is kept before it: no tick is judged by it, and it is large."""
+        line = self._kept.get(REAL)
+        while line and line[0].clock == REAL and line[0].tick is None:
+            yield line.popleft()
+
     def judged(self, ticks: Mapping[str, int]) -> Iterator[Cut]:
         """What need not be kept any longer, in order, given the last tick that the leader judged of each clock."""
         for line in list(self._kept.values()):

@@ -3,7 +3,8 @@
 A fetch waits 1.5 s for data, and Faust has no setting for it: the embedded broker waits it out, and answers nothing
 else on that connection, nor lets go of it. Here the transport says how long.
 
-Faust waits a second until it joins its group, so that its agents have said which topics they read. `NoTables` looks.
+Faust waits a second until it joins its group, so that its agents have said which topics they read. `NoTables` looks;
+not on the embedded broker, where whoever joins at once behind one that has left may wait for its session.
 
 While partitions move, Faust may be handed records that it must not give to an agent yet. It drops them and seeks each
 partition to what the group has committed. aiokafka leaves out of that the partitions of which nothing, or 0, is
@@ -94,11 +95,13 @@ class NoTables(TableManager):
         return all(said.issuperset(agent.get_topic_names()) for agent in self.app.agents.values())
 
 
-def carry(app: Any, bootstrap: str, fetch_wait_ms: int = FETCH_WAIT_MS) -> None:
-    """Let an app that is not started yet speak to these servers by this transport."""
+def carry(app: Any, bootstrap: str, embedded: bool, fetch_wait_ms: int = FETCH_WAIT_MS) -> None:
+    """Let an app without tables, that is not started yet, speak to these servers by this transport."""
     transport = Transport(urls(bootstrap), app=app, loop=app.loop)
     transport.fetch_wait_ms = fetch_wait_ms
     app.transport = transport
+    if not embedded:
+        app.conf.TableManager = NoTables
 
 
 def urls(bootstrap: str) -> list[Any]:

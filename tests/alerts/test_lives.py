@@ -162,6 +162,15 @@ def test_what_a_role_has_not_read_is_told_at_half_and_at_four_fifths_and_what_wa
     assert state.alerts == {}
 
 
+def test_how_far_behind_the_stream_was_at_the_most_is_kept_without_another_word() -> None:
+    state, (told,) = catching_up(State(), 60_000, T0)
+    for number, behind_ms in enumerate((90_000, 30_000)):
+        state, changes = catching_up(state, behind_ms, T0 + number * S)
+        assert changes == []
+    stands = state.alerts[told.alert.slot]
+    assert (told.alert.peak, stands.value, stands.peak) == (60_000, 90_000, 90_000)
+
+
 def behind(watch: Watch, at: int, ticks: int, backlog: int = 0) -> None:
     """Judge that many ticks from `at` on, a second each."""
     for number in range(ticks):

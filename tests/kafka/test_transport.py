@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -19,6 +20,7 @@ from sinks import store
 from sinks.desk import Found
 from streams.events import READINGS, Reading, encode
 from streams.feed import make_app, raw_topic, records
+from streams.transport import NoTables
 from tests.kafka.broker import Broker
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -26,6 +28,9 @@ PARTITIONS = 2
 WITHIN_S = 60
 Taken = list[tuple[int, int | None]]
 """Partition and position of each reading an agent was given. None is acked, so the group stands where it stood."""
+
+Make = Callable[[Settings, Taken, Path], Any]
+"""An app of these settings that notes what it is given; and a directory of its own."""
 
 
 def workers_app(settings: Settings, taken: Taken, _: Path) -> Any:
@@ -81,31 +86,6 @@ async def running(app: Any, directory: Path) -> AsyncIterator[None]:
         await app.stop()
 
 
-@pytest.mark.parametrize("make", [workers_app, sinks_app])
-def test_what_was_fetched_too_early_comes_again_where_the_group_stands_at_the_beginning(
-    own_broker: Broker, tmp_path: Path, make: Callable[[Settings, Taken, Path], Any]
-) -> None:
-    settings = Settings(kafka={"bootstrap": own_broker.bootstrap, "partitions": PARTITIONS})
-    taken: Taken = []
-
-    async def story() -> None:
-        await store.ensure_topics(settings)
-        app = make(settings, taken, tmp_path)
-        await _commit(settings, app.conf.id, 0)  # of the other, nothing is committed
-        async with producing(settings) as say, running(app, tmp_path):
-            flow = app.consumer.can_resume_flow
-            await say(0)
-            await until(lambda: {(0, 0), (1, 0)} <= set(taken), "an agent has the first")
-            for number in (1, 2, 3):  # each time a fetch is all but surely under way
-                app.consumer.stop_flow()  # as when partitions move
-                await say(number)
-                await until(lambda: bool(flow._waiters), "it has dropped what the fetch had, and waits")
-                app.consumer.resume_flow()
-                await until(lambda: {(0, number), (1, number)} <= set(taken), f"{number}: {taken}")  # noqa: B023
-
-    asyncio.run(story())
-
-
 @asynccontextmanager
 async def producing(settings: Settings) -> AsyncIterator[Callable[[int], Any]]:
     """Yields what says a reading of this position in each partition."""
@@ -122,32 +102,76 @@ async def producing(settings: Settings) -> AsyncIterator[Callable[[int], Any]]:
         await producer.stop()
 
 
+class Stage(NamedTuple):
+    """An app that is not started, with its topics."""
+
+    app: Any
+    taken: Taken
+    say: Callable[[int], Any]
+    commit: Callable[[int], Any]
+    """Have its group stand there in the first partition."""
+
+
+@asynccontextmanager
+async def stage(broker: Broker, directory: Path, make: Make) -> AsyncIterator[Stage]:
+    """Yields it."""
+    settings = Settings(kafka={"bootstrap": broker.bootstrap, "partitions": PARTITIONS})
+    taken: Taken = []
+    await store.ensure_topics(settings)
+    app = make(settings, taken, directory)
+    async with producing(settings) as say:
+        yield Stage(app, taken, say, partial(_commit, settings, app.conf.id))
+
+
+@pytest.mark.parametrize("make", [workers_app, sinks_app])
+def test_what_was_fetched_too_early_comes_again_where_the_group_stands_at_the_beginning(
+    own_broker: Broker, tmp_path: Path, make: Make
+) -> None:
+    async def story() -> None:
+        async with stage(own_broker, tmp_path, make) as (app, taken, say, commit):
+            await commit(0)  # of the other, nothing is committed
+            async with running(app, tmp_path):
+                flow = app.consumer.can_resume_flow
+                await say(0)
+                await until(lambda: {(0, 0), (1, 0)} <= set(taken), "an agent has the first")
+                for number in (1, 2, 3):  # each time a fetch is all but surely under way
+                    app.consumer.stop_flow()  # as when partitions move
+                    await say(number)
+                    await until(lambda: bool(flow._waiters), "it has dropped what the fetch had, and waits")
+                    app.consumer.resume_flow()
+                    await until(lambda: {(0, number), (1, number)} <= set(taken), f"{number}: {taken}")  # noqa: B023
+
+    asyncio.run(story())
+
+
 @pytest.mark.parametrize("make", [workers_app, sinks_app])
 def test_what_was_deleted_before_it_was_read_is_counted_and_the_rest_is_read(
-    own_broker: Broker, tmp_path: Path, make: Callable[[Settings, Taken, Path], Any]
+    own_broker: Broker, tmp_path: Path, make: Make
 ) -> None:
-    settings = Settings(kafka={"bootstrap": own_broker.bootstrap, "partitions": PARTITIONS})
-    taken: Taken = []
-
-    async def story() -> None:
-        await store.ensure_topics(settings)
-        app = make(settings, taken, tmp_path)
-        async with producing(settings) as say:
+    async def story() -> Taken:
+        async with stage(own_broker, tmp_path, make) as (app, taken, say, commit):
             for number in range(6):
                 await say(number)
-            await _commit(settings, app.conf.id, 1)
-            admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka.bootstrap)
+            await commit(1)
+            admin = AIOKafkaAdminClient(bootstrap_servers=own_broker.bootstrap)
             await admin.start()
             await admin.delete_records({TopicPartition(READINGS, 0): RecordsToDelete(4)})
             await admin.close()
             async with running(app, tmp_path):
                 await until(lambda: {(0, 5), (1, 5)} <= set(taken), "the last of both")
+            return taken
 
     with capture_logs() as logs:
-        asyncio.run(story())
+        taken = asyncio.run(story())
     lost = [(one["partition"], one["count"]) for one in logs if one["event"] == "records_lost"]
     assert set(lost) == {(0, 3)}
     assert {number for partition, number in taken if partition == 0} == {4, 5}
+
+
+@pytest.mark.parametrize("embedded", [False, True])
+def test_who_has_no_tables_joins_at_once_on_kafka(embedded: bool) -> None:
+    app = make_app("tidewatch-worker", "127.0.0.1:9", embedded)
+    assert isinstance(app.tables, NoTables) is not embedded
 
 
 async def _commit(settings: Settings, group: str, offset: int) -> None:

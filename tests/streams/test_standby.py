@@ -46,6 +46,25 @@ def test_a_tenant_that_goes_live_is_behind_what_it_said_before() -> None:
     assert [one for one in kept.rest() if one.clock == "t" or one is then] == [before, after, then]
 
 
+def test_what_stands_is_let_go_at_once_unless_something_is_kept_before_it() -> None:
+    kept = Standby()
+    base, later, behind = cut(REAL, None), cut(REAL, 6), cut(REAL, None)
+    kept.hold(base)
+    assert list(kept.standing()) == [base]
+    for one in (later, behind):
+        kept.hold(one)
+    assert list(kept.standing()) == []
+    assert list(kept.rest()) == [later, behind]
+
+
+def test_what_a_tenant_says_as_it_goes_live_is_nothing_that_stands() -> None:
+    kept = Standby()
+    live = cut("t", None, live="t")
+    kept.hold(live)
+    assert list(kept.standing()) == []
+    assert list(kept.rest()) == [live]
+
+
 def test_what_is_kept_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(standby, "MOST", 100)
     kept = Standby()
