@@ -37,6 +37,10 @@ CLIENTS = 4
 CONNECT_S = 3
 CALL_S = 8
 """A call to a server that hangs is given up and said again after so many seconds."""
+STANDS_BACK = 5
+"""How nice the threads that store are, and with them those of an embedded engine, which shares the machine with the
+board: where there is not enough for all, the history waits.
+"""
 
 _DATA_CODES = frozenset({6, 26, 27, 33, 38, 41, 53, 69, 70, 72, 131, 190, 321, 349, 407, 469})
 """Errors that are about the data itself, so that no waiting helps. Source: ClickHouse, src/Common/ErrorCodes.cpp."""
@@ -82,7 +86,7 @@ class History:
         self._connect = connect
         self._database = database
         self._idle: queue.SimpleQueue[Client] = queue.SimpleQueue()
-        self._threads = ThreadPoolExecutor(CLIENTS, "clickhouse")
+        self._threads = ThreadPoolExecutor(CLIENTS, "clickhouse", os.nice, (STANDS_BACK,))
         self._types: dict[Table, list[str]] = {}
 
     async def prepare(self) -> None:

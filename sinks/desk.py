@@ -38,8 +38,8 @@ ROWS = 5_000
 """A block is full with so many rows and is stored at once."""
 BYTES = 16 * 2**20
 """Or with so many bytes of records, so that an outage holds a bounded part of the stream in memory."""
-PAUSE_S = 0.5
-"""Blocks that are not full begin at least so long after the one before: at most two inserts a second and table."""
+PAUSE_S = 1.0
+"""Blocks that are not full begin at least so long after the one before: at most one insert a second and table."""
 
 
 class Writer(Protocol):

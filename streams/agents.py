@@ -8,6 +8,7 @@ changes nothing.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import os
 import sqlite3
@@ -175,14 +176,10 @@ class Follow:
         if now - self._trimmed_at < TRIM_EVERY_S:
             return
         self._trimmed_at = now
-        await asyncio.to_thread(self._trim_to_sink)
+        with contextlib.suppress(sqlite3.OperationalError):  # of a full disk the next commit tells; this is done later
+            await asyncio.to_thread(lambda: self._files.trim(inserted(self._sink)))
         if self._lessons is not None:
             self._lessons.keep(self._files)
-
-    def _trim_to_sink(self) -> None:
-        """Each trim waits for the disk."""
-        for partition, position in inserted(self._sink).items():
-            self._files.trim(partition, position)
 
 
 def read_record(value: bytes | None) -> Record | str:

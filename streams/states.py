@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache
 from itertools import chain
 from pathlib import Path
@@ -136,11 +137,17 @@ class Files:
         Raises:
             sqlite3.OperationalError: the disk is full or cannot be written; nothing was kept.
         """
+        with self._at_once():
+            for batch in batches:
+                self._keep(batch)
+
+    @contextmanager
+    def _at_once(self) -> Iterator[sqlite3.Connection]:
+        """All that the block writes is kept, or nothing of it; the disk is waited for once."""
         db = self._db
         db.execute("BEGIN IMMEDIATE")
         try:
-            for batch in batches:
-                self._keep(batch)
+            yield db
             db.execute("COMMIT")
         except BaseException:
             if db.in_transaction:  # a full disk has rolled it back already
@@ -195,17 +202,10 @@ class Files:
         Raises:
             sqlite3.OperationalError: the disk is full; nothing was kept.
         """
-        db = self._db
-        db.execute("BEGIN IMMEDIATE")
-        try:
+        with self._at_once() as db:
             db.executemany("INSERT OR REPLACE INTO models VALUES (?, ?)", list(models.items()))
             db.execute("INSERT OR REPLACE INTO learned VALUES (1, ?)", (learned,))
             db.execute("DELETE FROM examples WHERE n <= ?", (learned,))
-            db.execute("COMMIT")
-        except BaseException:
-            if db.in_transaction:
-                db.execute("ROLLBACK")
-            raise
 
     def quarantine(self, partition: int, position: int, reason: str) -> None:
         """Note a record that is never to be applied."""
@@ -218,9 +218,15 @@ class Files:
             self._quarantine = {(part, pos): reason for part, pos, reason in rows}
         return self._quarantine.get((partition, position or -1))
 
-    def trim(self, partition: int, until: int) -> None:
-        """Drop the readings up to a position."""
-        self._db.execute("DELETE FROM outbox WHERE partition = ? AND pos <= ?", (partition, until))
+    def trim(self, until: Mapping[int, int]) -> None:
+        """Drop the readings of partitions up to a position of each. Not while `commit` runs.
+
+        Raises:
+            sqlite3.OperationalError: the disk is full; nothing was dropped.
+        """
+        if until:
+            with self._at_once() as db:
+                db.executemany("DELETE FROM outbox WHERE partition = ? AND pos <= ?", list(until.items()))
 
     def shelf(self, partition: int) -> Shelf:
         """One partition's rows."""

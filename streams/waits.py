@@ -16,6 +16,8 @@ Waits = bytes | dict[int, int]
 """What rows hold. Releases before said ms → how often: their rows are read as well."""
 
 _pack: Final = Struct("=q").pack
+FEW: Final = 64
+"""Bytes of waits up to which to count them one by one is faster than to have them counted."""
 
 
 def put(waits: bytes, ms: int) -> bytes:
@@ -53,7 +55,14 @@ def apart(before: Waits, after: Waits) -> tuple[Waits, Waits]:
 
 def counted(waits: Waits) -> Mapping[int, int]:
     """Value → how often."""
-    return Counter(array("q", waits)) if isinstance(waits, bytes) else waits
+    if not isinstance(waits, bytes):
+        return waits
+    if len(waits) > FEW:
+        return Counter(array("q", waits))
+    found: dict[int, int] = {}
+    for ms in array("q", waits):
+        found[ms] = found.get(ms, 0) + 1
+    return found
 
 
 def each(waits: Waits) -> Iterable[int]:

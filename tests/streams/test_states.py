@@ -160,10 +160,10 @@ def test_the_outbox_tells_what_lies_beyond_a_position_in_the_order_of_its_saying
         files.commit([Batch(0, position, [], values), Batch(1, position, [], [b"x"])])
     assert list(files.outbox(0, 5)) == [b"9c", b"9a", b"9b", b"12c", b"12a", b"12b"]
     assert list(files.outbox(0, 12)) == []
-    files.trim(0, 9)
+    files.trim({0: 9})
     assert list(files.outbox(0, -1)) == [b"12c", b"12a", b"12b"]
     assert list(files.outbox(1, -1)) == [b"x"] * 3
-    files.trim(0, 12)
+    files.trim({0: 12})
     assert list(files.outbox(0, -1)) == []
     assert files.position(0) == 12
 
@@ -172,7 +172,7 @@ def test_the_order_outlives_a_trim_and_a_start(tmp_path: Path) -> None:
     for position in range(1, 6):
         files = Files(tmp_path / "worker.db")
         files.commit([Batch(0, position, [], [f"{position}".encode()])])
-        files.trim(0, position - 2)
+        files.trim({0: position - 2})
         assert list(files.outbox(0, -1)) == [f"{n}".encode() for n in range(max(1, position - 1), position + 1)]
         files.close()
 
