@@ -7,10 +7,12 @@ from typing import Any
 
 from config.settings import TenantSettings
 from streams.events import REAL, Event, Reading, Record, Tick
-from streams.notifier import KEYS, Judged
+from streams.lines import Lines
+from streams.notifier import KEYS, Judged, Reader
 from streams.policy import Policy
 from streams.present import Present, View
 from streams.shard import Shard
+from streams.standby import Standby
 from tests.streams.line import Shelf
 
 NOW = 1_772_445_600_000
@@ -19,6 +21,13 @@ QUEUES = 5 * KEYS
 
 def reading() -> Reading:
     """One partition in which a customer waits in each of many queues."""
+    found = waited_in().reading()
+    assert found is not None
+    return found
+
+
+def waited_in() -> Shard:
+    """The partition."""
     policy = Policy(TenantSettings())
     shard = Shard(0, lambda _: policy, Shelf())
     events = [
@@ -30,9 +39,7 @@ def reading() -> Reading:
     ]  # fmt: skip
     shard.step(1, Record(events=events))
     shard.step(2, Record(tick=Tick(NOW + 1_000, None)))
-    found = shard.reading()
-    assert found is not None
-    return found
+    return shard
 
 
 def judged() -> Judged:
@@ -63,6 +70,23 @@ def test_what_was_prepared_is_what_is_reckoned_at_once_and_others_had_their_turn
     by = {(key["queue"], key["channel"]): key for key in told.keys}
     assert by == {(key["queue"], key["channel"]): key for key in wanted.keys}
     assert turns >= QUEUES // KEYS
+
+
+def test_what_stands_is_taken_in_before_anybody_leads_and_what_is_to_be_judged_is_kept() -> None:
+    policy = Policy(TenantSettings())
+
+    async def story() -> tuple[int, int]:
+        reader = Reader(1, lambda _: policy)  # type: ignore[arg-type]  # all it asks of it
+        views = reader._judged.present.views
+        async with asyncio.TaskGroup() as tasks:
+            lines = Lines(reader._apply, tasks)
+            await reader._take(reading(), lines)
+            before = len(views)
+            reader._standby = Standby()
+            await reader._take(waited_in().base().decoded(), lines)
+        return before, len(views["shop"].gauges)
+
+    assert asyncio.run(story()) == (0, QUEUES)
 
 
 def test_a_key_that_is_stirred_during_a_breath_is_reckoned_anew() -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from streams.waits import counted, packed_waits, put, take
@@ -17,6 +17,7 @@ MS = st.integers(0, 2**41) | st.integers(0, 300) | st.sampled_from([0, 1, 256, 1
 
 
 @given(st.lists(st.tuples(MS, st.booleans())))
+@example([(number % 7, True) for number in range(40)])
 def test_what_was_put_and_not_taken_again_is_counted(steps: list[tuple[int, bool]]) -> None:
     waits, there = b"", Counter[int]()
     for ms, comes in steps:
