@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.alerts.receiver import Receiver, receiver
-from tests.kafka.test_notifiers import AROUND, Notifiers, Stream, heard, house, one_leads, ticking, told
+from tests.kafka.notifying import AROUND, Notifiers, Stream, heard, house, one_leads, ticking, told
 from tests.sinks.test_store import Broker
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]

@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
+import time
+from itertools import pairwise
 from pathlib import Path
+from typing import Self
 
 import psutil
 
 from tests.integration.outside import wait
-from tests.rig.clickhouse import ROOT, Server
+from tests.rig.clickhouse import ROOT, Server, running
 from tests.rig.processes import STARTED
 from tests.rig.proxy import Fault, Proxy
 from tests.sinks.test_store import PARTITIONS, Broker, reading
@@ -18,6 +22,8 @@ from tests.sinks.test_store import PARTITIONS, Broker, reading
 RUN = "from tidewatch.cli import main; import sys; sys.argv[1:] = ['sink']; main()"
 INSERTS = b"Content-Encoding: lz4"
 """What the head of a request says that carries rows, and no other."""
+MOST = 9_900
+"""Numbers that `there` looks at."""
 
 
 class Sink:
@@ -90,3 +96,63 @@ def lose_answers(broker: Broker, server: Server, directory: Path, begin: int, cu
         print(f"{proxy.cuts} answers were cut off, {last - begin} rows")
         assert sink.end() == 0
     return last
+
+
+class Stream:
+    """Readings that come all the while, fifty a second."""
+
+    def __init__(self, broker: Broker) -> None:
+        self.sent = 0
+        self._broker = broker
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """No more."""
+        self._ended.set()
+        self._thread.join(30)
+
+    def _run(self) -> None:
+        for number in range(0, MOST, 50):
+            self._broker.send(*(reading(one) for one in range(number, number + 50)))
+            self.sent = number + 50
+            if self._ended.wait(1):
+                return
+
+
+def longest_pause_s(server: Server, since: float) -> float:
+    """Between two inserts of events."""
+    inserts = [at for at, table in server.inserts() if table == "events_base" and at >= since]
+    return max(after - before for before, after in pairwise(inserts))
+
+
+def more(server: Server, stream: Stream) -> None:
+    """Wait for what is sent from now on."""
+    sent = stream.sent
+    wait("rows while more come", lambda: there(server, 0)[0] > sent, 120)
+
+
+def stopped_and_started(broker: Broker, directory: Path, times: int = 3) -> None:
+    """A single sink ends and is started again, so often. Says the longest pause between inserts; all is there once."""
+    with running(directory / "server") as server, Stream(broker) as stream:
+        sink = Sink(broker, directory / "sink", server.port)
+        more(server, stream)
+        for _ in range(times):
+            more(server, stream)
+            began = time.time()
+            assert sink.end() == 0
+            ended = time.time()
+            sink = Sink(broker, directory / "sink", server.port)
+            more(server, stream)
+            pause = longest_pause_s(server, began - 3)
+            print(f"longest pause between inserts: {pause:.1f} s, the end took {ended - began:.1f} s of it")
+        stream.end()
+        wait("all rows, once", lambda: there(server, 0) == (stream.sent, stream.sent))
+        assert sink.end() == 0

@@ -13,8 +13,7 @@ import pytest
 
 from config.settings import Settings
 from sinks.store import ensure_topics
-from tests.faults.sinking import Sink, there
-from tests.faults.test_steps import Stream, longest_pause_s, more, stopped_and_started
+from tests.faults.sinking import Sink, Stream, longest_pause_s, more, stopped_and_started, there
 from tests.integration.outside import wait
 from tests.kafka.broker import Broker as Kafka
 from tests.rig.clickhouse import running

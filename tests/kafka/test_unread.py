@@ -18,7 +18,7 @@ from streams.events import READINGS, Reading, encode
 from streams.unread import READERS, look
 from tests.alerts.receiver import Receiver
 from tests.kafka.broker import Broker
-from tests.kafka.test_notifiers import Notifiers, Stream, house
+from tests.kafka.notifying import Notifiers, Stream, house
 from tests.rig.hygiene import tracebacks
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
