@@ -28,7 +28,7 @@ EVERY_S = 5.0
 AT_REST = 4
 """A long round is followed by a rest so many times as long: to ask must not be what keeps ClickHouse busy."""
 SETTLED_S = 10.0
-"""Both sides have said all that came until then: the sink stores at least once a second."""
+"""Both sides have said all that came until then: the sink stores every second or two."""
 NEWEST = 5
 """Minutes that every round compares."""
 STRETCH = 30
