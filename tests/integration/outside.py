@@ -21,7 +21,7 @@ from tests.conformance.cases import Row
 
 FRAME = 500
 IN_FLIGHT = 32
-PATIENCE_S = 180.0
+PATIENCE_S = 240.0
 
 
 def socket(url: str, path: str, token: str) -> ClientConnection:
