@@ -39,7 +39,8 @@ CALL_S = 8
 """A call to a server that hangs is given up and said again after so many seconds."""
 STANDS_BACK = 5
 """How nice the threads that store are, and with them those of an embedded engine, which shares the machine with the
-board: where there is not enough for all, the history waits.
+board: where there is not enough for all, the history waits. Linux has that for each thread; elsewhere all of the role
+would be nicer, with each thread more.
 """
 
 _DATA_CODES = frozenset({6, 26, 27, 33, 38, 41, 53, 69, 70, 72, 131, 190, 321, 349, 407, 469})
