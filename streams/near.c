@@ -141,5 +141,9 @@ static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "streams._near", NULL
 
 PyMODINIT_FUNC PyInit__near(void)
 {
-    return PyModule_Create(&module);
+    PyObject *made = PyModule_Create(&module);
+    if (made != NULL
+        && (PyModule_AddIntMacro(made, AT_ONCE) || PyModule_AddIntMacro(made, INSIDE) || PyModule_AddIntMacro(made, LAST)))
+        Py_CLEAR(made);
+    return made;
 }

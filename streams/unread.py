@@ -72,7 +72,7 @@ class Standing:
         return max(0.0, (now - self.written_at) / self.keeps_ms)
 
 
-def unread(role: str, lines: Sequence[Standing], now: int) -> Unread:
+def reckoned(role: str, lines: Sequence[Standing], now: int) -> Unread:
     """What a role has not read of all its partitions. `now` in ms. Pure."""
     worst = max(lines, key=lambda line: line.used(now), default=None)
     if worst is None:
@@ -108,7 +108,7 @@ async def look(bootstrap: str, role: str) -> Unread:
         there = [name for name in names if name in set(await admin.list_topics())]
         lines = await _lines(admin, there)
         if not lines:
-            return unread(role, (), 0)
+            return reckoned(role, (), 0)
         keeps = await _retention(admin, there)
         committed = {line: at.offset for line, at in (await admin.list_consumer_group_offsets(group)).items()}
         consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False, max_partition_fetch_bytes=1)
@@ -122,7 +122,7 @@ async def look(bootstrap: str, role: str) -> Unread:
         }
         written = await _written(consumer, {line: one.next for line, one in found.items() if one.waiting})
         standing = [replace(one, written_at=written.get(line)) for line, one in found.items()]
-        return unread(role, standing, time.time_ns() // 1_000_000)
+        return reckoned(role, standing, time.time_ns() // 1_000_000)
 
 
 async def _lines(admin: AIOKafkaAdminClient, names: Collection[str]) -> list[TopicPartition]:

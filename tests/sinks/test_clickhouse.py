@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 import socket
+import sys
 import threading
 import time
 from typing import Any
@@ -47,6 +49,26 @@ def test_a_server_that_is_away_is_asked_again_with_growing_pauses() -> None:
     asyncio.run(go())
     pauses = [later - earlier for earlier, later in itertools.pairwise(asked)]
     assert all(pause >= 0.2 * 2**number for number, pause in enumerate(pauses)), pauses
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere niceness is the process's, not a thread's")
+def test_the_threads_that_store_stand_back_and_no_others() -> None:
+    ours = os.getpriority(os.PRIO_PROCESS, 0)
+    theirs: list[int] = []
+
+    def connect() -> Any:
+        theirs.append(os.getpriority(os.PRIO_PROCESS, 0))  # of Linux's 0: this thread's
+        raise ValueError("seen")
+
+    async def go() -> None:
+        history = History(connect, "tidewatch")
+        with pytest.raises(ValueError, match="seen"):
+            await history.prepare()
+        history.close()
+
+    asyncio.run(go())
+    assert theirs == [min(19, ours + clickhouse.STANDS_BACK)]
+    assert os.getpriority(os.PRIO_PROCESS, 0) == ours
 
 
 def test_a_server_that_accepts_and_never_answers_does_not_hold_up_the_end(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,6 +35,12 @@ def test_what_is_compiled_brings_conversations_near() -> None:
     assert near.near is not near._nothing, "what they are made of was not found where it was looked for"
 
 
+@compiled
+def test_what_is_compiled_goes_by_the_same_numbers() -> None:
+    own: Any = import_module("streams._near")
+    assert (own.AT_ONCE, own.INSIDE, own.LAST) == (near.AT_ONCE, near.INSIDE, near.LAST)
+
+
 def test_nothing_of_a_conversation_changes_and_none_is_kept() -> None:
     talks: list[Conversation | None] = [
         None,

@@ -42,16 +42,16 @@ def standing(
     ],
 )
 def test_one_partition(line: Standing, used: float, lost: int) -> None:
-    assert unread.unread("sink", [line], NOW) == Unread("sink", READINGS, used, lost)
+    assert unread.reckoned("sink", [line], NOW) == Unread("sink", READINGS, used, lost)
 
 
 def test_the_topic_that_is_worst_is_named_and_losses_are_added_up() -> None:
     lines = [standing(5, 9, 2, 300), standing(4, 9, 0, 800, ALERTS), standing(0, 9, 9)]
-    assert unread.unread("sink", lines, NOW) == Unread("sink", ALERTS, 0.8, 7)
+    assert unread.reckoned("sink", lines, NOW) == Unread("sink", ALERTS, 0.8, 7)
 
 
 def test_a_role_without_topics_has_nothing_unread() -> None:
-    assert unread.unread("sink", [], NOW) == Unread("sink", READINGS, 0.0, 0)
+    assert unread.reckoned("sink", [], NOW) == Unread("sink", READINGS, 0.0, 0)
 
 
 @given(st.integers(0, 50), st.integers(0, 50), st.none() | st.integers(0, 120))
