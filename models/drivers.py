@@ -189,9 +189,9 @@ def _servers(agents: int, concurrency: float) -> int:
 
 def drain_s(backlog: int, arrivals_per_min: float, handling_s: float, concurrency: float, agents: int) -> float | None:
     """Seconds until the backlog is worked off by so many agents; None while arrivals keep up with them."""
-    excess = agents * max(concurrency, 1.0) / handling_s - arrivals_per_min / 60.0
-    if backlog <= 0:
+    if backlog <= 0 or handling_s <= 0:
         return 0.0
+    excess = agents * max(concurrency, 1.0) / handling_s - arrivals_per_min / 60.0
     return backlog / excess if excess > 0 else None
 
 

@@ -8,6 +8,8 @@ import time
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from alerts.facts import SOON_S, Siblings, around, facts_of, feeling_of, impact_of, staffing
 from tests.alerts.build import BACKLOG, key, rules
@@ -55,6 +57,32 @@ def test_a_backlog_is_gone_soon_with_so_many_more() -> None:
 def test_nobody_more_is_needed_where_all_is_well() -> None:
     assert staffing({**WORK, "arrivals_per_min": 0.2}, TARGETS, 0, 5, 3)[0] == 0
     assert staffing({**WORK, "arrivals_per_min": 0.0}, TARGETS, 0, 5, 0)[0] == 0
+
+
+@given(
+    work=st.fixed_dictionaries(
+        {
+            "arrivals_per_min": st.floats(0, 5_000),
+            "handle_s": st.floats(0, 100_000),
+            "patience_s": st.floats(0.5, 100_000),
+        }
+    ),
+    target_ms=st.integers(0, 10**8),
+    backlog=st.integers(0, 10_000),
+    staff=st.integers(1, 500),
+    held=st.integers(0, 5_000),
+)
+@settings(deadline=None)
+def test_whatever_the_work_is_like_people_are_reckoned(
+    work: dict[str, float], target_ms: int, backlog: int, staff: int, held: int
+) -> None:
+    needed, plus = staffing(work, {**TARGETS, "target_ms": target_ms}, backlog, staff, held)
+    assert needed >= 0
+    assert all(span is None or span >= 0 for span in plus.values())
+
+
+def test_work_that_takes_no_time_needs_nobody() -> None:
+    assert staffing({**WORK, "handle_s": 0.0}, TARGETS, 60, 8, 8) == (0, {"1": 0, "2": 0})
 
 
 def test_a_flood_is_reckoned_in_no_time() -> None:

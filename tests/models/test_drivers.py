@@ -107,6 +107,7 @@ def test_a_backlog_drains_only_when_more_is_closed_than_comes() -> None:
     assert drain_s(60, 4.0, 300.0, 1.0, 30) == pytest.approx(1800.0)
     assert drain_s(60, 4.0, 300.0, 1.0, 20) is None
     assert drain_s(0, 4.0, 300.0, 1.0, 20) == 0.0
+    assert drain_s(60, 4.0, 0.0, 1.0, 1) == 0.0, "work that takes no time is done at once"
     assert drain_plus(60, 4.0, 300.0, 1.0, 20, (1, 2)) == pytest.approx({1: 18_000.0, 2: 9_000.0})
 
 
