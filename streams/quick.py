@@ -36,7 +36,7 @@ def quick(line: Line, conversation: Conversation, event: Event, kind: str) -> bo
         or event.private
         or episode.gone_at != NEVER
         or episode.away_at != NEVER
-        or at <= log.at
+        or not log.follows(at, event.seq, event.id)
         or at < line.tenant.closed_until
         or at - episode.last_at >= line.policy.silence
         or line.now - at >= line.policy.silence
