@@ -17,8 +17,13 @@ PAUSE_S = 20
 def events(number: int, per_s: int, at: int, tenant: str) -> Iterator[dict[str, Any]]:
     """The events of one message of a steady flow; the first opens its conversation, the last closes it.
 
-    `number`: which message it is, from 0 on; `at`: its instant, ms.
+    `number`: which message it is, from 0 on; `at`: its instant, ms. Their order within it is their `seq`.
     """
+    for seq, event in enumerate(_events(number, per_s, at, tenant)):
+        yield event | {"seq": seq}
+
+
+def _events(number: int, per_s: int, at: int, tenant: str) -> Iterator[dict[str, Any]]:
     under_way = per_s * PAUSE_S
     turn, place = divmod(number, under_way)
     which, step = divmod(turn + place, TURNS)
