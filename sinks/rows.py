@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -252,11 +253,14 @@ def tenants_of(blocks: Blocks) -> set[str]:
 
 def newest(table: Table, rows: Sequence[Row]) -> list[Row]:
     """One row per key: the greatest version, of equal ones the last, which is what the table would keep."""
-    kept: dict[Row, Row] = {}
+    key_of, version = itemgetter(*table.key), table.version
+    if version is None:
+        return list({key_of(row): row for row in rows}.values())
+    kept: dict[Any, Row] = {}
     for row in rows:
-        key = tuple(row[index] for index in table.key)
+        key = key_of(row)
         other = kept.get(key)
-        if other is None or table.version is None or row[table.version] >= other[table.version]:
+        if other is None or row[version] >= other[version]:
             kept[key] = row
     return list(kept.values())
 
