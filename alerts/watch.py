@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -30,6 +32,8 @@ WRITE_MS = 5_000
 """How long numbers that changed nobody's state may stay unwritten: judging the same ticks again brings them back."""
 AHEAD_MS = 60_000
 """A tick judged so far in the future was one of a wrong clock; less is two machines that differ a little."""
+OURS = (ArithmeticError, LookupError, TypeError, ValueError)
+"""What a mistake of ours in judging raises."""
 MANY_OLD = 30
 """So many old ticks in a row are an absence that is caught up with; the one or two after any restart are not."""
 
@@ -97,12 +101,20 @@ class Watch:
     def judge(self, clock: str, as_of: int, readings: Readings) -> list[Change]:
         """Judge one tick; nothing happens for one that is not after the last of its clock. Returns what changed.
 
-        Where it cannot be written down (a full disk), it has not happened: the next tick is judged in its place.
+        Where it cannot be written down (a full disk), it has not happened: the next tick is judged in its place. So it
+        is where a mistake of ours breaks it: the board and all that stands go on, and `overdue` tells of the silence.
         """
+        heard = self._heard_at
         if clock == REAL:
             self._heard_at, self.judged = self._steady(), as_of
             self._mend_clock(as_of)
-        state, changes = judge(self._state, self._rules, clock, as_of, readings)
+        try:
+            state, changes = judge(self._state, self._rules, clock, as_of, readings)
+        except OURS as error:
+            self._heard_at = heard
+            last = traceback.extract_tb(error.__traceback__)[-1]
+            log.error("tick_not_judged", reason=type(error).__name__, at=f"{Path(last.filename).name}:{last.lineno}")
+            return []
         if state is self._state:
             return []
         if self._policy.charted:

@@ -13,7 +13,7 @@ from alerts.outbox import Store
 from alerts.state import State
 from alerts.watch import Watch
 from streams.events import REAL
-from tests.alerts.build import S, key, readings, rules
+from tests.alerts.build import BACKLOG, S, key, readings, rules
 from tests.alerts.receiver import row, run, until
 from tests.alerts.test_tell import Fake, telling
 
@@ -35,6 +35,22 @@ def test_silence_is_as_long_as_it_lasted_whatever_the_clock_says(tmp_path: Path,
         watch.judge(REAL, at, readings([key()]))
         for passed in range(1, 62):
             assert bool(watch.beat()) is (passed == 61)
+
+
+def test_ticks_that_cannot_be_judged_are_told_as_silence_and_the_next_good_one_is_judged(tmp_path: Path) -> None:
+    at, passed = 1_780_000_000_000, 0
+    with Store(tmp_path / "n.db") as store:
+        watch = Watch(
+            store, rules(STOPPED + BACKLOG), Policy(("ops",)), now=lambda: at + passed * S, steady=lambda: passed * S
+        )
+        watch.judge(REAL, at, readings([key(backlog=3)]))
+        for passed in range(1, 62):
+            assert watch.judge(REAL, at + passed * S, readings([key(backlog="no number")])) == []
+            assert bool(watch.beat()) is (passed == 61)
+        passed = 62
+        changes = watch.judge(REAL, at + passed * S, readings([key(backlog=30)]))
+        assert [(one.alert.slot.rule, one.alert.state) for one in changes] == [("backlog-high", "firing")]
+        assert [one.alert.state for one in watch.beat()] == ["resolved"]
 
 
 def test_who_waits_to_try_again_waits_no_longer_for_a_clock_that_is_set_back(
