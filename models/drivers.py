@@ -24,6 +24,8 @@ NEVER = 1e-18
 """A share of the time so small that what happens in it changes no digit."""
 MOST_IN_SYSTEM = 200_000
 MOST_AGENTS = 100_000
+NO_TIME_S = 0.001
+"""Work that takes less is done at once: it needs nobody, and nothing is divided by it."""
 Vector = npt.NDArray[np.float64]
 
 
@@ -152,7 +154,7 @@ def agents_needed(  # the contract's `impact`
     arrivals_per_min: float, handling_s: float, concurrency: float, patience_s: float, target_s: float, goal: float
 ) -> int:
     """The fewest agents with whom the share `goal` is answered within the target, at this rate of arrivals."""
-    if arrivals_per_min <= 0 or handling_s <= 0:
+    if arrivals_per_min <= 0 or handling_s < NO_TIME_S:
         return 0
     rate, each = arrivals_per_min / 60.0, max(concurrency, 1.0)
 
@@ -189,7 +191,7 @@ def _servers(agents: int, concurrency: float) -> int:
 
 def drain_s(backlog: int, arrivals_per_min: float, handling_s: float, concurrency: float, agents: int) -> float | None:
     """Seconds until the backlog is worked off by so many agents; None while arrivals keep up with them."""
-    if backlog <= 0 or handling_s <= 0:
+    if backlog <= 0 or handling_s < NO_TIME_S:
         return 0.0
     excess = agents * max(concurrency, 1.0) / handling_s - arrivals_per_min / 60.0
     return backlog / excess if excess > 0 else None

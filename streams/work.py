@@ -52,9 +52,9 @@ class Work:
                 _count(self._queues.setdefault(queue, _Queue()), row)
 
     def of(self, queue: str) -> dict[str, float] | None:
-        """Mean handling time and patience, s; None while too little is known, or where none of it took any time."""
+        """Mean handling time and patience, s; None while too little is known, or where it takes less than 1 ms."""
         seen = self._queues.get(queue)
-        if seen is None or seen.handled < LEAST or seen.handle_ms <= 0:
+        if seen is None or seen.handled < LEAST or seen.handle_ms < seen.handled:
             return None
         return {
             "handle_s": seen.handle_ms / seen.handled / 1_000,

@@ -82,7 +82,8 @@ def test_whatever_the_work_is_like_people_are_reckoned(
 
 
 def test_work_that_takes_no_time_needs_nobody() -> None:
-    assert staffing({**WORK, "handle_s": 0.0}, TARGETS, 60, 8, 8) == (0, {"1": 0, "2": 0})
+    for handle_s in (0.0, 5e-324, 1e-40, 0.0009):
+        assert staffing({**WORK, "handle_s": handle_s}, TARGETS, 60, 8, 8) == (0, {"1": 0, "2": 0})
 
 
 def test_a_flood_is_reckoned_in_no_time() -> None:

@@ -25,6 +25,9 @@ def test_what_took_no_time_says_nothing_of_how_long_work_takes() -> None:
     assert known is not None
     assert 0 < known["handle_s"] <= 60
     assert known["patience_s"] == PRIOR_S
+    for number in range(21, 12_000):
+        work.take(closed(number, 0))
+    assert work.of("default") is None, "what was has faded to next to nothing"
 
 
 def test_a_handful_says_nothing_yet() -> None:
