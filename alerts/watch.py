@@ -102,19 +102,19 @@ class Watch:
         """Judge one tick; nothing happens for one that is not after the last of its clock. Returns what changed.
 
         Where it cannot be written down (a full disk), it has not happened: the next tick is judged in its place. So it
-        is where a mistake of ours breaks it: the board and all that stands go on, and `overdue` tells of the silence.
+        is where a mistake of ours breaks it: the board and all that stands go on, `overdue` tells of the silence, and
+        the heartbeat ends.
         """
-        heard = self._heard_at
         if clock == REAL:
-            self._heard_at, self.judged = self._steady(), as_of
             self._mend_clock(as_of)
         try:
             state, changes = judge(self._state, self._rules, clock, as_of, readings)
         except OURS as error:
-            self._heard_at = heard
             last = traceback.extract_tb(error.__traceback__)[-1]
             log.error("tick_not_judged", reason=type(error).__name__, at=f"{Path(last.filename).name}:{last.lineno}")
             return []
+        if clock == REAL:
+            self._heard_at, self.judged = self._steady(), as_of
         if state is self._state:
             return []
         if self._policy.charted:

@@ -47,10 +47,12 @@ def test_ticks_that_cannot_be_judged_are_told_as_silence_and_the_next_good_one_i
         for passed in range(1, 62):
             assert watch.judge(REAL, at + passed * S, readings([key(backlog="no number")])) == []
             assert bool(watch.beat()) is (passed == 61)
+        assert watch.judged == at, "who watches us from outside is told so too"
         passed = 62
         changes = watch.judge(REAL, at + passed * S, readings([key(backlog=30)]))
         assert [(one.alert.slot.rule, one.alert.state) for one in changes] == [("backlog-high", "firing")]
         assert [one.alert.state for one in watch.beat()] == ["resolved"]
+        assert watch.judged == at + 62 * S
 
 
 def test_who_waits_to_try_again_waits_no_longer_for_a_clock_that_is_set_back(
