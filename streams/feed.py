@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any
 
 import faust
+from faust.transport.utils import DefaultSchedulingStrategy
 from faust.types import TP
 
 from streams.transport import carry, urls
 
 MAX_FETCH = 4 * 1024 * 1024
 MAX_REQUEST = 4 * 1024 * 1024
+
+
+class OneByOne(DefaultSchedulingStrategy):
+    """What was fetched, one partition after the other: in turns, each drives the others from the processor's cache."""
+
+    def iterate(self, records: Mapping[TP, list[Any]]) -> Iterator[tuple[TP, Any]]:
+        """Each record, with where it is from."""
+        for partition, fetched in records.items():
+            for record in fetched:
+                yield partition, record
 
 
 def make_app(name: str, bootstrap: str, embedded: bool) -> Any:
@@ -24,6 +35,7 @@ def make_app(name: str, bootstrap: str, embedded: bool) -> Any:
         broker=";".join(str(url) for url in urls(bootstrap)),
         store="memory://",
         web_enabled=False,
+        ConsumerScheduler=OneByOne,
         topic_disable_leader=True,
         stream_wait_empty=False,
         broker_commit_interval=1.0,
