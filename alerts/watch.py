@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -25,6 +23,7 @@ from alerts.state import CHANNEL_DOWN, RECENT_MS, RESOLVED, Alert, Change, State
 from alerts.tell import DOWN_MS, now_ms
 from config.settings import Labels
 from streams.events import REAL
+from streams.mistakes import OURS, left_out
 
 log = structlog.get_logger()
 
@@ -32,8 +31,6 @@ WRITE_MS = 5_000
 """How long numbers that changed nobody's state may stay unwritten: judging the same ticks again brings them back."""
 AHEAD_MS = 60_000
 """A tick judged so far in the future was one of a wrong clock; less is two machines that differ a little."""
-OURS = (ArithmeticError, LookupError, TypeError, ValueError)
-"""What a mistake of ours in judging raises."""
 MANY_OLD = 30
 """So many old ticks in a row are an absence that is caught up with; the one or two after any restart are not."""
 
@@ -110,8 +107,7 @@ class Watch:
         try:
             state, changes = judge(self._state, self._rules, clock, as_of, readings)
         except OURS as error:
-            last = traceback.extract_tb(error.__traceback__)[-1]
-            log.error("tick_not_judged", reason=type(error).__name__, at=f"{Path(last.filename).name}:{last.lineno}")
+            left_out("tick_not_judged", error)
             return []
         if clock == REAL:
             self._heard_at, self.judged = self._steady(), as_of

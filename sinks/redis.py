@@ -28,6 +28,7 @@ import structlog
 from redis.exceptions import RedisError
 
 from streams.ending import go_on
+from streams.mistakes import OURS, left_out
 from streams.present import LeafKey, Present, View
 
 log = structlog.get_logger()
@@ -122,6 +123,9 @@ class Show:
                     log.warning("redis_away", reason=type(error).__name__)
                 self._whole = True
                 await asyncio.sleep(0.5)
+            except OURS as error:  # the board says that it is out of date; alerts go on
+                left_out("present_not_shown", error)
+                self._whole = True
             await asyncio.sleep(max(0.05, EVERY_S - (time.monotonic() - started)))
 
     async def close(self) -> None:

@@ -39,6 +39,7 @@ from streams.events import REAL, Reading
 from streams.insight import Insight
 from streams.leading import Home, Lost, home_of, shelf_of
 from streams.lines import Lines
+from streams.mistakes import OURS, left_out
 from streams.pace import spare_collector
 from streams.parity import Parity
 from streams.planned import Plan
@@ -79,6 +80,11 @@ class Judged:
         """Tenant → rows of its history that differ from the board."""
         self._keys: dict[str, dict[LeafKey, dict[str, Any]]] = {}
         self._as_of: dict[str, int] = {}
+
+    def anew(self, clock: str) -> None:
+        """Reckon every key again at the next tick: at this one some may not have been."""
+        for view in self._on(clock):
+            view.dirty |= set(view.keys)
 
     async def prepare(self, clock: str, tick: int) -> None:
         """Reckon what `readings` will want, with a breath now and then; nothing may be applied to this clock until it
@@ -195,12 +201,21 @@ class Reader:
         if self._leading is not None:
             await self._leading[1].hear(cut)
         if cut.tick is not None and self._leading is not None:
-            desk, insight = self._leading
-            await insight.ticked(cut.clock, cut.tick)
-            if desk.watch.known(cut.clock, cut.tick):  # an heir that has just begun reads what was judged long ago
+            await self._judge(cut.clock, cut.tick, *self._leading)
+
+    async def _judge(self, clock: str, tick: int, desk: Desk, insight: Insight) -> None:
+        """Learn from a tick, and judge it. One that a mistake of ours breaks is left out, and told of as silence is."""
+        try:
+            await insight.ticked(clock, tick)
+            if desk.watch.known(clock, tick):  # an heir that has just begun reads what was judged long ago
                 return
-            await self._judged.prepare(cut.clock, cut.tick)
-            desk.watch.judge(cut.clock, cut.tick, self._judged.readings(cut.clock, cut.tick))
+            await self._judged.prepare(clock, tick)
+            found = self._judged.readings(clock, tick)
+        except OURS as error:
+            left_out("tick_not_judged", error)
+            self._judged.anew(clock)
+            return
+        desk.watch.judge(clock, tick, found)
 
     def _caught_up(self) -> bool:
         real = self.shown.as_of(None)

@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis.asyncio as redis
@@ -140,3 +141,28 @@ def test_who_hears_only_of_the_agents_that_changed_has_all_of_them_as_they_are(t
             assert held.lists["shop"].values["agents"][4]["open"] == 5
 
     asyncio.run(asyncio.wait_for(story(), 240))
+
+
+def test_a_mistake_in_one_number_leaves_a_write_out_and_the_next_is_whole(tmp_path: Path) -> None:
+    """The board is told nothing meanwhile, and says so; who writes it goes on, and with it whoever tells of alerts."""
+
+    async def story() -> None:
+        async with shown(tmp_path) as (reader, show, look), asyncio.TaskGroup() as tasks:
+            await reader._take(Stream().step(20), Lines(reader._apply, tasks))
+            view = reader.shown.views["shop"]
+            key, failed = view.key, asyncio.Event()
+
+            def mistaken(*given: Any) -> dict[str, Any]:
+                view.key = key  # type: ignore[method-assign]  # once
+                failed.set()
+                return {"n": 1 // 0, "of": given}
+
+            view.key = mistaken  # type: ignore[assignment,method-assign]
+            writing = tasks.create_task(show.run())
+            await failed.wait()
+            assert await look.get(META) is None
+            while await look.hlen(KEYS) < 2 * 20 + 2:
+                await asyncio.sleep(0.05)
+            writing.cancel()
+
+    asyncio.run(asyncio.wait_for(story(), 60))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import AsyncMock
 
 from config.settings import TenantSettings
 from streams.events import REAL, Event, Reading, Record, Tick
@@ -113,3 +115,33 @@ def test_a_key_that_is_stirred_during_a_breath_is_reckoned_anew() -> None:
     said.clear()
     one.readings(REAL, NOW + 2_000)
     assert len(said) > QUEUES, "at the next tick what is active is reckoned anew"
+
+
+def test_a_mistake_in_one_number_leaves_its_tick_out_and_the_next_is_whole() -> None:
+    """What was reckoned before it, and what would have come after, is not taken for done."""
+    policy, told = Policy(TenantSettings()), []
+    desk = SimpleNamespace(watch=SimpleNamespace(known=lambda *_: False, judge=lambda *tick: told.append(tick)))
+    insight = SimpleNamespace(ticked=AsyncMock())
+    broken, right = Reader(1, lambda _: policy), judged()  # type: ignore[arg-type]  # all it asks of it
+    broken._judged, explain, asked = judged(), right.explain, 0
+
+    def mistaken(view: View, key: dict[str, Any], tick: int) -> dict[str, Any]:
+        nonlocal asked
+        asked += 1
+        return explain(view, key, tick // 0 if asked == KEYS else tick)
+
+    broken._judged.explain = mistaken
+    for view in (broken._judged.present.views["shop"], right.present.views["shop"]):
+        view.active = lambda _: set()  # type: ignore[assignment,method-assign]  # time alone changes none of them
+
+    async def story() -> None:
+        await broken._judge(REAL, NOW + 1_000, desk, insight)  # type: ignore[arg-type]  # nothing else of them is asked for
+        assert told == []
+        await broken._judge(REAL, NOW + 2_000, desk, insight)  # type: ignore[arg-type]
+        await right.prepare(REAL, NOW + 2_000)
+
+    asyncio.run(story())
+    ((_, tick, found),) = told
+    assert tick == NOW + 2_000
+    assert sorted(found.keys, key=str) == sorted(right.readings(REAL, tick).keys, key=str)
+    assert len(found.keys) > QUEUES
