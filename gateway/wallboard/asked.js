@@ -10,7 +10,7 @@ export function answered(c, one, url, show) {
   if (one.state === "loading")
     return c.now - one.since > 300
       ? h("p.sub", { key: "wait", role: "status" }, c.t("loading"))
-      : h("p.sub", { key: "wait" }, "\u00a0");
+      : h("p.sub", { key: "wait", "aria-busy": "true" }, "\u00a0");
   return show(one.data);
 }
 

@@ -138,17 +138,20 @@ class Page:
 
     def open(self, query: str = "lang=en&theme=dark", width: int = 1440, height: int = 1000) -> None:
         """Open it at a size, and wait for the first numbers (or the message in place of them)."""
-        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
-        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        self.measure(width, height)
         self.complaints()
         self.driver.get(self.theatre.address(query))
         self.wait("return !document.querySelector('[aria-busy]') && !!document.querySelector('main')")
         self.settle()
 
-    def resize(self, width: int, height: int = 1000) -> None:
-        """Another size, without loading anything anew."""
+    def measure(self, width: int = 1440, height: int = 1000) -> None:
+        """Give the window a size."""
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+
+    def resize(self, width: int, height: int = 1000) -> None:
+        """Another size, without loading anything anew."""
+        self.measure(width, height)
         self.wait("return innerWidth === arguments[0]", width)
         self.settle()
 
@@ -224,4 +227,6 @@ def _browser(theatre: Theatre) -> Iterator[webdriver.Chrome]:
 @pytest.fixture(name="page")
 def _page(_driver: webdriver.Chrome, theatre: Theatre) -> Page:
     theatre.play(surge)
-    return Page(_driver, theatre)
+    page = Page(_driver, theatre)
+    page.measure()  # whatever the last test left
+    return page
