@@ -152,6 +152,8 @@ class Line:
         self.deadlines: list[tuple[int, str]] = []
         """When the clock is to look at whom, as a heap; some stand no more, for something sooner came or it closed."""
         self.most_deadlines = FEW_DEADLINES
+        self.overdue = NEVER
+        """The first deadline that the clock has passed and not looked at: they were too many; panes wait for it."""
         self.said = Changes()
         self.episodes: dict[tuple[str, int], bytes | None] = {}
         """Episodes to say; with the row where it cannot be made any more."""
@@ -248,7 +250,10 @@ class Line:
     def _rest(self, before: int) -> None:
         idle = [name for name, one in self.conversations.items() if one.round < before]
         for name in idle:
-            self.resting[name] = compress(packed(self.conversations.pop(name)))
+            self._put_to_rest(name)
+
+    def _put_to_rest(self, name: str) -> None:
+        self.resting[name] = compress(packed(self.conversations.pop(name)))
 
     def _tidy(self) -> None:
         """Let go of the deadlines that stand no more. Nothing would come of them."""
@@ -527,22 +532,34 @@ class Line:
             conversation.wake = at
             heappush(self.deadlines, (at, conversation.id))
 
-    def wake(self, at: int, name: str, watermark: int) -> None:
-        """The clock has come to a deadline."""
-        if name not in self.conversations and name not in self.resting:
-            return
-        conversation = self.conversation(name)
+    def wait(self, tick: int) -> None:
+        """Note whether deadlines up to a tick are still to be looked at."""
+        first = self.deadlines[0][0] if self.deadlines else NEVER
+        self.overdue = first if first <= tick else NEVER
+
+    def wake(self, at: int, name: str, watermark: int) -> bool:
+        """The clock has come to a deadline. Whether anything came of it."""
+        rested = name in self.resting
+        if not rested and name not in self.conversations:
+            return False
+        changed = self._woken(self.conversation(name), at, watermark)
+        if rested and not changed:
+            self._put_to_rest(name)  # an absence may bring as many as are open
+        return changed
+
+    def _woken(self, conversation: Conversation, at: int, watermark: int) -> bool:
         if conversation.wake != at:
-            return
+            return False
         conversation.wake = -1
         episode = conversation.open
         if episode is not None and next_change(episode, at, self.policy) > at and not _undecided(conversation):
             self.schedule(conversation, at)  # it lives on; nothing of it has changed
-            return
+            return False
         self.close_panes(min(at, watermark))
         fold = Fold(conversation, self.policy)
         fold.advance(at)  # not the tick: what closes it may come hours after this, and it is open until then
         self.settle(fold, at, restating=False)
+        return True
 
     def hear(self, at: int) -> None:
         """The watermark follows an event that counts. Panes it closes are told as known before it."""
@@ -557,6 +574,8 @@ class Line:
 
     def close_panes(self, watermark: int) -> None:
         """Say the gauges of the panes that the watermark has passed."""
+        if watermark > self.overdue != NEVER:
+            watermark = self.overdue
         until = pane_of(watermark)
         since = self.tenant.closed_until
         if until <= since:

@@ -32,13 +32,16 @@ from streams.policy import Policy
 from streams.quick import quick
 from streams.said import Changes, Part, Told
 from streams.stamps import stamp
-from streams.windows import DAY, IDLE
+from streams.windows import DAY, IDLE, NEVER
 
 LABELLING = frozenset({"closed", "label"})
 """Events that may say what an episode was about."""
 
 SWEPT: Final = 200
 """Conversations that a sweep looks at."""
+MOST_WOKEN: Final = 20_000
+"""Conversations of a tenant that time changes at one tick of the real clock; further ones wait for the next. After an
+absence all that was open may end at once, and each takes some kilobytes until it is said and kept."""
 FEW: Final = 4
 """Events of a record up to which each of its conversations is sought by itself."""
 
@@ -303,9 +306,11 @@ class Shard:
         watermark = tenant.greatest_at - line.policy.lateness
         if tick - tenant.active_at >= IDLE:
             watermark = max(watermark, tick - line.policy.lateness)
-        while line.deadlines and line.deadlines[0][0] <= tick:
+        line.overdue, woken = NEVER, 0
+        while line.deadlines and line.deadlines[0][0] <= tick and (woken < MOST_WOKEN or tenant.replaying):
             at, name = heappop(line.deadlines)
-            line.wake(at, name, watermark)
+            woken += line.wake(at, name, watermark)
+        line.wait(tick)
         line.close_panes(watermark)
         line.age()
 
@@ -466,6 +471,8 @@ class Shard:
             self._rest(blob)
         for line in self._lines.values():
             line.stood()
+            if not line.tenant.replaying:
+                line.wait(self.real)
             for blob in self._kept.panes(line.name, line.tenant.closed_until - KEPT_PANES):
                 pane = pane_from(blob)
                 line.panes[pane.queue, pane.channel, pane.minute] = pane
