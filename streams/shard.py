@@ -42,6 +42,7 @@ SWEPT: Final = 200
 MOST_WOKEN: Final = 20_000
 """Conversations of a tenant that time changes at one tick of the real clock; further ones wait for the next. After an
 absence all that was open may end at once, and each takes some kilobytes until it is said and kept."""
+ALL: Final = 1 << 60
 FEW: Final = 4
 """Events of a record up to which each of its conversations is sought by itself."""
 
@@ -112,6 +113,8 @@ class Shard:
         self._lines: dict[str, Line] = {}
         self._parts: list[Part] = []
         self._dead: list[DeadLetter] = []
+        self.most_woken = MOST_WOKEN
+        """Conversations of a tenant that one tick of the real clock changes; `ALL` where each tick counts."""
         self._changed_real = False
         self._swept = ("", "")
         """Tenant and conversation up to which sweeps have come."""
@@ -307,7 +310,7 @@ class Shard:
         if tick - tenant.active_at >= IDLE:
             watermark = max(watermark, tick - line.policy.lateness)
         line.overdue, woken = NEVER, 0
-        while line.deadlines and line.deadlines[0][0] <= tick and (woken < MOST_WOKEN or tenant.replaying):
+        while line.deadlines and line.deadlines[0][0] <= tick and (woken < self.most_woken or tenant.replaying):
             at, name = heappop(line.deadlines)
             woken += line.wake(at, name, watermark)
         line.wait(tick)

@@ -34,7 +34,7 @@ from streams.planned import Plan
 from streams.policy import Policies
 from streams.present import Present
 from streams.saying import Saying
-from streams.shard import Changed, Shard
+from streams.shard import ALL, Changed, Shard
 from streams.shelf import Memory
 from streams.usual_row import UsualRow
 from streams.windows import HOUR, MINUTE, pane_of
@@ -166,6 +166,7 @@ class Line:
         self._last = 0
         self._kept, self._learner = _Kept(), Learner()
         self._shard = Shard(0, policy_of, self._kept, reader=self._learner)
+        self._shard.most_woken = ALL  # what is judged at a tick is as of it, however coarse they are
         self._aligner = Aligner(1)
         self._present = Present(1, policy_of)
         self._heard = _Heard(self._present, since)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from streams.events import EpisodeRow, Event, PaneRow, Record, Tick
 from streams.policy import Policy
-from streams.shard import Shard
+from streams.shard import ALL, Shard
 from streams.states import Batch, Files
 
 if TYPE_CHECKING:
@@ -90,6 +90,7 @@ class Refold:
 
     def __init__(self, partition: int, policy_of: Callable[[str], Policy], files: Files) -> None:
         self.shard = Shard(partition, policy_of, files.shelf(partition))
+        self.shard.most_woken = ALL  # there is one tick, at the end
         self._files = files
         self._live: set[str] = set()
         self._since = 0
