@@ -121,11 +121,15 @@ class Watch:
         return self._settle(state, changes) or []
 
     def known(self, clock: str, as_of: int) -> bool:
-        """Whether a tick was judged before, by us or by whoever led: it is heard all the same, but not reckoned."""
+        """Whether a tick was judged before, by us or by whoever led: then it is heard, but not reckoned. One that is
+        still to be judged is not heard by this: a mistake may break it.
+        """
         if clock == REAL:
-            self._heard_at, self.judged = self._steady(), as_of
             self._mend_clock(as_of)
-        return as_of <= self._state.judged.get(clock, 0)
+        known = as_of <= self._state.judged.get(clock, 0)
+        if known and clock == REAL:
+            self._heard_at, self.judged = self._steady(), as_of
+        return known
 
     def _seen(self, state: State, clock: str, as_of: int, readings: Readings) -> Iterator[Sample]:
         siblings = Siblings(readings.keys, readings.agents)

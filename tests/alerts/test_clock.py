@@ -45,6 +45,7 @@ def test_ticks_that_cannot_be_judged_are_told_as_silence_and_the_next_good_one_i
         )
         watch.judge(REAL, at, readings([key(backlog=3)]))
         for passed in range(1, 62):
+            assert not watch.known(REAL, at + passed * S), "as whoever reads the ticks asks before each"
             assert watch.judge(REAL, at + passed * S, readings([key(backlog="no number")])) == []
             assert bool(watch.beat()) is (passed == 61)
         assert watch.judged == at, "who watches us from outside is told so too"
