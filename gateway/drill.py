@@ -15,8 +15,9 @@ from gateway.asked import Asked, Wrong
 from gateway.behind import BEHIND, PAGE, TOTALS, WAITS, Reckoned, Source, statement
 from gateway.questions import Questions, Row, Value, copied
 from gateway.routes import MOST_DAYS, NARROWER
-from streams.metrics import CATALOGUE, bucket, kaplan_meier, percentile, wilson
+from streams.metrics import CATALOGUE, kaplan_meier, percentile, wilson
 from streams.policy import Policy
+from streams.waits import bucket
 from streams.windows import DAY, MINUTE, first_pane, pane_of, rfc3339
 
 NOW = "SELECT toUnixTimestamp64Milli(any(as_of)) AS now_ms FROM clocks WHERE tenant = {tenant:String}"

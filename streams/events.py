@@ -206,7 +206,7 @@ class PaneRow(msgspec.Struct, omit_defaults=True, gc=False):
     counts: dict[str, int] = {}
     """By the names of `streams.metrics.COUNTS`."""
     frt_hist: Waits = b""
-    """Lower bounds of the buckets (`streams.metrics.bucket`), ms, of first responses (without the reopened)."""
+    """Lower bounds of the buckets (`streams.waits.bucket`), ms, of first responses (without the reopened)."""
     answered_waits: Waits = b""
     """Waits for a first response (without the reopened) that ended in this pane by an answer, ms."""
     censored_waits: Waits = b""

@@ -7,16 +7,14 @@ An example holds no text: its words are hashed to 32 bits, which is all that a l
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
 from typing import Protocol
-from zlib import crc32
 
 import msgspec
 
+from streams.hashing import WORD
+
 MOST_WORDS = 64
 """Words of an example at most."""
-WORD = 4
-"""Bytes of a hashed word."""
 
 
 class Example(msgspec.Struct, omit_defaults=True):
@@ -45,16 +43,6 @@ class Reader(Protocol):
         With each its gain: thousandths of log-probability above that of the topics that are not named, 1 to 65,535.
         """
         ...
-
-
-def hashed(words: Iterable[str]) -> bytes:
-    """Words as the fold keeps them: four bytes each."""
-    return b"".join(map(_hashed, words))
-
-
-@lru_cache(50_000)
-def _hashed(word: str) -> bytes:
-    return crc32(word.encode("utf-8", "surrogatepass")).to_bytes(WORD, "little")
 
 
 def bounded(parts: Iterable[bytes]) -> bytes:

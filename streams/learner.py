@@ -12,7 +12,8 @@ from typing import Protocol, Self
 
 from models.base import Corrupt
 from models.topics import Topics
-from streams.labels import MOST_WORDS, WORD, Example
+from streams.hashing import WORD
+from streams.labels import MOST_WORDS, Example
 
 MOST_TENANTS = 1_000
 """Tenants with a model; further ones are not learned."""

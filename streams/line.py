@@ -23,7 +23,6 @@ from streams.events import AgentRow, Amendment, Event, PaneRow, Run, encode
 from streams.gauges import Gauge, bump
 from streams.heads import head_of
 from streams.labels import Reader
-from streams.metrics import bucket
 from streams.packing import packed, unpacked
 from streams.policy import Policy
 from streams.said import Changes
@@ -41,7 +40,7 @@ from streams.standing import (
     stance,
     standing,
 )
-from streams.waits import packed_waits, put, take
+from streams.waits import bucket, packed_waits, put, take
 from streams.windows import HOUR, MINUTE, NEVER, pane_of
 
 FORM: Final = 3

@@ -15,7 +15,7 @@ from enum import StrEnum
 from math import ceil, sqrt
 from typing import Final, Protocol, TypeVar
 
-from streams.waits import Waits, apart, counted
+from streams.waits import Waits, apart, bucket, counted
 
 _K = TypeVar("_K", str, int)
 
@@ -264,17 +264,6 @@ CATALOGUE: Mapping[str, Metric] = {
     metric.name: metric for metric in (*_COUNTED, *_DERIVED, *_STANDING, *_TOPICS, *_FLOWING, *_STACK)
 }
 """Every metric by its name: the numbers of a window, what stands open, the volume, and what is known of the stack."""
-
-
-def bucket(ms: int) -> int:
-    """Lower bound of the histogram bucket that holds `ms`: its eight leading bits, so at most 0.8 % below.
-
-    Below 256 ms exact.
-    """
-    if ms < 256:
-        return ms
-    shift = ms.bit_length() - 8
-    return (ms >> shift) << shift
 
 
 class Part(Protocol):

@@ -16,7 +16,7 @@ from pathlib import Path
 
 MODULES = (
     "windows", "policy", "standing", "episode", "entries", "conversation", "packing", "gauges", "said", "line",
-    "strides", "quick", "episode_row", "shard", "waits",
+    "strides", "quick", "episode_row", "shard", "waits", "hashing",
 )  # fmt: skip
 """What is compiled, as one library."""
 ASKED = ("agents_log", "calendars", "events", "heads", "labels", "metrics", "near", "stamps")

@@ -15,7 +15,7 @@ import msgspec
 from streams.conversation import Conversation, marked
 from streams.episode import BOTS, NEGATIVES, SENTIMENT_SUM, Episode, Mark
 from streams.events import Event, EventRow, PaneRow
-from streams.labels import hashed
+from streams.hashing import hashed
 from streams.line import Line
 from streams.metrics import NEGATIVE
 from streams.stamps import stamp

@@ -23,8 +23,9 @@ from streams.conversation import Conversation, Fold, outlived
 from streams.entries import Entry, entry
 from streams.episode_row import row
 from streams.events import REAL, DeadLetter, EpisodeRow, Event, EventRow, Reading, Record, StatusRow, Tick, encode
+from streams.hashing import WORD
 from streams.heads import head_of
-from streams.labels import WORD, Example, Reader, bounded
+from streams.labels import Example, Reader, bounded
 from streams.line import FORM, KEPT_PANES, READ, Line, Tenant, pane_from, tenant_from
 from streams.near import AT_ONCE, near
 from streams.packing import packed, stance_of, unpacked
@@ -132,17 +133,19 @@ class Shard:
                 return False
             self.position = position
         self.stirred = True
-        for line in self._lines.values():
-            line.position = self.position
-            line.cool()
+        for one in self._lines.values():
+            one.position = self.position
+            one.cool()
         if record.tick is not None:
             self._tick(record.tick)
         known = self._look_up(record.events) if len(record.events) > FEW else [None] * len(record.events)
+        line: Line | None = None
         for index, event in enumerate(record.events):
             if index % AT_ONCE == 0:
                 near(known, index)
-            there = known[index]
-            line = self._lines.get(event.tenant) or self._line(event.tenant, replaying=event.replay)
+            there, tenant = known[index], event.tenant
+            if line is None or line.name != tenant:
+                line = self._lines.get(tenant) or self._line(tenant, replaying=event.replay)
             kind = event.kind
             if kind == "agent_status":
                 self._status(line, event)
@@ -158,12 +161,15 @@ class Shard:
         """Of each event its conversation, where that is in memory as it is. The others are asked for at once."""
         absent: dict[str, dict[str, None]] = {}
         known: list[Conversation | None] = []
+        line: Line | None = None
         for event in events:
-            name, line, conversation = event.conversation, self._lines.get(event.tenant), None
+            name, tenant, conversation = event.conversation, event.tenant, None
+            if line is None or line.name != tenant:
+                line = self._lines.get(tenant)
             if name is not None and line is not None:
                 conversation = line.conversations.get(name)
                 if conversation is None and name not in line.resting:
-                    absent.setdefault(event.tenant, {})[name] = None
+                    absent.setdefault(tenant, {})[name] = None
             known.append(conversation)
         for tenant, names in absent.items():
             self._lines[tenant].look_up(list(names))

@@ -15,9 +15,8 @@ from streams.episode import NO_HINTS, OPENED, Episode, Hints, Mark
 from streams.events import Event, Hold, PaneRow
 from streams.gauges import bump
 from streams.line import Line
-from streams.metrics import bucket
 from streams.standing import Cohort, Stance, Standing
-from streams.waits import put
+from streams.waits import bucket, put
 from streams.windows import MINUTE, NEVER
 
 ENGAGES: Final = Hints(engages=True)

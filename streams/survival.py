@@ -13,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from streams.metrics import EXACT_WAITS, bucket, kaplan_meier
-from streams.waits import Waits, each
+from streams.metrics import EXACT_WAITS, kaplan_meier
+from streams.waits import Waits, bucket, each
 
 QUANTILES = (0.5, 0.9)
 FEW = 150
@@ -106,7 +106,7 @@ def _array(waits: Waits) -> Ints:
 
 
 def buckets(ms: Ints) -> Ints:
-    """`metrics.bucket` of each."""
+    """`waits.bucket` of each."""
     shift = np.maximum(np.frexp(ms.astype(np.float64))[1] - 8, 0)
     return np.asarray(np.where(ms < 256, ms, (ms >> shift) << shift), np.int64)
 

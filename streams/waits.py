@@ -20,6 +20,17 @@ FEW: Final = 64
 """Bytes of waits up to which to count them one by one is faster than to have them counted."""
 
 
+def bucket(ms: int) -> int:
+    """Lower bound of the histogram bucket that holds `ms`: its eight leading bits, so at most 0.8 % below.
+
+    Below 256 ms exact.
+    """
+    if ms < 256:
+        return ms
+    shift = ms.bit_length() - 8
+    return (ms >> shift) << shift
+
+
 def put(waits: bytes, ms: int) -> bytes:
     """With one more."""
     one: bytes = _pack(ms)

@@ -19,7 +19,8 @@ from typing import Any, NamedTuple
 
 from models.topics import Topics
 from models.words import _short, read, sentiment, warm, words
-from streams.labels import MOST_WORDS, hashed
+from streams.hashing import hashed
+from streams.labels import MOST_WORDS
 from tidewatch import datasets
 
 SEED = 7

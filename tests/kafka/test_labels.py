@@ -11,7 +11,8 @@ from msgspec.json import decode
 
 from config.settings import Kafka
 from streams.events import Event, encode, partition_of
-from streams.labels import Example, hashed
+from streams.hashing import hashed
+from streams.labels import Example
 from streams.learner import Learner
 from streams.lessons import Lessons
 from streams.tables import ensure_topics

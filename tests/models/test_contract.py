@@ -16,7 +16,7 @@ from models.rising import RisingWords, Said
 from models.topics import Topics
 from models.usual import Counted, Usual
 from models.volume import Pane, Volume
-from streams.labels import hashed
+from streams.hashing import hashed
 from streams.segments import Segments, Wrote
 from tests.models.streams import DAY, MINUTE, MONDAY, counts
 

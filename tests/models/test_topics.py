@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from models.base import Corrupt
 from models.topics import Topics
 from models.words import words
-from streams.labels import hashed
+from streams.hashing import hashed
 
 TAUGHT = [("退款 到账", "refund"), ("退款 申请", "refund"), ("快递 单号", "delivery"), ("物流 快递 包裹", "delivery")]
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from streams.events import encode
-from streams.labels import MOST_WORDS, Example, bounded, hashed
+from streams.hashing import hashed
+from streams.labels import MOST_WORDS, Example, bounded
 from streams.learner import Learner
 from streams.lessons import Lessons
 from streams.states import Batch, Files

@@ -27,7 +27,6 @@ from streams.metrics import (
     Place,
     Window,
     Z,
-    bucket,
     derived,
     kaplan_meier,
     page,
@@ -36,6 +35,7 @@ from streams.metrics import (
 )
 from streams.policy import Policy
 from streams.present import Present
+from streams.waits import bucket
 from streams.windows import HOUR, MINUTE, pane_of
 from tests.conformance.cases import Row
 from tests.reference.metrics import reckon

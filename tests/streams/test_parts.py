@@ -12,13 +12,13 @@ import pytest
 from config.settings import Settings, TenantSettings
 from streams import present as module
 from streams.events import REAL, PaneRow, Reading, Segment
-from streams.metrics import Window, bucket
+from streams.metrics import Window
 from streams.notifier import Reader
 from streams.parity import _live
 from streams.parts import Parts, packed, unpacked
 from streams.policy import Policies, Policy
 from streams.present import AT_ONCE, KEPT, MOST_LOOSE, WARM, Present, View
-from streams.waits import Waits
+from streams.waits import Waits, bucket
 from streams.windows import DAY, HOUR, MINUTE
 from tests.streams.watching import MONDAY
 

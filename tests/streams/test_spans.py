@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.metrics import EXACT_WAITS, Window, bucket, derived, described, kaplan_meier
+from streams.metrics import EXACT_WAITS, Window, derived, described, kaplan_meier
 from streams.spans import MOST_EXACT, Span
 from streams.survival import FEW, QUANTILES, Own, Shared, buckets, tally, waiting
-from streams.waits import Waits
+from streams.waits import Waits, bucket
 from streams.windows import MINUTE
 
 waits = st.dictionaries(st.one_of(st.integers(0, 400), st.integers(0, 10**7)), st.integers(1, 3), max_size=40)

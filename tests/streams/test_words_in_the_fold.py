@@ -15,7 +15,7 @@ from streams.conversation import Conversation
 from streams.entries import Entry
 from streams.episode import Episode, Hints
 from streams.events import Event, PaneRow
-from streams.labels import hashed
+from streams.hashing import hashed
 from streams.line import pane_from, tenant_from
 from streams.packing import packed, unpacked
 from streams.present import View

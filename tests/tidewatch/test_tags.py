@@ -9,7 +9,7 @@ import pytest
 
 from models.topics import Topics
 from models.words import words
-from streams.labels import hashed
+from streams.hashing import hashed
 from tidewatch import demo
 from tidewatch.datasets import Said, Thread
 from tidewatch.tags import WORDS, topic_of
