@@ -12,7 +12,8 @@ from streams.standing import Key
 LISTS = ("events", "amendments", "episodes", "panes", "runs", "gauges", "agents", "statuses", "dead_letters")
 """The rows of a segment."""
 SHEET: Final = 16_384
-"""Bytes of a sheet at most, without its commas, unless one row has more."""
+"""Bytes of a sheet at most, unless one row has more."""
+COMMA: Final = ord(",")
 
 
 class Part:
@@ -92,37 +93,33 @@ def encoded(reading: Reading) -> Told:
 class Sheets:
     """Rows as they are encoded, put together as they come: few of them are objects of their own, and not for long."""
 
-    __slots__ = ("_full", "_loose", "_room", "_size")
+    __slots__ = ("_end", "_full", "_room")
 
     def __init__(self) -> None:
         self._full: list[bytes] = []
-        self._loose: list[bytes] = []
-        self._size = 0
         self._room = bytearray()
-        """Where a row is encoded before it is copied out: it need not grow each time."""
+        """The sheet that is being filled: each row with a comma behind it. It need not grow each time."""
+        self._end = 0
+        """Behind the last row's comma."""
 
     def add(self, row: EventRow) -> None:
         """One more row."""
-        room = self._room
-        _encode(row, room)
-        if self._size + len(room) > SHEET:
-            self._bind()
-        self._loose.append(bytes(room))
-        self._size += len(room)
-
-    def _bind(self) -> None:
-        if self._loose:
-            self._full.append(b",".join(self._loose))
-            self._loose.clear()
-            self._size = 0
+        room, end = self._room, self._end
+        _encode(row, room, end)
+        if end and len(room) > SHEET:
+            self._full.append(bytes(memoryview(room)[: end - 1]))
+            del room[:end]
+        room.append(COMMA)
+        self._end = len(room)
 
     def anything(self) -> bool:
         """Whether there is a row."""
-        return bool(self._loose or self._full)
+        return self._end > 0 or bool(self._full)
 
     def taken(self) -> list[bytes]:
-        """All of it, as sheets."""
-        self._bind()
+        """All of it, as sheets. They are taken once."""
+        if self._end:
+            self._full.append(bytes(memoryview(self._room)[: self._end - 1]))
         return self._full
 
 
