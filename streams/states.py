@@ -96,14 +96,14 @@ class Names:
 
     def add(self, part: int, tenant: str, key: str) -> None:
         """One is there from now on."""
-        place = hash((part, tenant, key)) % self.BITS
+        place = (hash((part, tenant)) ^ hash(key)) % self.BITS
         self._bits[place >> 3] |= 1 << (place & 7)
 
     def among(self, part: int, tenant: str, keys: Sequence[str]) -> list[str]:
         """Those that may be there."""
-        bits, size = self._bits, self.BITS
-        places = [(key, hash((part, tenant, key)) % size) for key in keys]
-        return [key for key, place in places if bits[place >> 3] >> (place & 7) & 1]
+        bits, size, whose = self._bits, self.BITS, hash((part, tenant))
+        places = [(whose ^ hash(key)) % size for key in keys]
+        return [key for key, place in zip(keys, places, strict=True) if bits[place >> 3] >> (place & 7) & 1]
 
 
 class Files:
@@ -271,10 +271,11 @@ class Shelf:
             some = asked[start : start + AT_ONCE]
             padded = [*some, *[some[0]] * (AT_ONCE - len(some))]  # always the same question: it is prepared once
             found.update(self._db.execute(_asking(kind)[1], (self._part, tenant, *padded)))
-        for key in keys:
-            staged = self._staged.get((kind, tenant, key, 0))
-            if staged is not None:
-                found[key] = staged
+        if self._staged:
+            for key in keys:
+                staged = self._staged.get((kind, tenant, key, 0))
+                if staged is not None:
+                    found[key] = staged
         return found
 
     def conversations(self, after: tuple[str, str], n: int) -> list[tuple[str, str, bytes]]:
