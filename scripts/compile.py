@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 os.environ["TIDEWATCH_PURE"] = "1"  # what is there is not to be used for making it anew
 
-from streams.native import BUILT, HERE, LIBRARY, MODULES, NEAR, place  # noqa: E402 - found by the line above
+from streams.native import BESIDE, BUILT, HERE, LIBRARY, MODULES, place  # noqa: E402 - found by the line above
 
 KEPT = 3
 """Builds that stay: whoever goes back and forth between states of the sources compiles each once."""
@@ -88,7 +88,9 @@ def compile_into(aside: Path) -> None:
     extensions = mypycify([*options, *sources], opt_level="2", target_dir=str(aside / "c"), group_name=LIBRARY)
     for extension in extensions:
         extension.extra_compile_args.append("-fno-semantic-interposition")  # their calls of each other are direct
-    extensions.append(Extension("streams._near", [str((HERE / NEAR).relative_to(ROOT))], extra_compile_args=["-O2"]))
+    for name in BESIDE:
+        source = str((HERE / f"{name}.c").relative_to(ROOT))
+        extensions.append(Extension(f"streams._{name}", [source], extra_compile_args=["-O2"]))
     parts = ["build_ext", "--build-lib", str(aside / "made"), "--build-temp", str(aside / "temp")]
     setup(name="tidewatch-native", packages=[], ext_modules=extensions, script_args=["--quiet", *parts])
 

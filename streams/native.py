@@ -16,13 +16,13 @@ from pathlib import Path
 
 MODULES = (
     "windows", "policy", "standing", "episode", "entries", "conversation", "packing", "gauges", "said", "line",
-    "strides", "quick", "episode_row", "shard", "waits", "hashing",
+    "strides", "quick", "episode_row", "shard", "waits", "hashing", "heard",
 )  # fmt: skip
 """What is compiled, as one library."""
-ASKED = ("agents_log", "calendars", "events", "heads", "labels", "metrics", "near", "stamps")
+ASKED = ("agents_log", "calendars", "copied", "events", "heads", "labels", "metrics", "near", "stamps")
 """What they import besides: it runs as it is, and they are compiled against its types."""
-NEAR = "near.c"
-"""What is compiled beside them."""
+BESIDE = ("near", "heard")
+"""What is written in C, and compiled beside them."""
 COMPILED, SOURCE = "compiled", "as source"
 PURE = "TIDEWATCH_PURE"
 """Environment: set, nothing compiled is used."""
@@ -44,7 +44,8 @@ def place() -> Path:
     digest.update(Path(__file__).read_bytes())
     for name in (*MODULES, *ASKED):
         digest.update(b"\0%b\0%b" % (name.encode(), (HERE / f"{name}.py").read_bytes()))
-    digest.update((HERE / NEAR).read_bytes())
+    for name in BESIDE:
+        digest.update((HERE / f"{name}.c").read_bytes())
     return BUILT / digest.hexdigest()[:24]
 
 

@@ -16,6 +16,7 @@ from streams.conversation import Conversation, marked
 from streams.episode import BOTS, NEGATIVES, SENTIMENT_SUM, Episode, Mark
 from streams.events import Event, EventRow, PaneRow
 from streams.hashing import hashed
+from streams.heard import Heard
 from streams.line import Line
 from streams.metrics import NEGATIVE
 from streams.stamps import stamp
@@ -26,11 +27,12 @@ from streams.windows import DAY, MINUTE, NEVER
 _pack: Final = msgspec.msgpack.Encoder().encode
 
 
-def quick(line: Line, conversation: Conversation, event: Event, kind: str) -> bool:
-    """Apply an event, if it is such a one. False: it is something else, and nothing was done."""
+def quick(line: Line, conversation: Conversation, event: Heard, given: Event) -> bool:
+    """Apply an event, if it is such a one. False: it is something else, and nothing was done. `event`: as `given`."""
     episode, stance, log, at = conversation.last, conversation.stance, conversation.log, event.at
+    kind = event.kind
     if episode is None:
-        return kind == "message" and _opens(line, conversation, event)
+        return kind == "message" and _opens(line, conversation, event, given)
     if (
         stance is None
         or event.private
@@ -58,7 +60,7 @@ def quick(line: Line, conversation: Conversation, event: Event, kind: str) -> bo
     conversation.version = line.position
     if what == "customer":
         goodbye = line.policy.goodbye(event.text)
-        topic, sentiment, words, topics = _customer(line, conversation, stance, episode, event)
+        topic, sentiment, words, topics = _customer(line, conversation, stance, episode, event, given)
     else:
         _other(line, conversation, stance, episode, event, what)
     log.add(at, name, (
@@ -70,12 +72,12 @@ def quick(line: Line, conversation: Conversation, event: Event, kind: str) -> bo
         line.schedule(conversation, line.now)
     if conversation.round != line.round:
         line.touch(conversation, episode.number)
-    _tell(line, episode, event, topic, sentiment)
+    _tell(line, episode, given, topic, sentiment)
     return True
 
 
 def _other(
-    line: Line, conversation: Conversation, stance: Stance, episode: Episode, event: Event, what: str | None
+    line: Line, conversation: Conversation, stance: Stance, episode: Episode, event: Heard, what: str | None
 ) -> None:
     """What is no customer's message."""
     at = event.at
@@ -103,7 +105,7 @@ def _tell(line: Line, episode: Episode, event: Event, topic: str | None, sentime
     line.said.events.add(row)
 
 
-def _opens(line: Line, conversation: Conversation, event: Event) -> bool:
+def _opens(line: Line, conversation: Conversation, event: Heard, given: Event) -> bool:
     """The first that is heard of a conversation, where it is a customer's message."""
     at = event.at
     if (
@@ -119,16 +121,16 @@ def _opens(line: Line, conversation: Conversation, event: Event) -> bool:
         return False
     line.hear(at)
     if event.sentiment is None:
-        stamp(event)
+        _stamp(event, given)
     episode, pane = begin(line, conversation, event)
-    topic, sentiment, words, topics = _words(line, pane, episode.marks[0], episode, event)
+    topic, sentiment, words, topics = _words(line, pane, episode.marks[0], episode, event, given)
     stand_first(line, conversation, episode, pane)
     conversation.log.add(at, event.id, (
         at, event.seq, event.id, "customer", event.author_id, event.queue, event.channel, event.customer, event.by,
         event.resolved, event.topic, event.score or 0, line.policy.goodbye(event.text), 1, sentiment, words, topics,
     ))  # fmt: skip
     line.touch(conversation, 1)
-    _tell(line, episode, event, topic, sentiment)
+    _tell(line, episode, given, topic, sentiment)
     return True
 
 
@@ -147,7 +149,7 @@ def _plain_message(line: Line, author: str | None, episode: Episode, at: int) ->
     return episode.reply_at == NEVER or (episode.held is not None and episode.stay is None)
 
 
-def _plain_other(kind: str | None, episode: Episode, event: Event) -> bool:
+def _plain_other(kind: str | None, episode: Episode, event: Heard) -> bool:
     """The same of an event that is no message."""
     if kind == "assigned":
         return _plain_assigned(episode, event)
@@ -198,7 +200,7 @@ def _waits(episode: Episode) -> bool:
     return episode.demand_at != NEVER or (episode.engaged and not episode.hints.unasked and not episode.outbound)
 
 
-def _plain_assigned(episode: Episode, event: Event) -> bool:
+def _plain_assigned(episode: Episode, event: Heard) -> bool:
     """It stays in its queue, and is not asked for by this."""
     if event.queue is not None and event.queue != episode.queue:
         return False
@@ -207,7 +209,7 @@ def _plain_assigned(episode: Episode, event: Event) -> bool:
     return episode.reply_at == NEVER or episode.stay is None
 
 
-def _plain_closed(episode: Episode, event: Event) -> bool:
+def _plain_closed(episode: Episode, event: Heard) -> bool:
     """No wait ends by it, and it teaches nothing."""
     return event.topic is None and (episode.reply_at != NEVER or episode.demand_at == NEVER)
 
@@ -219,11 +221,13 @@ Words = tuple[str | None, int | None, bytes, bytes]
 """What a message says: its likeliest topic; and as an entry keeps it, its sentiment, words and topics."""
 
 
-def _customer(line: Line, conversation: Conversation, stance: Stance, episode: Episode, event: Event) -> Words:
+def _customer(
+    line: Line, conversation: Conversation, stance: Stance, episode: Episode, event: Heard, given: Event
+) -> Words:
     at, queue = event.at, episode.queue
     minute = at - at % MINUTE
     if event.sentiment is None:
-        stamp(event)
+        _stamp(event, given)
     who = event.customer
     if who is not None:
         conversation.memory.customer = episode.customer = who
@@ -237,7 +241,7 @@ def _customer(line: Line, conversation: Conversation, stance: Stance, episode: E
     mark.customers += 1
     counts["messages"] = counts.get("messages", 0) + 1
     counts["customer_messages"] = counts.get("customer_messages", 0) + 1
-    said = _words(line, pane, mark, episode, event)
+    said = _words(line, pane, mark, episode, event, given)
     if episode.first_customer_at == NEVER:
         episode.first_customer_at = at
     if episode.unanswered_since == NEVER:
@@ -247,7 +251,12 @@ def _customer(line: Line, conversation: Conversation, stance: Stance, episode: E
     return said
 
 
-def _words(line: Line, pane: PaneRow, mark: Mark, episode: Episode, event: Event) -> Words:
+def _stamp(event: Heard, given: Event) -> None:
+    stamp(given)
+    event.sentiment, event.keywords = given.sentiment, given.keywords
+
+
+def _words(line: Line, pane: PaneRow, mark: Mark, episode: Episode, event: Heard, given: Event) -> Words:
     """What a customer's words say, as `Fold` counts it."""
     sentiment: int | None = None
     if event.sentiment is not None:
@@ -267,13 +276,13 @@ def _words(line: Line, pane: PaneRow, mark: Mark, episode: Episode, event: Event
     if not keywords and not event.gains:
         return None, sentiment, b"", b""
     words = hashed(keywords)
-    topic, topics = line.read(event, words)
+    topic, topics = line.read(given, words)
     if topics:
         line.count_topics(pane, mark, episode, topics)
     return topic, sentiment, words, topics
 
 
-def _bot(line: Line, conversation: Conversation, stance: Stance, episode: Episode, event: Event) -> None:
+def _bot(line: Line, conversation: Conversation, stance: Stance, episode: Episode, event: Heard) -> None:
     at, queue = event.at, episode.queue
     minute = at - at % MINUTE
     if _may_engage(line, episode, at):
@@ -292,7 +301,7 @@ def _bot(line: Line, conversation: Conversation, stance: Stance, episode: Episod
         episode.frt_any_ms = at - episode.first_customer_at
 
 
-def _agent(line: Line, conversation: Conversation, stance: Stance, episode: Episode, event: Event) -> None:
+def _agent(line: Line, conversation: Conversation, stance: Stance, episode: Episode, event: Heard) -> None:
     at, queue = event.at, episode.queue
     minute = at - at % MINUTE
     if event.customer is not None:

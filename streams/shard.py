@@ -20,11 +20,13 @@ from lz4.block import compress
 
 from streams.agents_log import AgentLog
 from streams.conversation import Conversation, Fold, outlived
+from streams.copied import copy
 from streams.entries import Entry, entry
 from streams.episode_row import row
 from streams.events import REAL, DeadLetter, EpisodeRow, Event, EventRow, Reading, Record, StatusRow, Tick, encode
 from streams.hashing import WORD
 from streams.heads import head_of
+from streams.heard import Heard
 from streams.labels import Example, Reader, bounded
 from streams.line import FORM, KEPT_PANES, READ, Line, Tenant, pane_from, tenant_from
 from streams.near import AT_ONCE, near
@@ -117,6 +119,7 @@ class Shard:
         self.most_woken = MOST_WOKEN
         """Conversations of a tenant that one tick of the real clock changes; `ALL` where each tick counts."""
         self._changed_real = False
+        self._heard = Heard()
         self._swept = ("", "")
         """Tenant and conversation up to which sweeps have come."""
         self._outlived: list[tuple[Line, str, bytes]] = []
@@ -138,20 +141,22 @@ class Shard:
             one.cool()
         if record.tick is not None:
             self._tick(record.tick)
-        known = self._look_up(record.events) if len(record.events) > FEW else [None] * len(record.events)
+        events, heard = record.events, self._heard
+        known = self._look_up(events) if len(events) > FEW else [None] * len(events)
         line: Line | None = None
-        for index, event in enumerate(record.events):
+        for index, event in enumerate(events):
             if index % AT_ONCE == 0:
                 near(known, index)
-            there, tenant = known[index], event.tenant
+            if not copy(event, heard):
+                heard.take(event)
+            there, tenant = known[index], heard.tenant
             if line is None or line.name != tenant:
-                line = self._lines.get(tenant) or self._line(tenant, replaying=event.replay)
-            kind = event.kind
-            if kind == "agent_status":
+                line = self._lines.get(tenant) or self._line(tenant, replaying=heard.replay)
+            if heard.kind == "agent_status":
                 self._status(line, event)
             else:
-                conversation = line.conversation(event.conversation or "") if there is None else there
-                if not self._short or not quick(line, conversation, event, kind):
+                conversation = line.conversation(heard.conversation or "") if there is None else there
+                if not self._short or not quick(line, conversation, heard, event):
                     self._fold(line, conversation, event)
         if self._labelled:
             self._teach()

@@ -12,8 +12,9 @@ from typing import Final, cast
 
 from streams.conversation import Conversation
 from streams.episode import NO_HINTS, OPENED, Episode, Hints, Mark
-from streams.events import Event, Hold, PaneRow
+from streams.events import Hold, PaneRow
 from streams.gauges import bump
+from streams.heard import Heard
 from streams.line import Line
 from streams.standing import Cohort, Stance, Standing
 from streams.waits import bucket, put
@@ -23,7 +24,7 @@ ENGAGES: Final = Hints(engages=True)
 NOBODY: Final = Cohort("", "", 0, None, 0, False, False, False, NEVER)
 
 
-def begin(line: Line, conversation: Conversation, event: Event) -> tuple[Episode, PaneRow]:
+def begin(line: Line, conversation: Conversation, event: Heard) -> tuple[Episode, PaneRow]:
     """The first episode of a conversation, and the pane it opens in. What it stands for: `stand_first`."""
     at, memory, policy = event.at, conversation.memory, line.policy
     memory.customer = event.author_id if event.customer is None else event.customer
@@ -160,7 +161,7 @@ def _hand_over(line: Line, stance: Stance, episode: Episode, at: int, agent: str
         line.hold(stance, 1)
 
 
-def answer(line: Line, conversation: Conversation, stance: Stance, episode: Episode, event: Event) -> None:
+def answer(line: Line, conversation: Conversation, stance: Stance, episode: Episode, event: Heard) -> None:
     """The first reply."""
     at = event.at
     if episode.held is None or episode.stay is not None:
@@ -207,7 +208,7 @@ def _stand_answered(line: Line, conversation: Conversation, episode: Episode) ->
         pane.answered_waits = put(cast(bytes, pane.answered_waits), ms)
 
 
-def close(line: Line, conversation: Conversation, stance: Stance, episode: Episode, event: Event) -> None:
+def close(line: Line, conversation: Conversation, stance: Stance, episode: Episode, event: Heard) -> None:
     """It is closed, and no wait for a first reply with it."""
     at, queue = event.at, episode.queue
     by, resolved = event.by or ("agent" if event.agent else "system"), event.resolved

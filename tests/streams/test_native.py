@@ -59,7 +59,7 @@ def test_a_changed_source_is_never_run_as_it_was_compiled_before(
     monkeypatch.setattr(native, "HERE", here)
     places = {native.place()}
     sources = [f"{name}.py" for name in (*native.MODULES, *native.ASKED)]
-    for n, name in enumerate([*sources, native.NEAR], start=2):
+    for n, name in enumerate([*sources, *(f"{name}.c" for name in native.BESIDE)], start=2):
         with (here / name).open("a") as source:
             source.write("\n")
         places.add(native.place())

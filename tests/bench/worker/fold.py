@@ -20,6 +20,7 @@ from config.settings import TenantSettings
 from streams import shard
 from streams.conversation import Conversation
 from streams.events import Event, Tick, decode_record
+from streams.heard import Heard
 from streams.line import Line
 from streams.native import COMPILED, PURE, form
 from streams.pace import calm_collector
@@ -94,9 +95,9 @@ def by_kind(spent: Counter[str], n: Counter[str]) -> Iterator[None]:
         spent[kind] += time.thread_time_ns() - begun
         n[kind] += 1
 
-    def short(line: Line, conversation: Conversation, event: Event, kind: str) -> bool:
+    def short(line: Line, conversation: Conversation, event: Heard, given: Event) -> bool:
         begun = time.thread_time_ns()
-        done = bool(quick(line, conversation, event, kind))
+        done = bool(quick(line, conversation, event, given))
         note(f"{event.author or event.kind}, the short way" if done else "refused by the short way", begun)
         return done
 
