@@ -315,7 +315,8 @@ class Segment(msgspec.Struct, omit_defaults=True):
     late: dict[str, int] = {}
     """Tenant → this partition's `late_total`, where it changed."""
     tick: int | None = None
-    """The rows above are complete as of this tick; it ends the segment."""
+    """The rows above are complete as of this tick; it ends the segment. After a long absence some of what ends by the
+    clock alone is told some ticks later (`streams.shard.MOST_WOKEN`); the panes of that time are not closed before."""
     live: str | None = None
     """This tenant left its replay here: from now on it is on the real clock."""
     base: bool = False

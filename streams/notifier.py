@@ -199,9 +199,16 @@ class Reader:
             if number % SEGMENTS == 0:
                 await asyncio.sleep(0)
         if self._leading is not None:
-            await self._leading[1].hear(cut)
+            await self._hear(cut, self._leading[1])
         if cut.tick is not None and self._leading is not None:
             await self._judge(cut.clock, cut.tick, *self._leading)
+
+    async def _hear(self, cut: Cut, insight: Insight) -> None:
+        """Count the words and the work of it. A mistake of ours costs the rest of these, and no tick its judging."""
+        try:
+            await insight.hear(cut)
+        except OURS as error:
+            left_out("cut_not_heard", error)
 
     async def _judge(self, clock: str, tick: int, desk: Desk, insight: Insight) -> None:
         """Learn from a tick, and judge it. One that a mistake of ours breaks is left out, and told of as silence is."""

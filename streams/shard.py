@@ -46,6 +46,7 @@ MOST_WOKEN: Final = 20_000
 """Conversations of a tenant that time changes at one tick of the real clock; further ones wait for the next. After an
 absence all that was open may end at once, and each takes some kilobytes until it is said and kept."""
 ALL: Final = 1 << 60
+"""The same where each tick counts: none waits."""
 FEW: Final = 4
 """Events of a record up to which each of its conversations is sought by itself."""
 

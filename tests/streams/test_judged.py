@@ -145,3 +145,20 @@ def test_a_mistake_in_one_number_leaves_its_tick_out_and_the_next_is_whole() -> 
     assert tick == NOW + 2_000
     assert sorted(found.keys, key=str) == sorted(right.readings(REAL, tick).keys, key=str)
     assert len(found.keys) > QUEUES
+
+
+def test_a_mistake_in_the_words_of_a_cut_leaves_its_tick_to_be_judged() -> None:
+    policy, told = Policy(TenantSettings()), []
+    desk = SimpleNamespace(watch=SimpleNamespace(known=lambda *_: False, judge=lambda *tick: told.append(tick)))
+    insight = SimpleNamespace(ticked=AsyncMock(), hear=AsyncMock(side_effect=ZeroDivisionError))
+    reader = Reader(1, lambda _: policy)  # type: ignore[arg-type]  # all it asks of it
+    reader._leading = desk, insight  # type: ignore[assignment]  # nothing else of them is asked for
+
+    async def story() -> None:
+        async with asyncio.TaskGroup() as tasks:
+            reader._standby.rest()
+            await reader._take(reading(), Lines(reader._apply, tasks))
+
+    asyncio.run(story())
+    ((_, tick, found),) = told
+    assert (tick, len(found.keys) > QUEUES) == (NOW + 1_000, True)
