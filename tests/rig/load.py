@@ -54,6 +54,8 @@ class Client:
         self._todo: asyncio.Queue[list[Row]] = asyncio.Queue()
         self._unacked: dict[int, list[Row]] = {}
         self._number = 0
+        self._left = 0
+        """Frames that are queued or under way: one may be in neither of the two for a moment."""
         self._idle = asyncio.Event()
         self._idle.set()
         self.open = asyncio.Event()
@@ -61,6 +63,7 @@ class Client:
 
     def send(self, events: list[Row]) -> None:
         """Queue one frame."""
+        self._left += 1
         self._idle.clear()
         self._todo.put_nowait(events)
 
@@ -133,7 +136,8 @@ class Client:
             bad = {one["index"] for one in answer["rejected"]}
             self._seen.rejected += answer["rejected"]
             self._ledger.acked([one for index, one in enumerate(events) if index not in bad])
-            if not self._unacked and self._todo.empty():
+            self._left -= 1
+            if not self._left:
                 self._idle.set()
 
 
