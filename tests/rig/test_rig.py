@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import socket
 import subprocess
 import sys
@@ -9,12 +11,15 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
+from typing import Any
 
 import pytest
 
 from tests.rig import oracle
 from tests.rig.hygiene import Hygiene, tracebacks
 from tests.rig.ledger import Ledger
+from tests.rig.load import Client, Seen
 from tests.rig.proxy import Fault, Proxy
 
 
@@ -43,6 +48,50 @@ def test_the_ledger_tells_what_was_promised_from_what_was_only_sent(tmp_path: Pa
     again = Ledger(tmp_path / "ledger.db")
     assert again.names("t", accepted=True) == {("c", "e2")}
     again.close()
+
+
+class Answers:
+    """A socket that takes everything, and answers when told to."""
+
+    def __init__(self) -> None:
+        self.told: asyncio.Queue[str] = asyncio.Queue()
+
+    async def send(self, _frame: str) -> None:
+        """Take it."""
+
+    async def recv(self) -> str:
+        """The next answer."""
+        return await self.told.get()
+
+    def ack(self, number: int) -> None:
+        """Answer a frame."""
+        self.told.put_nowait(json.dumps({"ack": number, "rejected": []}))
+
+
+def test_a_source_is_drained_only_once_the_frame_that_is_just_being_sent_is_acked_too(tmp_path: Path) -> None:
+    ledger, answers = Ledger(tmp_path / "ledger.db"), Answers()
+
+    async def story() -> None:
+        there: Any = answers
+        client = Client({"url": "http://nowhere", "ingest_token": ""}, ledger, Random(1), Seen(), "/")
+        for number in (1, 2):
+            client.send([event(number)])
+        frames = [client._todo.get_nowait() for _ in range(2)]
+        reading = asyncio.create_task(client._read(there))
+        await client._out(there, frames[0])
+        answers.ack(1)
+        async with asyncio.timeout(10):
+            while not ledger.names("t", accepted=True):
+                await asyncio.sleep(0)
+            assert not client._idle.is_set(), "the second was taken from the queue, and is not sent yet"
+            await client._out(there, frames[1])
+            answers.ack(2)
+            await client.acked()
+        reading.cancel()
+
+    asyncio.run(story())
+    assert ledger.names("t", accepted=True) == {("c", "e1"), ("c", "e2")}
+    ledger.close()
 
 
 def test_the_oracle_sees_what_is_lost_invented_doubled_and_out_of_order(tmp_path: Path) -> None:
